@@ -1,0 +1,72 @@
+"""What a person sees while a run is under way: a line for each table, and on a terminal what it is doing now."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from oreflow.factory import get_processor_factory
+from oreflow.hookspecs import hookimpl
+
+_MARK = {"published": "+", "unchanged": "=", "failed": "!", "skipped": "-"}
+_COLOUR = {"published": "green", "unchanged": None, "failed": "red", "skipped": "yellow"}
+
+
+class _Lines:
+    """Writes a line when a table is done; on a terminal also one that is overwritten until then."""
+
+    def __init__(self) -> None:
+        self._live = sys.stdout.isatty()
+
+    @hookimpl
+    def step_progressed(self, table: str, batch: int, phase: str) -> None:
+        """Show what is being done now."""
+        if self._live:
+            doing = "waits for another run" if phase == "waiting" else f"batch {batch} {phase}"
+            click.echo(f"\r\x1b[2K  {table}  {doing} ...", nl=False)
+
+    @hookimpl
+    def step_finished(self, result: dict[str, Any]) -> None:
+        """Show what became of a table."""
+        if self._live:
+            click.echo("\r\x1b[2K", nl=False)
+        status = result["status"]
+        parts = [click.style(f"{_MARK[status]} {result['table']}", fg=_COLOUR[status]), status]
+        if status == "published":
+            parts.append(f"batch {result['batch']} on {result['engine']}: {_rows(result)}, {result['seconds']:.2f} s")
+        elif result["reason"]:
+            parts.append(result["reason"])
+        click.echo("  ".join(parts))
+        for remark in result["remarks"]:
+            click.echo(f"    {remark}")
+
+    def clear(self) -> None:
+        """Leave no half line behind."""
+        if self._live:
+            click.echo("\r\x1b[2K", nl=False)
+
+
+def _rows(result: dict[str, Any]) -> str:
+    kinds = ("published", "quarantined", "superseded")
+    counts = ", ".join(f"{result[f'rows_{kind}']:,} {kind}" for kind in kinds if result[f"rows_{kind}"])
+    return f"{result['rows_read']:,} rows = {counts or 'none'}"
+
+
+@contextmanager
+def shown(*, quiet: bool) -> Iterator[None]:
+    """Show the progress of the runs within, unless `quiet`."""
+    if quiet:
+        yield
+        return
+    lines = _Lines()
+    hooks = get_processor_factory().hooks
+    hooks.register(lines)
+    try:
+        yield
+    finally:
+        lines.clear()
+        hooks.unregister(lines)

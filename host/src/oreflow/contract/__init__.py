@@ -1,0 +1,73 @@
+"""The contract between the host and its plugins: everything that crosses the boundary, and nothing else.
+
+It imports only the standard library, pluggy and narwhals' types, so that describing a plugin costs
+nothing. Plugins import from here (or from `oreflow`, which offers the same names).
+"""
+
+from oreflow.contract.checks import Check, CheckContext, CheckType, RowCheck, TableCheck
+from oreflow.contract.engine import Engine, Executed, SourceFile, SourceScan, Staged, Staging, Unreadable
+from oreflow.contract.errors import (
+    CommitConflict,
+    DeclarationError,
+    InvalidMetadata,
+    OreflowError,
+    Problem,
+    StepError,
+)
+from oreflow.contract.metadata import (
+    API_VERSION,
+    EngineMetadata,
+    ProcessingConfig,
+    ProcessingEngine,
+    ProcessingStage,
+    ProcessorCapability,
+    ProcessorMetadata,
+    TableFormatMetadata,
+)
+from oreflow.contract.processor import LINEAGE, Append, Merge, Mode, Output, Overwrite, Processor, Rule, Step
+from oreflow.contract.tables import Commit, DataFile, Table, TableFormat
+from oreflow.contract.types import Columns, DataType
+
+__all__ = [
+    "API_VERSION",
+    "LINEAGE",
+    "Append",
+    "Check",
+    "CheckContext",
+    "CheckType",
+    "Columns",
+    "Commit",
+    "CommitConflict",
+    "DataFile",
+    "DataType",
+    "DeclarationError",
+    "Engine",
+    "EngineMetadata",
+    "Executed",
+    "InvalidMetadata",
+    "Merge",
+    "Mode",
+    "OreflowError",
+    "Output",
+    "Overwrite",
+    "Problem",
+    "ProcessingConfig",
+    "ProcessingEngine",
+    "ProcessingStage",
+    "Processor",
+    "ProcessorCapability",
+    "ProcessorMetadata",
+    "RowCheck",
+    "Rule",
+    "SourceFile",
+    "SourceScan",
+    "Staged",
+    "Staging",
+    "Step",
+    "StepError",
+    "Table",
+    "TableCheck",
+    "TableFormat",
+    "TableFormatMetadata",
+    "Unreadable",
+]

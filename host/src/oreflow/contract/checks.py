@@ -1,0 +1,76 @@
+"""What a kind of quality check is. Plugins bring kinds; the host applies them to every table's rows."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from oreflow.contract.engine import Engine
+from oreflow.contract.errors import Problem
+
+if TYPE_CHECKING:
+    import narwhals as nw
+
+
+@dataclass(frozen=True)
+class Check:
+    """A check as declared. `options` are the keys of its own kind.
+
+    `action` is what a failing row brings about: `quarantine` sets the row aside, `warn` only counts it,
+    `fail` fails the step. Below `threshold`, the share of passing rows that must be reached, the step
+    fails whatever the action. `nulls` says whether a check that comes out NULL passes or fails.
+    """
+
+    name: str
+    type: str
+    action: str
+    threshold: float | None = None
+    nulls: str = "fail"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class CheckContext:
+    """What a kind of check may use: the engine, and the rows that the table has published (None: no table yet)."""
+
+    engine: Engine
+    published: nw.LazyFrame[Any] | None = None
+
+
+class CheckType(ABC):
+    """A kind of check: its name, the JSON Schema of its options, and the actions that make sense for it."""
+
+    name: str
+    description: str
+    option_schema: Mapping[str, Any]
+    actions: Sequence[str] = ("quarantine", "warn", "fail")
+    default_action: str = "quarantine"
+
+    def problems(self, options: Mapping[str, Any], columns: Sequence[str]) -> list[Problem]:
+        """What is wrong with options that fit the schema; `columns` are the table's, empty where not known yet."""
+        return []
+
+
+class RowCheck(CheckType):
+    """A kind that judges each row."""
+
+    @abstractmethod
+    def mark(self, rows: nw.LazyFrame[Any], result: str, check: Check, context: CheckContext) -> nw.LazyFrame[Any]:
+        """Add a boolean column named `result`: True where the row passes, False or NULL where not."""
+
+    @abstractmethod
+    def reason(self, check: Check) -> nw.Expr:
+        """A text expression for a failing row: what was expected and what was found."""
+
+
+class TableCheck(CheckType):
+    """A kind that judges the batch as a whole, once its rows are counted."""
+
+    actions = ("fail", "warn")
+    default_action = "fail"
+
+    @abstractmethod
+    def verdict(self, check: Check, rows_published: int) -> tuple[bool, str]:
+        """Whether the batch passes, and the figures in words."""

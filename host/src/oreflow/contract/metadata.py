@@ -1,0 +1,161 @@
+"""What a plugin says of itself, without being imported any further: metadata and its vocabulary."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import Any, TypeVar
+
+from oreflow.contract.errors import InvalidMetadata
+
+API_VERSION = 1
+"""The number of this contract; a plugin states the one that it was written for."""
+
+_NAME = re.compile(r"[a-z][a-z0-9_]*")
+_VERSION = re.compile(r"\d+(\.\d+)*([abc.+-]?[0-9a-z.+-]*)?")
+
+
+class ProcessingStage(StrEnum):
+    """The stages of a medallion pipeline, in the order in which data walks through them."""
+
+    BRONZE = "bronze"
+    SILVER = "silver"
+    GOLD = "gold"
+
+
+class ProcessingEngine(StrEnum):
+    """Engines by name. `AUTO` asks for a choice, `ANY` marks a portable processor, `CUSTOM` one that brings its own."""
+
+    AUTO = "auto"
+    ANY = "any"
+    CUSTOM = "custom"
+    POLARS = "polars"
+    SPARK = "spark"
+
+
+class ProcessorCapability(StrEnum):
+    """What a processor, or the engine under it, can do; selection filters by it."""
+
+    AGGREGATION = "aggregation"
+    BATCH = "batch"
+    DEDUPLICATION = "deduplication"
+    DISTRIBUTED = "distributed"
+    INCREMENTAL = "incremental"
+    IN_PROCESS = "in_process"
+    MERGE = "merge"
+    OUT_OF_CORE = "out_of_core"
+    SQL = "sql"
+    STREAMING = "streaming"
+    VALIDATION = "validation"
+
+
+_Member = TypeVar("_Member", bound=Enum)
+
+
+def _members(kind: type[_Member], values: Iterable[Any], where: str) -> tuple[_Member, ...]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise InvalidMetadata(where, f"expected a list, got {values!r}")
+    known = [member.value for member in kind]
+    result = []
+    for value in values:
+        try:
+            result.append(kind(value))
+        except ValueError:
+            raise InvalidMetadata(where, f"{value!r} is none of {', '.join(known)}") from None
+    return tuple(result)
+
+
+def _check_name(name: object, version: object, description: object) -> None:
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise InvalidMetadata("name", f"{name!r} is not lower-case letters, digits and underscores")
+    if not isinstance(version, str) or not _VERSION.fullmatch(version):
+        raise InvalidMetadata("version", f"{version!r} is not a version such as 1.0.0")
+    if not isinstance(description, str) or not description.strip():
+        raise InvalidMetadata("description", "say in one line what it does")
+
+
+@dataclass(frozen=True)
+class ProcessorMetadata:
+    """A processor as its plugin describes it.
+
+    `option_schema` is a JSON Schema object for the keys that a table of this processor may carry in
+    the declaration; keys that it does not name are refused.
+
+    Raises:
+        InvalidMetadata: a field is not what it should be; names the field.
+    """
+
+    name: str
+    version: str
+    description: str
+    engine: ProcessingEngine | str
+    supported_stages: Iterable[ProcessingStage]
+    capabilities: Iterable[ProcessorCapability]
+    option_schema: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_name(self.name, self.version, self.description)
+        engine = self.engine.value if isinstance(self.engine, ProcessingEngine) else self.engine
+        if not isinstance(engine, str) or not _NAME.fullmatch(engine) or engine == "auto":
+            raise InvalidMetadata("engine", f"{engine!r} is not the name of an engine, 'any' or 'custom'")
+        object.__setattr__(self, "engine", engine)
+        stages = _members(ProcessingStage, self.supported_stages, "supported_stages")
+        if not stages:
+            raise InvalidMetadata("supported_stages", "name at least one stage")
+        object.__setattr__(self, "supported_stages", stages)
+        object.__setattr__(self, "capabilities", _members(ProcessorCapability, self.capabilities, "capabilities"))
+        if not isinstance(self.option_schema, Mapping):
+            raise InvalidMetadata("option_schema", "expected a JSON Schema object")
+
+
+@dataclass(frozen=True)
+class EngineMetadata:
+    """An engine as its plugin describes it.
+
+    `capabilities` are those of the engine itself (in_process, out_of_core, distributed, streaming); a
+    processor on it can do these besides its own. Raises `InvalidMetadata` as `ProcessorMetadata` does.
+    """
+
+    name: str
+    version: str
+    description: str
+    capabilities: Iterable[ProcessorCapability]
+
+    def __post_init__(self) -> None:
+        _check_name(self.name, self.version, self.description)
+        object.__setattr__(self, "capabilities", _members(ProcessorCapability, self.capabilities, "capabilities"))
+
+
+@dataclass(frozen=True)
+class TableFormatMetadata:
+    """A table format as its plugin describes it. Raises `InvalidMetadata` as `ProcessorMetadata` does."""
+
+    name: str
+    version: str
+    description: str
+
+    def __post_init__(self) -> None:
+        _check_name(self.name, self.version, self.description)
+
+
+@dataclass(frozen=True)
+class ProcessingConfig:
+    """What a processor is asked for and created with.
+
+    `options` are the keys of the table's declaration that belong to the processor; `input_path` and
+    `output_path` say where data comes from and goes to, for those who use the factory by hand (in a
+    run, the host reads and publishes, and a processor never sees a path).
+    """
+
+    stage: ProcessingStage
+    engine: ProcessingEngine | str = ProcessingEngine.AUTO
+    input_path: str = ""
+    output_path: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "stage", ProcessingStage(self.stage))
+        engine = self.engine.value if isinstance(self.engine, ProcessingEngine) else self.engine
+        object.__setattr__(self, "engine", engine)

@@ -1,0 +1,68 @@
+"""The column types of a declaration, and what they mean on every engine.
+
+The names are the ones that a user writes in YAML. A table format and an engine each translate them
+to their own; nothing else in oreflow speaks an engine's types.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+_SIMPLE = (
+    "string",
+    "int32",
+    "int64",
+    "float32",
+    "float64",
+    "boolean",
+    "date",
+    "timestamp",
+    "timestamp_utc",
+    "binary",
+)
+_DECIMAL = re.compile(r"decimal\(\s*(\d{1,2})\s*,\s*(\d{1,2})\s*\)")
+_ARRAY = re.compile(r"array<(.+)>")
+_MAX_DECIMAL_PRECISION = 38
+
+
+@dataclass(frozen=True)
+class DataType:
+    """A column type.
+
+    `timestamp` is a wall clock reading in microseconds without a time zone; `timestamp_utc` is an
+    instant. `precision` and `scale` belong to `decimal`, `element` to `array`.
+    """
+
+    name: str
+    precision: int = 0
+    scale: int = 0
+    element: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> DataType:
+        """Read `int64`, `decimal(18,3)` or `array<string>`.
+
+        Raises:
+            ValueError: the text names no type; the message lists those there are.
+        """
+        name = text.strip().lower()
+        if name in _SIMPLE:
+            return cls(name)
+        if decimal := _DECIMAL.fullmatch(name):
+            precision, scale = int(decimal[1]), int(decimal[2])
+            if 1 <= precision <= _MAX_DECIMAL_PRECISION and scale <= precision:
+                return cls("decimal", precision, scale)
+            raise ValueError(f"'{text}': a decimal has 1 to 38 digits, and no more of them after the point")
+        if array := _ARRAY.fullmatch(name):
+            return cls("array", element=str(cls.parse(array[1])))
+        raise ValueError(f"'{text}' is no type; there are {', '.join(_SIMPLE)} and decimal(precision,scale)")
+
+    def __str__(self) -> str:
+        if self.name == "decimal":
+            return f"decimal({self.precision},{self.scale})"
+        return f"array<{self.element}>" if self.name == "array" else self.name
+
+
+Columns = dict[str, DataType]
+"""Column names with their types, in the order of the table."""

@@ -1,0 +1,163 @@
+"""Choosing a processor: every candidate is judged, and each judgement keeps its reason."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from oreflow.contract import (
+    DeclarationError,
+    Problem,
+    ProcessingConfig,
+    ProcessingEngine,
+    ProcessorCapability,
+    ProcessorMetadata,
+)
+
+_BUILT_FOR_ENGINE, _PREFERRED_ENGINE, _STANDARD = 10, 5, 1
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A processor on an engine, under the name by which it can be asked for (`polars_silver`)."""
+
+    name: str
+    processor: ProcessorMetadata
+    engine: str
+    capabilities: frozenset[ProcessorCapability]
+    distribution: str
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of an offer: its score (None where it does not fit) and why."""
+
+    offer: Offer
+    score: int | None
+    reason: str
+    problems: tuple[Problem, ...] = ()
+
+
+@dataclass(frozen=True)
+class Selection:
+    """The offer chosen for a table, and the verdict on every candidate, best first."""
+
+    offer: Offer
+    reason: str
+    candidates: tuple[Verdict, ...]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a processor is wanted for.
+
+    `name` asks for one offer or processor by name; `problems_of` says what an offer has against the
+    configuration; `larger_than_memory` says that the input does not fit this machine, which makes
+    `engine: auto` prefer an engine that is distributed or out of core.
+    """
+
+    config: ProcessingConfig
+    problems_of: Callable[[Offer], Sequence[Problem]]
+    required: Sequence[ProcessorCapability] = ()
+    name: str = ""
+    larger_than_memory: bool = False
+
+
+def select(offers: Iterable[Offer], request: Request) -> Selection:
+    """The best offer for a request.
+
+    Raises:
+        DeclarationError: none fits. Where only the options stand in the way, their problems, else
+            every candidate's reason.
+    """
+    verdicts = _ranked(offers, request)
+    if not verdicts or verdicts[0].score is None:
+        raise DeclarationError(_least_problems(request, verdicts) or [_nothing_fits(request, verdicts)])
+    best = verdicts[0]
+    rivals = sum(verdict.score is not None for verdict in verdicts) - 1
+    reason = best.reason if rivals else f"the only one that fits; {best.reason}"
+    return Selection(best.offer, reason, tuple(verdicts))
+
+
+def option_problems(offers: Iterable[Offer], request: Request) -> Sequence[Problem]:
+    """What is wrong with the options of a request, if nothing but they keep every offer from fitting."""
+    verdicts = _ranked(offers, request)
+    return () if verdicts and verdicts[0].score is not None else _least_problems(request, verdicts)
+
+
+def _ranked(offers: Iterable[Offer], request: Request) -> list[Verdict]:
+    verdicts = [_judge(offer, request) for offer in offers]
+    return sorted(
+        verdicts,
+        key=lambda v: (v.score is None, not v.problems, -(v.score or 0), v.offer.processor.name, v.offer.name),
+    )
+
+
+def _least_problems(request: Request, verdicts: list[Verdict]) -> tuple[Problem, ...]:
+    """The problems of the candidate that is most likely meant: the standard one, else the one with the fewest."""
+    near = [verdict for verdict in verdicts if verdict.problems]
+    near.sort(key=lambda verdict: (verdict.offer.processor.name != request.config.stage.value, len(verdict.problems)))
+    return near[0].problems if near else ()
+
+
+def _judge(offer: Offer, request: Request) -> Verdict:
+    if obstacle := _obstacle(offer, request):
+        return Verdict(offer, None, obstacle)
+    if problems := tuple(request.problems_of(offer)):
+        return Verdict(offer, None, f"its options do not fit: {problems[0].message}", problems)
+    score, reasons = 0, []
+    automatic = request.config.engine == ProcessingEngine.AUTO.value
+    if request.name:
+        reasons.append("asked for by name")
+    elif not automatic:
+        reasons.append(f"{offer.engine} was asked for")
+    if offer.processor.engine == offer.engine:
+        score += _BUILT_FOR_ENGINE
+        reasons.append("built for this engine")
+    if offer.processor.name == request.config.stage.value:
+        score += _STANDARD
+        reasons.append(f"standard for {request.config.stage.value}")
+    if automatic:
+        points, reason = _fit(offer, larger=request.larger_than_memory)
+        score += points
+        reasons.append(reason)
+    return Verdict(offer, score, ", ".join(reasons))
+
+
+def _fit(offer: Offer, *, larger: bool) -> tuple[int, str]:
+    if larger:
+        for capability in (ProcessorCapability.DISTRIBUTED, ProcessorCapability.OUT_OF_CORE):
+            if capability in offer.capabilities:
+                points = _PREFERRED_ENGINE + (capability is ProcessorCapability.DISTRIBUTED)
+                return points, f"input larger than memory, engine {capability.value}"
+        return 0, "input larger than memory, which this engine needs to hold it"
+    if ProcessorCapability.IN_PROCESS in offer.capabilities:
+        return _PREFERRED_ENGINE, "input fits in memory, engine in process"
+    return 0, "input fits in memory, engine has to be started"
+
+
+def _obstacle(offer: Offer, request: Request) -> str:
+    config = request.config
+    if request.name and request.name not in (offer.name, offer.processor.name):
+        return f"'{request.name}' was asked for"
+    if config.stage not in offer.processor.supported_stages:
+        stages = ", ".join(stage.value for stage in offer.processor.supported_stages)
+        return f"is for {stages}, not {config.stage.value}"
+    if config.engine not in (ProcessingEngine.AUTO.value, offer.engine):
+        return f"runs on {offer.engine}, {config.engine} was asked for"
+    missing = [capability.value for capability in request.required if capability not in offer.capabilities]
+    return f"is not able to do: {', '.join(missing)}" if missing else ""
+
+
+def _nothing_fits(request: Request, verdicts: list[Verdict]) -> Problem:
+    config, name = request.config, request.name
+    asked = f"processor '{name}'" if name else f"processor for {config.stage.value}"
+    engine = "" if config.engine == ProcessingEngine.AUTO.value else f" on {config.engine}"
+    if not verdicts:
+        return Problem(f"there is no {asked}{engine}", mend='install one: pip install "oreflow[polars]"')
+    engines = {verdict.offer.engine for verdict in verdicts}
+    if engine and config.engine not in engines:
+        mend = f"install the engine (pip install oreflow-{config.engine}) or choose {', '.join(sorted(engines))}"
+        return Problem(f"there is no {asked}{engine}", mend=mend)
+    reasons = "; ".join(f"{verdict.offer.name} {verdict.reason}" for verdict in verdicts)
+    return Problem(f"no {asked}{engine} fits: {reasons}", mend="see `oreflow plugins` for what is installed")

@@ -1,0 +1,110 @@
+"""Every hook that a plugin may implement, with its meaning; the versioned face of the host.
+
+A plugin is an object (a module, a class instance) behind an entry point of the group
+`oreflow.plugins`. It states `oreflow_api = 1` and implements any of these with `@oreflow.hookimpl`.
+Answers that are lists are collected from every plugin; of the `create_...` hooks, the first answer
+that is not None wins.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+from oreflow.contract import (
+    CheckType,
+    Engine,
+    EngineMetadata,
+    Problem,
+    ProcessingConfig,
+    Processor,
+    ProcessorMetadata,
+    Step,
+    TableFormat,
+    TableFormatMetadata,
+)
+
+if TYPE_CHECKING:
+    import click
+
+hookspec = pluggy.HookspecMarker("oreflow")
+hookimpl = pluggy.HookimplMarker("oreflow")
+
+
+@hookspec
+def processors() -> Sequence[ProcessorMetadata]:  # type: ignore[empty-body]
+    """Metadata of the processors that the plugin brings."""
+
+
+@hookspec(firstresult=True)
+def create_processor(name: str, config: ProcessingConfig) -> Processor | None:
+    """The processor called `name` in the plugin's metadata; None where it is not the plugin's."""
+
+
+@hookspec
+def validate_config(name: str, config: ProcessingConfig) -> Sequence[Problem]:  # type: ignore[empty-body]
+    """What is wrong in a configuration for processor `name`, beyond its schema; paths are within its options."""
+
+
+@hookspec
+def engines() -> Sequence[EngineMetadata]:  # type: ignore[empty-body]
+    """Metadata of the engines that the plugin brings."""
+
+
+@hookspec(firstresult=True)
+def create_engine(name: str) -> Engine | None:
+    """The engine called `name`; None where it is not the plugin's."""
+
+
+@hookspec
+def table_formats() -> Sequence[TableFormatMetadata]:  # type: ignore[empty-body]
+    """Metadata of the table formats that the plugin brings."""
+
+
+@hookspec(firstresult=True)
+def create_table_format(name: str) -> TableFormat | None:
+    """The table format called `name`; None where it is not the plugin's."""
+
+
+@hookspec
+def check_types() -> Sequence[CheckType]:  # type: ignore[empty-body]
+    """The kinds of quality check that the plugin brings."""
+
+
+@hookspec(firstresult=True)
+def run_step(step: Step, call: Callable[[], Any]) -> Any:
+    """Around the work of each step, from processing to staging. Implement it as a wrapper (`wrapper=True`).
+
+    The host's own implementation, innermost, returns `call()`.
+    """
+
+
+@hookspec
+def run_started(run_id: str, pipeline: str, tables: Sequence[str]) -> None:
+    """A run has begun; `tables` in the order in which they are made."""
+
+
+@hookspec
+def step_progressed(run_id: str, table: str, batch: int, phase: str) -> None:
+    """A batch has reached a phase of the protocol.
+
+    In order: `claimed`, `processed`, `staged`, `audited`, `quarantined` (committed to the
+    quarantine), `published` (committed to the table), `accounted`.
+    """
+
+
+@hookspec
+def step_finished(run_id: str, result: dict[str, Any]) -> None:
+    """A table is done; `result` is its entry in the run's report."""
+
+
+@hookspec
+def run_finished(run_id: str, report: dict[str, Any]) -> None:
+    """The run is over; `report` is what `oreflow run --json` prints."""
+
+
+@hookspec
+def cli_commands() -> Sequence[click.Command]:  # type: ignore[empty-body]
+    """Commands that the plugin adds to `oreflow`."""

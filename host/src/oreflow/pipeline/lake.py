@@ -1,0 +1,72 @@
+"""The folders of a lake: tables, their quarantines, and what oreflow keeps beside them."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Lake:
+    """A folder with a folder for each stage in it, and in that one for each table.
+
+    `_quarantine` mirrors them for rows that were set aside; `_oreflow` holds batches, runs and locks.
+    """
+
+    root: Path
+
+    def table(self, name: str) -> Path:
+        """The folder of a table: `lake/silver/orders`."""
+        stage, _, word = name.partition(".")
+        return self.root / stage / word
+
+    def quarantine(self, name: str) -> Path:
+        """The folder of a table's quarantine, itself a table: `lake/_quarantine/silver/orders`."""
+        stage, _, word = name.partition(".")
+        return self.root / "_quarantine" / stage / word
+
+    def batches(self, name: str) -> Path:
+        """Where a table's batches are written down."""
+        return self.state / "batches" / name
+
+    def failed(self, name: str, batch: int) -> Path:
+        """Where the candidate of a batch that did not pass is kept for inspection."""
+        return self.state / "failed" / name / f"batch-{batch:06d}"
+
+    def lock(self, name: str) -> Path:
+        """The lock that a run holds while it makes a table."""
+        return self.state / "locks" / f"{name}.lock"
+
+    @property
+    def runs(self) -> Path:
+        """Where the reports of runs are kept."""
+        return self.state / "runs"
+
+    @property
+    def state(self) -> Path:
+        """What oreflow keeps beside the tables."""
+        return self.root / "_oreflow"
+
+
+def write_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a file whole or not at all, and have it on the disk when this returns."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".{path.name}.{os.getpid()}.part")
+    with part.open("w", encoding="utf-8") as stream:
+        json.dump(value, stream, indent=1, default=str)
+        stream.flush()
+        os.fsync(stream.fileno())
+    part.replace(path)
+
+
+def read_json(path: Path) -> dict[str, Any] | None:
+    """A file's value; None where there is no such file."""
+    try:
+        value: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return None
+    return value

@@ -1,0 +1,257 @@
+"""The typed declaration: a pipeline, its sources and its tables, in the order in which they are made."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from graphlib import CycleError, TopologicalSorter
+from pathlib import Path
+from typing import Any
+
+from oreflow.config import Document, KeyPath, choose_environment, did_you_mean, load_layers, validate
+from oreflow.contract import Check, DeclarationError, Problem, ProcessingConfig, ProcessingStage
+from oreflow.factory import ProcessorFactory
+from oreflow.pipeline.schema import CHECK_KEYS, COMMON_KEYS, declaration_schema
+
+_ORDER = {stage.value: position for position, stage in enumerate(ProcessingStage)}
+
+
+@dataclass(frozen=True)
+class Source:
+    """Raw files: a path pattern relative to the project, and how to read them."""
+
+    name: str
+    path: str
+    options: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class TableSpec:
+    """A table as declared, with its stage's defaults laid under it.
+
+    `options` are the keys of its processor; `origins` says where each key was said (path in the
+    declaration), for messages.
+    """
+
+    name: str
+    stage: ProcessingStage
+    source: Source | None
+    inputs: tuple[str, ...]
+    engine: str
+    processor: str
+    quality_threshold: float | None
+    checks: tuple[Check, ...]
+    options: Mapping[str, Any]
+    origins: Mapping[str, tuple[str | int, ...]] = field(repr=False, compare=False, hash=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """A short hash of what decides the table's rows, to tell when the declaration has changed."""
+        content = [self.inputs, self.source and [self.source.path, dict(self.source.options)], dict(self.options)]
+        rules = [[c.name, c.type, c.action, c.nulls, dict(c.options)] for c in self.checks]
+        text = json.dumps([content, rules], sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def place(self, problem: Problem) -> Problem:
+        """A problem within the processor's options as a problem of the declaration."""
+        key = str(problem.path[0]) if problem.path else ""
+        origin = self.origins.get(key)
+        path = (*origin, *problem.path[1:]) if key and origin else (*self.origins[""], *problem.path)
+        return Problem(problem.message, path, problem.mend)
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """A declaration that has been checked. `tables` come in the order in which they can be made."""
+
+    name: str
+    description: str
+    project: Path
+    lake: Path
+    tables: tuple[TableSpec, ...]
+    document: Document = field(repr=False, compare=False, hash=False)
+
+    def table(self, name: str) -> TableSpec:
+        """The table called `name`.
+
+        Raises:
+            DeclarationError: there is none.
+        """
+        for table in self.tables:
+            if table.name == name:
+                return table
+        mend = did_you_mean(name, [table.name for table in self.tables])
+        raise DeclarationError([Problem(f"the pipeline '{self.name}' has no table '{name}'", mend=mend)])
+
+
+def load_pipeline(project: Path, factory: ProcessorFactory, name: str, environment: str | None = None) -> Pipeline:
+    """Read and check `config/NAME.yaml` with its layers.
+
+    Raises:
+        DeclarationError: everything that is wrong, at once, each with its file and line.
+    """
+    project = project.resolve()
+    if "/" in name or name.endswith((".yaml", ".yml")):
+        raise DeclarationError([Problem(f"'{name}' is a path", mend="say the name: config/NAME.yaml is run by NAME")])
+    schema = declaration_schema(factory)
+    document = load_layers(project, name, choose_environment(environment, os.environ), os.environ, schema)
+    data = document.data
+    problems = validate(data, schema)
+    specs = _specs(data, problems, factory)
+    problems += _reference_problems(data)
+    if "://" in str(data.get("lake", "")):
+        problems.append(Problem("a lake is a folder of this machine", ("lake",), "give a path such as ./lake"))
+    problems += [problem for spec in specs.values() for problem in _option_problems(spec, factory)]
+    if problems:
+        found = {document.locate(problem) for problem in problems}
+        raise DeclarationError(sorted(found, key=lambda problem: (problem.file, problem.line, problem.key)))
+    lake = (project / str(data.get("lake", "./lake"))).resolve()
+    return Pipeline(data["name"], data.get("description", ""), project, lake, _in_order(specs), document)
+
+
+def _inputs(table: Mapping[str, Any]) -> list[str]:
+    one, many = table.get("input"), table.get("inputs")
+    said = [one, *(many if isinstance(many, list) else [])]
+    return [name for name in said if isinstance(name, str)]
+
+
+def _reference_problems(data: Mapping[str, Any]) -> list[Problem]:
+    """What no schema can say: names that lead nowhere, inputs of a later stage, cycles."""
+    tables, sources = data.get("tables"), data.get("sources", {})
+    if not isinstance(tables, dict) or not isinstance(sources, dict):
+        return []
+    problems: list[Problem] = []
+    for name, table in tables.items():
+        if isinstance(table, dict) and name.split(".")[0] in _ORDER:
+            problems += _table_references(name, table, tables, sources)
+    graph = {name: _inputs(table) for name, table in tables.items() if isinstance(table, dict)}
+    try:
+        TopologicalSorter(graph).prepare()
+    except CycleError as error:
+        circle = error.args[1]
+        message = f"these tables wait for each other: {' -> '.join(circle)}"
+        problems.append(Problem(message, ("tables", circle[0]), "take one of the inputs away"))
+    return problems
+
+
+def _table_references(
+    name: str, table: Mapping[str, Any], tables: Mapping[str, Any], sources: Mapping[str, Any]
+) -> Iterator[Problem]:
+    at = ("tables", name)
+    stage = name.split(".", maxsplit=1)[0]
+    if stage == ProcessingStage.BRONZE.value:
+        if _inputs(table):
+            yield Problem("a bronze table has a source, no input", at, "take the input away")
+        yield from _source_references(table, sources, at)
+        return
+    if "source" in table:
+        yield Problem(f"a {stage} table has an input, no source", (*at, "source"), "read the source in a bronze table")
+    if "input" in table and "inputs" in table:
+        yield Problem("'input' and 'inputs' are both said", (*at, "inputs"), "keep one of the two")
+    if not _inputs(table):
+        yield Problem(f"a {stage} table needs an input", at, "add `input:` with a table's name")
+    for key in ("input", "inputs"):
+        for wanted in _inputs({key: table.get(key)}):
+            if wanted not in tables:
+                mend = did_you_mean(wanted, [t for t in tables if t != name])
+                yield Problem(f"no table makes '{wanted}'", (*at, key), mend)
+            elif _ORDER.get(wanted.split(".")[0], 0) > _ORDER[stage]:
+                message = f"'{wanted}' is of a later stage than '{name}'"
+                yield Problem(message, (*at, key), "data walks from bronze to silver to gold")
+
+
+def _source_references(table: Mapping[str, Any], sources: Mapping[str, Any], at: KeyPath) -> Iterator[Problem]:
+    if "source" not in table:
+        mend = f"add `source:` with one of {', '.join(sources)}" if sources else "add `sources:`, and `source:` here"
+        yield Problem("a bronze table needs a source", at, mend)
+    elif table["source"] not in sources:
+        yield Problem(
+            f"there is no source '{table['source']}'", (*at, "source"), did_you_mean(table["source"], sources)
+        )
+
+
+def _specs(data: Mapping[str, Any], problems: list[Problem], factory: ProcessorFactory) -> dict[str, TableSpec]:
+    """The tables whose form is right, so that what they say can be judged; `problems` are those of the form."""
+    needed = {("processors",), ("sources",)}
+    if any(problem.path[:1] in needed or problem.path in {(), ("tables",)} for problem in problems):
+        return {}
+    broken = {problem.path[1] for problem in problems if problem.path[:1] == ("tables",) and len(problem.path) > 1}
+    return {name: _spec(data, name, own, factory) for name, own in data.get("tables", {}).items() if name not in broken}
+
+
+def _spec(data: Mapping[str, Any], name: str, own: Mapping[str, Any], factory: ProcessorFactory) -> TableSpec:
+    stage = ProcessingStage(name.split(".", maxsplit=1)[0])
+    merged = {**data.get("processors", {}).get(stage.value, {}), **own}
+    origins = {key: ("tables", name, key) if key in own else ("processors", stage.value, key) for key in merged}
+    return TableSpec(
+        name=name,
+        stage=stage,
+        source=_source(data, merged),
+        inputs=tuple(_inputs(merged)),
+        engine=merged.get("engine", "auto"),
+        processor=merged.get("processor", ""),
+        quality_threshold=merged.get("quality_threshold"),
+        checks=tuple(_check(item, factory) for item in merged.get("checks", [])),
+        options={key: value for key, value in merged.items() if key not in COMMON_KEYS},
+        origins={**origins, "": ("tables", name)},
+    )
+
+
+def _option_problems(spec: TableSpec, factory: ProcessorFactory) -> Iterator[Problem]:
+    """What the processor and the kinds of check have against the table's options."""
+    yield from _check_problems(spec, factory)
+    config = ProcessingConfig(spec.stage, options=spec.options)
+    yield from (spec.place(problem) for problem in factory.option_problems(config, spec.processor))
+
+
+def _in_order(specs: Mapping[str, TableSpec]) -> tuple[TableSpec, ...]:
+    order = TopologicalSorter({name: sorted(spec.inputs) for name, spec in specs.items()}).static_order()
+    levels = _levels(list(order), specs)
+    return tuple(sorted(specs.values(), key=lambda spec: levels[spec.name]))  # a stable sort keeps the file's order
+
+
+def _levels(order: list[str], specs: Mapping[str, TableSpec]) -> dict[str, int]:
+    """How many steps lie before each table, so that tables of a level keep the order of the declaration."""
+    levels: dict[str, int] = {}
+    for name in order:
+        levels[name] = 1 + max((levels[i] for i in specs[name].inputs), default=-1)
+    return levels
+
+
+def _source(data: Mapping[str, Any], table: Mapping[str, Any]) -> Source | None:
+    declared = data.get("sources", {}).get(table.get("source"))
+    if declared is None:
+        return None
+    return Source(table["source"], declared["path"], {k: v for k, v in declared.items() if k != "path"})
+
+
+def _check(item: Mapping[str, Any], factory: ProcessorFactory) -> Check:
+    kind = factory.check_types[item["type"]]
+    options = {key: value for key, value in item.items() if key not in CHECK_KEYS}
+    about = options.get("column") or options.get("columns") or options.get("expression") or ""
+    about = ", ".join(about) if isinstance(about, list) else about
+    return Check(
+        name=item.get("name") or (f"{kind.name}: {about}" if about else kind.name),
+        type=kind.name,
+        action=item.get("action", kind.default_action),
+        threshold=item.get("threshold"),
+        nulls=item.get("nulls", "fail"),
+        options=options,
+    )
+
+
+def _check_problems(spec: TableSpec, factory: ProcessorFactory) -> Iterator[Problem]:
+    declared = spec.options.get("columns")
+    columns = list(declared) if isinstance(declared, dict) else []
+    seen: set[str] = set()
+    for index, check in enumerate(spec.checks):
+        at = (*spec.origins["checks"], index)
+        if check.name in seen:
+            mend = "quarantined rows are told apart by the name; give each check its own `name:`"
+            yield Problem(f"two checks are called '{check.name}'", at, mend)
+        seen.add(check.name)
+        for problem in factory.check_types[check.type].problems(check.options, columns):
+            yield Problem(problem.message, (*at, *problem.path), problem.mend)

@@ -1,0 +1,135 @@
+"""What a run will do: a processor for each table, with the reasons, and what is new for it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from oreflow.contract import (
+    DeclarationError,
+    Problem,
+    ProcessingConfig,
+    ProcessorCapability,
+    StepError,
+    TableFormat,
+)
+from oreflow.factory import ProcessorFactory, Selection
+from oreflow.pipeline.batches import Batches
+from oreflow.pipeline.lake import Lake
+from oreflow.pipeline.model import Pipeline, TableSpec
+
+_TEXT_GROWTH = 3
+"""How many bytes of memory a byte of a raw file may need, as text columns with their intermediate results."""
+
+
+@dataclass(frozen=True)
+class PlannedTable:
+    """A table, the processor chosen for it, and what there is to do."""
+
+    spec: TableSpec
+    config: ProcessingConfig
+    selection: Selection
+    work: str
+
+    @property
+    def incremental(self) -> bool:
+        """Whether the processor reads only the batches that it has not seen."""
+        return ProcessorCapability.INCREMENTAL in set(self.selection.offer.processor.capabilities)
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `oreflow plan --json` prints for the table."""
+        return {
+            "table": self.spec.name,
+            "inputs": list(self.spec.inputs) or [self.spec.source.name if self.spec.source else ""],
+            "processor": self.selection.offer.name,
+            "engine": self.selection.offer.engine,
+            "reason": self.selection.reason,
+            "work": self.work,
+            "candidates": [
+                {"processor": v.offer.name, "score": v.score, "reason": v.reason, "distribution": v.offer.distribution}
+                for v in self.selection.candidates
+            ],
+        }
+
+
+def plan_pipeline(
+    pipeline: Pipeline, factory: ProcessorFactory, tables: TableFormat, engine: str | None = None
+) -> tuple[PlannedTable, ...]:
+    """Choose a processor for every table and look at what is new; nothing is written.
+
+    `engine` takes the place of every table's own.
+
+    Raises:
+        DeclarationError: all that stands in the way of all tables, at once.
+    """
+    problems: list[Problem] = []
+    planned: list[PlannedTable] = []
+    waiting: set[str] = set()
+    for spec in pipeline.tables:
+        try:
+            work, size = _work(pipeline, spec, tables, waiting)
+            config = _config(pipeline, spec, engine)
+            larger = size * _TEXT_GROWTH > _memory_bytes()
+            selection = factory.select(config, name=spec.processor, larger_than_memory=larger)
+            planned.append(PlannedTable(spec, config, selection, work))
+        except DeclarationError as error:
+            problems += [pipeline.document.locate(problem) for problem in _placed(error, spec, engine)]
+    if problems:
+        raise DeclarationError(problems)
+    return tuple(planned)
+
+
+def _config(pipeline: Pipeline, spec: TableSpec, engine: str | None) -> ProcessingConfig:
+    reads = spec.source.path if spec.source else ", ".join(str(Lake(pipeline.lake).table(i)) for i in spec.inputs)
+    writes = str(Lake(pipeline.lake).table(spec.name))
+    return ProcessingConfig(spec.stage, engine or spec.engine, reads, writes, spec.options)
+
+
+def _placed(error: DeclarationError, spec: TableSpec, engine: str | None) -> Iterator[Problem]:
+    """Why no processor fits, at the key that asked for it."""
+    for problem in error.problems:
+        key = "processor" if spec.processor else "engine"
+        if not problem.path and key in spec.origins and not engine:
+            yield Problem(problem.message, tuple(spec.origins[key]), problem.mend)
+        else:
+            yield spec.place(problem)
+
+
+def _work(pipeline: Pipeline, spec: TableSpec, tables: TableFormat, waiting: set[str]) -> tuple[str, int]:
+    """What there is to do, in words, and how many bytes it reads."""
+    lake = Lake(pipeline.lake)
+    if ahead := [name for name in spec.inputs if name in waiting]:
+        waiting.add(spec.name)
+        loaded = [tables.load(lake.table(name)) for name in spec.inputs]
+        return f"after {', '.join(ahead)}", sum(f.bytes for table in loaded if table for f in table.files)
+    table = tables.load(lake.table(spec.name))
+    try:
+        pending = Batches(pipeline, spec, tables).next(table.batch if table else 0)
+    except StepError as error:
+        return str(error), 0
+    claim = pending.claim
+    if claim is None:
+        return "; ".join(["nothing new", *pending.remarks]), 0
+    waiting.add(spec.name)
+    if claim.files:
+        size = sum(file.bytes for file in claim.files)
+        files = "1 new file" if len(claim.files) == 1 else f"{len(claim.files)} new files"
+        return f"batch {claim.batch}: {files}, {size / 1e6:,.3g} MB", size
+    parts = [f"{name} {_range(first, last)}" for name, (first, last) in claim.inputs.items()]
+    inputs = [tables.load(lake.table(name)) for name in claim.inputs]
+    return f"batch {claim.batch}: {', '.join(parts)}", sum(f.bytes for t in inputs if t for f in t.files)
+
+
+def _range(first: int, last: int) -> str:
+    if first > last:
+        return "unchanged"
+    return f"batch {last}" if first == last else f"batches {first} to {last}"
+
+
+def _memory_bytes() -> int:
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # no such figure on this system: take a small laptop
+        return 8 * 2**30

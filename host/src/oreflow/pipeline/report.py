@@ -1,0 +1,117 @@
+"""What a run says of itself: one document, which `--json` prints and the history keeps."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from oreflow.contract import StepError
+
+
+@dataclass
+class Account:
+    """Where the rows of a batch went.
+
+    `replaced` are rows of earlier batches that a merge took out of the table in favour of newer versions;
+    `rules` says how many rows broke each rule; `set_aside` are the files that could not be read at all.
+    """
+
+    read: int = 0
+    published: int = 0
+    quarantined: int = 0
+    superseded: int = 0
+    replaced: int = 0
+    score: float | None = None
+    rules: dict[str, int] = field(default_factory=dict)
+    set_aside: list[dict[str, str]] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    def check_balance(self, processor: str) -> None:
+        """Promise one: every row that was read is published, quarantined or superseded.
+
+        Raises:
+            StepError: it is not so; says by how many rows.
+        """
+        placed = self.published + self.quarantined + self.superseded
+        if self.read != placed:
+            what = f"loses {self.read - placed:,}" if placed < self.read else f"gains {placed - self.read:,}"
+            raise StepError(
+                f"the row account does not balance: {self.read:,} read, {self.published:,} to publish,"
+                f" {self.quarantined:,} to quarantine, {self.superseded:,} superseded"
+                f" - the processor {processor} {what} rows; nothing was published"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The account as it is kept with the commit."""
+        return asdict(self)
+
+
+@dataclass
+class TableResult:
+    """What became of one table.
+
+    `status` is published, unchanged, failed or skipped; `batch` is the last batch of the table
+    (None: there is none); `quality_score` is published / (published + quarantined), from 0 to 1
+    (None where there is neither). `rows_read` is always the sum of the other three, checked before
+    anything is published; for a gold table it counts the rows of its query's result.
+    """
+
+    table: str
+    batch: int | None = None
+    processor: str | None = None
+    engine: str | None = None
+    status: str = "unchanged"
+    rows_read: int = 0
+    rows_published: int = 0
+    rows_quarantined: int = 0
+    rows_superseded: int = 0
+    quality_score: float | None = None
+    seconds: float = 0.0
+    reason: str = ""
+    rules: dict[str, int] = field(default_factory=dict)
+    remarks: list[str] = field(default_factory=list)
+
+    def add(self, batch: int, account: Account) -> None:
+        """Add the account of a batch that was published; a run may make several of a table."""
+        self.status, self.batch = "published", batch
+        before = self.rows_published + self.rows_quarantined
+        now = account.published + account.quarantined
+        if account.score is not None:
+            scores = [(self.quality_score or 0.0, before), (account.score, now)]
+            self.quality_score = (
+                sum(score * rows for score, rows in scores) / (before + now) if before else account.score
+            )
+        self.rows_read += account.read
+        self.rows_published += account.published
+        self.rows_quarantined += account.quarantined
+        self.rows_superseded += account.superseded
+        for rule, rows in account.rules.items():
+            self.rules[rule] = self.rules.get(rule, 0) + rows
+        self.remarks += account.remarks
+
+
+@dataclass
+class RunReport:
+    """A run: `status` is success (also when nothing was new) or failed."""
+
+    run_id: str
+    pipeline: str
+    status: str
+    seconds: float
+    tables: list[TableResult]
+    started_at: str = ""
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether every table was published or found unchanged."""
+        return self.status == "success"
+
+    def to_dict(self) -> dict[str, Any]:
+        """The document that `oreflow run --json` prints."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, value: dict[str, Any]) -> RunReport:
+        """The report that `to_dict` described."""
+        return cls(**{**value, "tables": [TableResult(**table) for table in value["tables"]]})

@@ -1,0 +1,179 @@
+"""A run: every table of a pipeline, in order, until nothing is new; and the report of it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+import traceback
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from filelock import FileLock, Timeout
+
+from oreflow.contract import DeclarationError, OreflowError, Problem, TableFormat
+from oreflow.factory import ProcessorFactory, answers
+from oreflow.pipeline.batches import Batches, Claim
+from oreflow.pipeline.lake import Lake, write_json
+from oreflow.pipeline.model import Pipeline
+from oreflow.pipeline.plan import PlannedTable, plan_pipeline
+from oreflow.pipeline.report import RunReport, TableResult
+
+_DONE = ("published", "unchanged")
+
+
+class Run:
+    """One run of a pipeline. Plugins are told of its progress through the hooks of `factory`.
+
+    `engine` takes the place of every table's own; `only` are the tables to make (all, where empty);
+    `full_refresh` are those to make anew from everything.
+
+    Raises:
+        DeclarationError: something stands in the way; nothing was run.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        factory: ProcessorFactory,
+        *,
+        engine: str | None = None,
+        only: Sequence[str] = (),
+        full_refresh: Sequence[str] = (),
+    ) -> None:
+        for name in (*only, *full_refresh):
+            pipeline.table(name)
+        self._pipeline = pipeline
+        self._factory = factory
+        self._lake = Lake(pipeline.lake)
+        self._tables: TableFormat = factory.create_table_format()
+        self._full_refresh = frozenset(full_refresh)
+        planned = plan_pipeline(pipeline, factory, self._tables, engine)
+        self._planned = [table for table in planned if not only or table.spec.name in only]
+        self.started_at = datetime.now(UTC)
+        self.run_id = f"{self.started_at:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+    def execute(self) -> RunReport:
+        """Make the tables; what fails is in the report, and what depends on it is skipped."""
+        start = time.perf_counter()
+        names = [table.spec.name for table in self._planned]
+        try:
+            self._lake.runs.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            problem = Problem(f"the lake {self._lake.root} cannot be written: {error.strerror}", ("lake",))
+            raise DeclarationError([self._pipeline.document.locate(problem)]) from error
+        remarks = self._tell("run_started", run_id=self.run_id, pipeline=self._pipeline.name, tables=names)
+        results: dict[str, TableResult] = {}
+        for planned in self._planned:
+            result = self._make(planned, results)
+            results[planned.spec.name] = result
+            result.remarks += self._tell("step_finished", run_id=self.run_id, result=vars(result))
+        failed = any(result.status not in _DONE for result in results.values())
+        report = RunReport(
+            run_id=self.run_id,
+            pipeline=self._pipeline.name,
+            status="failed" if failed else "success",
+            seconds=_since(start),
+            tables=list(results.values()),
+            started_at=self.started_at.isoformat(timespec="milliseconds"),
+            remarks=remarks,
+        )
+        report.remarks += self._tell("run_finished", run_id=self.run_id, report=report.to_dict())
+        write_json(self._lake.runs / f"{self.run_id}.json", report.to_dict())
+        return report
+
+    def _make(self, planned: PlannedTable, results: dict[str, TableResult]) -> TableResult:
+        offer = planned.selection.offer
+        result = TableResult(planned.spec.name, processor=offer.name, engine=offer.engine)
+        start = time.perf_counter()
+        broken = [name for name in planned.spec.inputs if name in results and results[name].status not in _DONE]
+        try:
+            result.batch = self._last_batch(planned)
+            if broken:
+                result.status, result.reason = "skipped", f"{', '.join(broken)} was not made"
+            else:
+                with self._lock(planned.spec.name):
+                    self._make_batches(planned, result)
+        except OreflowError as error:
+            result.status, result.reason = "failed", str(error)
+        except OSError as error:
+            result.status, result.reason = "failed", f"{error.filename or 'a file'}: {error.strerror or error}"
+        except Exception as error:
+            result.status, result.reason = "failed", self._unforeseen(planned, error)
+        result.seconds = _since(start)
+        return result
+
+    def _unforeseen(self, planned: PlannedTable, error: Exception) -> str:
+        """A fault in a plugin or in oreflow: the traceback goes to a file, for whoever mends it."""
+        file = self._lake.runs / f"{self.run_id}.{planned.spec.name}.traceback.txt"
+        file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        offer = planned.selection.offer
+        return (
+            f"{type(error).__name__}: {error} - a fault in {offer.name} (package {offer.distribution}) or in oreflow;"
+            f" nothing was published, the traceback is in {file}"
+        )
+
+    def _make_batches(self, planned: PlannedTable, result: TableResult) -> None:
+        """Run the batch that a crash left, if any, and then whatever is new."""
+        batches = Batches(self._pipeline, planned.spec, self._tables)
+        done = self._last_batch(planned) or 0
+        refresh = planned.spec.name in self._full_refresh
+        changed = batches.changed_declaration(done)
+        while claim := (pending := batches.next(done, refresh=refresh or (changed and not planned.incremental))).claim:
+            result.remarks += pending.remarks
+            self._run_batch(planned, batches, claim, result)
+            done, refresh, changed = claim.batch, False, False
+        result.remarks += [remark for remark in pending.remarks if remark not in result.remarks]
+        if result.status == "unchanged":
+            result.reason = "nothing new"
+        if changed and planned.incremental:
+            result.remarks.append(
+                "its declaration has changed; rows published before keep the old one until"
+                f" `oreflow run --full-refresh {planned.spec.name}` makes the table anew"
+            )
+
+    def _last_batch(self, planned: PlannedTable) -> int | None:
+        table = self._tables.load(self._lake.table(planned.spec.name))
+        return table.batch if table else None
+
+    def _run_batch(self, planned: PlannedTable, batches: Batches, claim: Claim, result: TableResult) -> None:
+        from oreflow.pipeline.step import Batch  # loads the frame library, which a run with nothing new does not need
+
+        name = planned.spec.name
+
+        def progress(phase: str) -> None:
+            told = self._tell("step_progressed", run_id=self.run_id, table=name, batch=claim.batch, phase=phase)
+            result.remarks += told
+
+        batches.write(claim)
+        progress("claimed")
+        account = Batch(planned, claim, self._lake, self._tables, self._factory, batches, progress).run()
+        result.add(claim.batch, account)
+
+    @contextmanager
+    def _lock(self, name: str) -> Iterator[None]:
+        """Hold the table's lock, so that two runs at once do not do the same work twice."""
+        path = self._lake.lock(name)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            self._tell("step_progressed", run_id=self.run_id, table=name, batch=0, phase="waiting")
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def _tell(self, hook: str, **what: object) -> list[str]:
+        """Tell every plugin; one that raises is remarked on and harms nothing."""
+        remarks: list[str] = []
+        for plugin, answer in answers(self._factory.hooks, hook, **what):
+            if isinstance(answer, Exception):
+                remarks.append(f"the plugin {plugin} failed in {hook}: {type(answer).__name__}: {answer}")
+        return remarks
+
+
+def _since(start: float) -> float:
+    return round(time.perf_counter() - start, 3)

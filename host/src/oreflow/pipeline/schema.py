@@ -1,0 +1,143 @@
+"""The JSON Schema of a declaration, composed of the host's own keys and of what the installed plugins add.
+
+The same schema checks a declaration before anything runs and helps an editor complete it.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from oreflow.contract import CheckType, ProcessingStage
+from oreflow.factory import ProcessorFactory
+
+COMMON_KEYS = ("checks", "description", "engine", "input", "inputs", "processor", "quality_threshold", "source")
+"""The keys of a table that belong to the host; all others are options of its processor."""
+
+CHECK_KEYS = ("action", "name", "nulls", "threshold", "type")
+"""The keys of a check that belong to the host; all others are options of its kind."""
+
+_SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+_STAGE_KEYS: dict[str, Any] = {
+    "engine": {"type": "string", "description": "an engine by name, or auto", "examples": ["auto", "polars", "spark"]},
+    "processor": {"type": "string", "description": "a processor by name; without it, the best one is chosen"},
+    "quality_threshold": {**_SHARE, "description": "the share of rows, from 0 to 1, that must not be quarantined"},
+}
+_TABLE_KEYS: dict[str, Any] = {
+    **_STAGE_KEYS,
+    "description": {"type": "string", "description": "what the table is for"},
+    "source": {"type": "string", "description": "the name of a source (bronze)"},
+    "input": {"type": "string", "description": "the table that this one is made from"},
+    "inputs": {
+        "type": "array",
+        "items": {"type": "string"},
+        "minItems": 1,
+        "description": "the tables that this one is made from",
+    },
+}
+
+
+def declaration_schema(factory: ProcessorFactory) -> dict[str, Any]:
+    """The schema of `config/NAME.yaml` for what is installed now."""
+    checks = _checks_schema(list(factory.check_types.values()))
+    options = {stage: _options(factory, stage) for stage in ProcessingStage}
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": "An oreflow pipeline",
+        "type": "object",
+        "additionalProperties": False,
+        "required": ["name", "tables"],
+        "properties": {
+            "name": {
+                "type": "string",
+                "pattern": "^[A-Za-z][A-Za-z0-9_-]*$",
+                "description": "a name of letters, digits, - and _, beginning with a letter",
+            },
+            "description": {"type": "string", "description": "what the pipeline is for"},
+            "lake": {"type": "string", "description": "the folder where tables live, relative to the project"},
+            "sources": {
+                "type": "object",
+                "description": "raw files by name",
+                "additionalProperties": _source_schema(),
+            },
+            "processors": {
+                "type": "object",
+                "description": "defaults of each stage; a table may override any key",
+                "additionalProperties": False,
+                "properties": {
+                    stage.value: _section({**_STAGE_KEYS, "checks": checks, **options[stage]})
+                    for stage in ProcessingStage
+                },
+            },
+            "tables": {
+                "type": "object",
+                "minProperties": 1,
+                "description": "a table's name is its stage, a point and a word: bronze.orders, gold.sales",
+                "additionalProperties": False,
+                "patternProperties": {
+                    f"^{stage.value}\\.[A-Za-z_][A-Za-z0-9_]*$": _section(
+                        {**_TABLE_KEYS, "checks": checks, **options[stage]}
+                    )
+                    for stage in ProcessingStage
+                },
+            },
+        },
+    }
+
+
+def _section(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": False, "properties": properties}
+
+
+def _source_schema() -> dict[str, Any]:
+    section = _section(
+        {
+            "path": {"type": "string", "minLength": 1, "description": "a file or a pattern such as ./data/raw/*.csv"},
+            "format": {"enum": ["csv"], "description": "the files' format: csv"},
+            "delimiter": {
+                "type": "string",
+                "minLength": 1,
+                "maxLength": 1,
+                "description": "the character between two fields; a comma where not said",
+            },
+        }
+    )
+    return {**section, "required": ["path", "format"]}
+
+
+def _options(factory: ProcessorFactory, stage: ProcessingStage) -> dict[str, Any]:
+    """The option keys of all processors of a stage; the one that is chosen judges them by its own schema."""
+    properties: dict[str, Any] = {}
+    for metadata, _ in factory.processors.values():
+        if stage in metadata.supported_stages:
+            for key, schema in metadata.option_schema.get("properties", {}).items():
+                properties.setdefault(key, copy.deepcopy(schema))
+    return properties
+
+
+def _checks_schema(kinds: list[CheckType]) -> dict[str, Any]:
+    names = sorted(kind.name for kind in kinds)
+    common: dict[str, Any] = {
+        "name": {"type": "string", "minLength": 1, "description": "what people call it"},
+        "type": {"enum": names, "description": "the kind of check"},
+        "action": {"enum": ["warn", "quarantine", "fail"], "description": "what a failing row brings about"},
+        "threshold": {**_SHARE, "description": "the share of rows, from 0 to 1, that must pass"},
+        "nulls": {"enum": ["pass", "fail"], "description": "what a check that comes out NULL does"},
+    }
+    kind_rules = [
+        {
+            "if": {"properties": {"type": {"const": kind.name}}, "required": ["type"]},
+            "then": {
+                "additionalProperties": False,
+                "required": list(kind.option_schema.get("required", [])),
+                "properties": {
+                    **common,
+                    "action": {**common["action"], "enum": list(kind.actions)},
+                    **kind.option_schema.get("properties", {}),
+                },
+            },
+        }
+        for kind in sorted(kinds, key=lambda kind: kind.name)
+    ]
+    item = {"type": "object", "required": ["type"], "properties": {"type": common["type"]}, "allOf": kind_rules}
+    return {"type": "array", "description": "a list of checks", "items": item}

@@ -1,0 +1,1 @@
+"""oreflow-bronze: raw files, as they came, become an append-only table."""

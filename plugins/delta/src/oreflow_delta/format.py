@@ -1,0 +1,155 @@
+"""Delta Lake as a table format: staged Parquet files become one commit that carries the batch number.
+
+The number travels as an application transaction of the Delta protocol (`txn` action), so that it is
+visible exactly when the files are. Commits are made against the version that they were prepared
+for and are never rebased: whoever comes second gets a `CommitConflict` and looks again.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.schema import Field
+from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
+
+from oreflow.contract import Columns, Commit, CommitConflict, DataFile, StepError, Table, TableFormat
+from oreflow_delta.plugin import METADATA
+from oreflow_delta.types import from_delta, to_delta
+
+_APPLICATION = "oreflow"
+_BATCH_COLUMN = "_batch_id"
+_NO_CLEANUP = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
+
+
+class DeltaFormat(TableFormat):
+    """Tables in the Delta Lake format, on a file system."""
+
+    metadata = METADATA
+
+    def load(self, path: Path) -> Table | None:
+        """See `TableFormat.load`."""
+        if not (path / "_delta_log").is_dir():
+            return None
+        try:
+            return _table(path, DeltaTable(path))
+        except TableNotFoundError:
+            return None  # a first commit that was cut off left its log folder empty
+
+    def commit(self, path: Path, commit: Commit) -> Table:
+        """See `TableFormat.commit`."""
+        properties = CommitProperties(
+            custom_metadata={_APPLICATION: json.dumps({"batch": commit.batch, **commit.account})},
+            app_transactions=[Transaction(_APPLICATION, commit.batch)],
+            max_commit_retries=0,
+        )
+        adds = [_add(path, file) for file in commit.add]
+        try:
+            if commit.base is None:
+                create_table_with_add_actions(
+                    str(path),
+                    to_delta(commit.columns),
+                    adds,
+                    mode="error",
+                    partition_by=[],
+                    commit_properties=properties,
+                )
+            else:
+                self._change(path, commit, adds, properties)
+        except CommitFailedError as error:
+            raise CommitConflict(f"{path}: {error}") from error
+        except DeltaError as error:
+            if commit.base is None and "already exists" in str(error):
+                raise CommitConflict(f"{path}: {error}") from error
+            raise
+        return _table(path, DeltaTable(path))
+
+    def _change(self, path: Path, commit: Commit, adds: list[AddAction], properties: CommitProperties) -> None:
+        table = DeltaTable(path)
+        if table.version() != commit.base:
+            raise CommitConflict(f"{path} is at version {table.version()}, no longer at {commit.base}")
+        new = [] if commit.replace else _new_columns(path, from_delta(table.schema()), commit.columns)
+        if new:
+            # A commit of its own, before the rows: harmless where the next one never comes, and found done then.
+            table.alter.add_columns(new)
+            table = DeltaTable(path)
+        # In its overwrite mode deltalake itself removes every file of the version.
+        removes = [] if commit.replace else [_remove(file) for file in commit.remove]
+        table.create_write_transaction(
+            [*removes, *adds],
+            "overwrite" if commit.replace else "append",
+            to_delta(commit.columns) if commit.replace else table.schema(),
+            commit_properties=properties,
+            post_commithook_properties=_NO_CLEANUP,
+        )
+
+    def account(self, path: Path, batch: int) -> Mapping[str, Any]:
+        """See `TableFormat.account`."""
+        for entry in DeltaTable(path, without_files=True).history():
+            account: dict[str, Any] = json.loads(entry.get(_APPLICATION, "{}"))
+            if account.pop("batch", None) == batch:
+                return account
+        return {}
+
+
+def _table(path: Path, table: DeltaTable) -> Table:
+    return Table(
+        path=path,
+        version=table.version(),
+        batch=table.transaction_version(_APPLICATION) or 0,
+        columns=from_delta(table.schema()),
+        files=_files(table),
+    )
+
+
+def _files(table: DeltaTable) -> tuple[DataFile, ...]:
+    actions = table.get_add_actions(flatten=True)
+    columns = {name: actions.column(name).to_pylist() for name in actions.schema.names}
+    count = len(columns["path"])
+    first = columns.get(f"min.{_BATCH_COLUMN}", [0] * count)
+    last = columns.get(f"max.{_BATCH_COLUMN}", [0] * count)
+    files = (
+        DataFile(path, rows, size, low or 0, high or 0)
+        for path, rows, size, low, high in zip(
+            columns["path"], columns["num_records"], columns["size_bytes"], first, last, strict=True
+        )
+    )
+    return tuple(sorted(files, key=lambda file: (file.first_batch, file.path)))
+
+
+def _add(path: Path, file: DataFile) -> AddAction:
+    stats: dict[str, Any] = {"numRecords": file.rows}
+    if file.last_batch:
+        stats |= {
+            "minValues": {_BATCH_COLUMN: file.first_batch},
+            "maxValues": {_BATCH_COLUMN: file.last_batch},
+            "nullCount": {_BATCH_COLUMN: 0},
+        }
+    modified = int((path / file.path).stat().st_mtime * 1000)
+    return AddAction(file.path, file.bytes, {}, modified, True, json.dumps(stats))  # noqa: FBT003  positional in deltalake
+
+
+def _remove(file: DataFile) -> RemoveAction:
+    return RemoveAction(
+        path=file.path,
+        data_change=True,
+        deletion_timestamp=int(time.time() * 1000),
+        size=file.bytes,
+        partition_values={},
+    )
+
+
+def _new_columns(path: Path, old: Columns, new: Columns) -> list[Field]:
+    changed = [name for name in new if name in old and old[name] != new[name]]
+    if changed:
+        details = ", ".join(f"{name} is {old[name]} and would become {new[name]}" for name in changed)
+        raise StepError(
+            f"{path.parent.name}.{path.name} cannot change the type of a column: {details}"
+            " - give the column a new name, or make the table anew with `oreflow run --full-refresh`"
+        )
+    return [field for field in to_delta(new).fields if field.name not in old]

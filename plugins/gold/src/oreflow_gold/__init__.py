@@ -1,0 +1,1 @@
+"""oreflow-gold: business tables, by grouping or by SQL."""

@@ -1,0 +1,1 @@
+"""The Polars engine of oreflow. Nothing is imported here, so that describing the engine stays cheap."""

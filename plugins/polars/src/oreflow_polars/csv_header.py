@@ -1,0 +1,109 @@
+"""The first record of a csv file, and the reasons for which a file cannot be read at all."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+from oreflow_polars.csv_text import MalformedError, body, read_record, well_formed
+
+_RESERVED = ("_batch_id", "_source_file", "_source_row", "_ingested_at")
+_COMPRESSED = {
+    b"\x1f\x8b": "gzip",
+    b"PK\x03\x04": "zip",
+    b"BZh91AY&SY": "bzip2",
+    b"(\xb5/\xfd": "zstd",
+    b"\xfd7zXZ": "xz",
+}
+_LONGEST = 1 << 20
+
+
+class UnreadableError(Exception):
+    """A file cannot be read at all; the text is the reason."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """Column names (outer blanks stripped), the number of lines that they take, and the first line's shape."""
+
+    columns: tuple[str, ...]
+    lines: int
+    well_formed: bool
+
+
+def read_header(path: Path, delimiter: str) -> Header:
+    """Read and check the header of a file.
+
+    Raises:
+        UnreadableError: there is no usable header.
+    """
+    try:
+        with path.open("rb") as file:
+            return _parse(file, delimiter)
+    except FileNotFoundError:
+        raise UnreadableError("there is no such file") from None
+    except IsADirectoryError:
+        raise UnreadableError("it is a directory") from None
+    except PermissionError:
+        raise UnreadableError("permission denied") from None
+    except OSError as error:
+        raise UnreadableError(error.strerror or str(error)) from None
+
+
+def _parse(file: BinaryIO, delimiter: str) -> Header:
+    raw = file.readline(_LONGEST)
+    if not raw:
+        raise UnreadableError("it is empty")
+    first = _decode(raw).removeprefix("\ufeff")
+    if not body(first).strip():
+        raise UnreadableError("its first line is blank, there is no header")
+    rest = _rest(file)
+    try:
+        record = read_record(first, lambda _: next(rest, None), delimiter)
+    except MalformedError as error:
+        raise UnreadableError(f"its header is malformed: {error}") from None
+    columns = tuple((name or "").strip() for name in record.fields)
+    _check(columns)
+    # Polars keeps the byte order mark in the line; a CR that is not part of the line's end is left to careful reading.
+    shown = body(_decode(raw))
+    return Header(columns, record.lines, re.fullmatch(well_formed(len(columns), delimiter), shown) is not None)
+
+
+def _rest(file: BinaryIO) -> Iterator[str]:
+    for raw in file:
+        yield _decode(raw)
+
+
+def _decode(raw: bytes) -> str:
+    for magic, name in _COMPRESSED.items():
+        if raw.startswith(magic):
+            raise UnreadableError(f"it is compressed ({name})")
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise UnreadableError("it is UTF-16, not UTF-8")
+    if b"\0" in raw:
+        raise UnreadableError("its header has NUL bytes, it is not text")
+    if len(raw) >= _LONGEST and not raw.endswith(b"\n"):
+        raise UnreadableError("its first line does not end within a megabyte")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UnreadableError(
+            f"its header is not UTF-8: byte 0x{raw[error.start]:02x} at position {error.start + 1}"
+        ) from None
+
+
+def _check(columns: tuple[str, ...]) -> None:
+    for position, name in enumerate(columns, start=1):
+        if not name:
+            raise UnreadableError(f"its header has no name for column {position}")
+        if "\r" in name:
+            raise UnreadableError("its header has a lone carriage return; lines must end with LF or CR LF")
+        if name.lower() in _RESERVED:
+            raise UnreadableError(f"its header has the column '{name}', a name that oreflow keeps for itself")
+    repeated = [name for name, times in Counter(columns).items() if times > 1]
+    if repeated:
+        raise UnreadableError(f"its header names '{repeated[0]}' more than once")

@@ -1,0 +1,74 @@
+"""Polars' exceptions in the user's words.
+
+Polars answers with a cause and, often, the whole query plan. A user can do something with the cause:
+which column is missing and what it may have meant, which two types do not go together.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+
+import polars as pl
+import polars.exceptions as px
+
+from oreflow.contract import StepError
+
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_MISSING = re.compile(r"""(?:unable to find column |not found: |^)["'`](?P<name>[^"'`]+)["'`]""")
+_VALID = re.compile(r"valid columns: \[(?P<names>[^\]]*)\]")
+_SHOWN = 30
+
+
+def _first_line(error: BaseException) -> str:
+    text = _ANSI.sub("", str(error)).strip()
+    text = re.split(r"\n|Resolved plan until failure|This error occurred", text, maxsplit=1)[0]
+    return text.strip().rstrip(":;").strip() or type(error).__name__
+
+
+def missing_column(name: str, columns: Iterable[str]) -> str:
+    """Say that a column is not there, what may have been meant, and which columns there are."""
+    known = sorted(columns)
+    close = difflib.get_close_matches(name, known, n=1)
+    hint = f"; did you mean '{close[0]}'?" if close else ""
+    shown = ", ".join(known[:_SHOWN]) + (f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else "")
+    return f"there is no column '{name}'{hint} (columns: {shown or 'none'})"
+
+
+def _column_not_found(error: BaseException, columns: Sequence[str]) -> str:
+    text = _first_line(error)
+    if valid := _VALID.search(str(error)):
+        columns = [part.strip().strip("\"'") for part in valid["names"].split(",") if part.strip()]
+    found = _MISSING.search(text)
+    name = found["name"] if found else text
+    return missing_column(name, columns) if columns else f"there is no column '{name}'"
+
+
+def plain(error: BaseException, where: str, columns: Sequence[str] = ()) -> StepError:
+    """The error to raise instead; `where` says what was being done, `columns` what there was to name."""
+    if isinstance(error, px.ColumnNotFoundError):
+        cause = _column_not_found(error, columns)
+    elif isinstance(error, px.SQLSyntaxError):
+        cause = f"this SQL cannot be parsed: {_first_line(error)}"
+    elif isinstance(error, px.SQLInterfaceError):
+        cause = f"this SQL is not understood: {_first_line(error)}"
+    else:
+        cause = _first_line(error)
+    return StepError(f"{where}: {cause}")
+
+
+@contextmanager
+def told(where: str, columns: Sequence[str] = ()) -> Iterator[None]:
+    """Turn whatever Polars raises inside into a `StepError`; its panics are no `Exception` and would end the run."""
+    try:
+        yield
+    except (px.PolarsError, px.PanicException) as error:
+        raise plain(error, where, columns) from error
+
+
+def schema_of(frame: pl.LazyFrame, where: str) -> pl.Schema:
+    """The columns of a frame; resolving them is where Polars first finds fault with an expression."""
+    with told(where):
+        return frame.collect_schema()

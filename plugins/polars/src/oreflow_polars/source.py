@@ -1,0 +1,174 @@
+"""Raw files as frames of text, every line of them accounted for.
+
+Two ways of reading. A first pass over the lines finds the files in which each line is a whole record;
+those are read lazily, all files of one header in one scan. All others are read record by record, so that
+one damaged line costs its file some time and no other file anything. The first pass also counts
+the lines, so that the account of a run does not rest on the frames that it checks.
+"""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+import polars as pl
+import polars.exceptions as px
+
+from oreflow.contract import SourceFile, SourceScan, StepError, Unreadable
+from oreflow_polars import careful
+from oreflow_polars.csv_header import Header, UnreadableError, read_header
+from oreflow_polars.csv_text import well_formed
+from oreflow_polars.errors import plain
+
+# A header with a NUL byte is refused, so these names are never a source's own.
+_PATH, _INDEX, _BEFORE = "\0path", "\0index", "\0before"
+
+
+@dataclass(frozen=True)
+class _File:
+    path: str
+    label: str
+    header: Header
+
+
+@dataclass(frozen=True)
+class _Clean:
+    """A file in which every line is a record, and how many records it has."""
+
+    file: _File
+    records: int
+
+
+def scan(files: Sequence[SourceFile], source: Mapping[str, Any]) -> SourceScan:
+    """Read raw files; clean ones come first, each kind in the order given."""
+    delimiter = _delimiter(source)
+    readable, unreadable = _headers(files, delimiter)
+    clean, dirty = _sort(readable, delimiter)
+    read = [careful.read(Path(file.path), file.label, file.header, delimiter) for file in dirty]
+    frames = [_fast(group, delimiter) for group in _by_header(clean)]
+    blocks = [block for result in read for block in result.frames]
+    if blocks:
+        frames.append(pl.concat(blocks, how="diagonal").lazy())
+    rejected: list[tuple[str | None, str, str, int | None]] = [line for result in read for line in result.rejected]
+    rejected += [(None, f"cannot be read: {file.reason}", file.label, None) for file in unreadable]
+    return SourceScan(
+        rows=_united(frames, readable) if readable else None,
+        rejected=nw.from_native(pl.LazyFrame(rejected, careful.REJECTED, orient="row")) if rejected else None,
+        rows_read=sum(file.records for file in clean) + sum(result.rows_read for result in read) + len(unreadable),
+        unreadable=tuple(unreadable),
+    )
+
+
+def _delimiter(source: Mapping[str, Any]) -> str:
+    kind = source.get("format", "csv")
+    if kind != "csv":
+        raise StepError(f"the polars engine reads csv files, not '{kind}'")
+    encoding = str(source.get("encoding", "utf-8")).lower().replace("_", "-")
+    if encoding not in ("utf-8", "utf8"):
+        raise StepError(f"encoding '{encoding}' is not supported; convert the files to utf-8")
+    delimiter = str(source.get("delimiter", ","))
+    if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0':
+        raise StepError(f"delimiter {delimiter!r} must be one ASCII character, and no quote or line end")
+    return delimiter
+
+
+def _headers(files: Iterable[SourceFile], delimiter: str) -> tuple[list[_File], list[Unreadable]]:
+    readable, unreadable = [], []
+    for file in files:
+        try:
+            readable.append(_File(str(file.path), file.label, read_header(file.path, delimiter)))
+        except UnreadableError as error:
+            unreadable.append(Unreadable(file.label, str(error)))
+    return readable, unreadable
+
+
+def _sort(files: Sequence[_File], delimiter: str) -> tuple[list[_Clean], list[_File]]:
+    """Tell the files that can be read as they are from those that need care."""
+    first_seen = {file.path: file for file in reversed(files) if file.header.lines == 1}
+    lines: dict[str, tuple[int, int]] = {}
+    by_width: dict[int, list[str]] = {}
+    for path, file in first_seen.items():
+        by_width.setdefault(len(file.header.columns), []).append(path)
+    for width, paths in by_width.items():
+        lines |= _count(paths, well_formed(width, delimiter))
+    clean, dirty = [], []
+    for file in files:
+        total, malformed = lines.get(file.path, (0, 1))
+        if file is first_seen.get(file.path) and total and malformed == (not file.header.well_formed):
+            if total > 1:
+                clean.append(_Clean(file, total - 1))
+        else:
+            dirty.append(file)
+    return clean, dirty
+
+
+def _count(paths: Sequence[str], shape: str) -> dict[str, tuple[int, int]]:
+    """The lines of each file, and how many are not well formed; files that are not UTF-8 are left out."""
+    malformed = (~pl.col("line").str.contains(shape)).sum()
+    plan = pl.scan_lines(list(paths), name="line", include_file_paths=_PATH, glob=False)
+    try:
+        counts = plan.group_by(_PATH).agg(pl.len().cast(pl.Int64), malformed.cast(pl.Int64).alias("malformed"))
+        return {path: (total, bad) for path, total, bad in counts.collect(engine="streaming").iter_rows()}
+    except px.PolarsError as error:
+        text = [path for path in paths if _is_utf8(path)]
+        if len(text) == len(paths):
+            raise plain(error, "cannot read the source files") from error
+        return _count(text, shape) if text else {}
+
+
+def _is_utf8(path: str) -> bool:
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with Path(path).open("rb") as file:
+            while block := file.read(1 << 20):
+                decoder.decode(block)
+            decoder.decode(b"", final=True)
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _by_header(clean: Iterable[_Clean]) -> list[list[_Clean]]:
+    groups: dict[tuple[str, ...], list[_Clean]] = {}
+    for file in clean:
+        groups.setdefault(file.file.header.columns, []).append(file)
+    return list(groups.values())
+
+
+def _fast(group: Sequence[_Clean], delimiter: str) -> pl.LazyFrame:
+    """Files of one header in one scan; a scan for each file and a concat would take time by the square of the files."""
+    columns = group[0].file.header.columns
+    before, places = 0, []
+    for clean in group:
+        places.append((clean.file.path, clean.file.label, before))
+        before += clean.records
+    labels = pl.LazyFrame(places, {_PATH: pl.String, "_source_file": pl.String, _BEFORE: pl.Int64}, orient="row")
+    rows = pl.scan_csv(
+        [clean.file.path for clean in group],
+        has_header=False,
+        skip_lines=1,
+        schema=dict.fromkeys(columns, pl.String()),
+        separator=delimiter,
+        row_index_name=_INDEX,
+        include_file_paths=_PATH,
+        glob=False,
+    )
+    line = pl.col(_INDEX).cast(pl.Int64) - pl.col(_BEFORE) + 2  # the header is line 1
+    return rows.join(labels, on=_PATH, how="left", maintain_order="left").select(
+        *columns, "_source_file", line.alias("_source_row")
+    )
+
+
+def _united(frames: Sequence[pl.LazyFrame], files: Iterable[_File]) -> nw.LazyFrame[Any]:
+    """All rows with all columns, in the order of the first header, then of the first file that has each."""
+    columns = dict.fromkeys(name for file in files for name in file.header.columns)
+    if not frames:  # nothing but headers
+        frames = [pl.LazyFrame(schema={"_source_file": pl.String, "_source_row": pl.Int64})]
+    frame = frames[0] if len(frames) == 1 else pl.concat(frames, how="diagonal")
+    have = frame.collect_schema()
+    missing = [pl.lit(None, pl.String).alias(name) for name in columns if name not in have]
+    return nw.from_native(frame.with_columns(missing).select(*columns, "_source_file", "_source_row"))

@@ -1,0 +1,85 @@
+"""SQL over lazy frames: scalar expressions, aggregates and whole queries.
+
+Faults are found when the expression is given, not when the frame is computed, so that the message can
+name the column that the expression was for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+import polars as pl
+
+from oreflow.contract import StepError
+from oreflow_polars.errors import missing_column, told
+
+_COMMENTS = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
+_READS = re.compile(r"\(|(?:select|with|from|values)\b", re.IGNORECASE)
+
+
+def _parse(name: str, text: str, schema: pl.Schema) -> pl.Expr:
+    with told(f"'{name}'"):
+        expression = pl.sql_expr(text)
+    if expression.meta.is_column_selection() and not expression.meta.is_column():
+        raise StepError(f"'{name}': '{text}' is not one value; name a column or write an expression")
+    for column in expression.meta.root_names():
+        if column not in schema:
+            raise StepError(f"'{name}': {missing_column(column, schema)}")
+    return expression.alias(name)
+
+
+def _parsed(expressions: Mapping[str, str], schema: pl.Schema) -> list[pl.Expr]:
+    return [_parse(name, text, schema) for name, text in expressions.items()]
+
+
+def _resolve(frame: pl.LazyFrame, parsed: Mapping[str, pl.Expr]) -> dict[str, pl.DataType]:
+    """The type of each expression, over no rows and one by one, so that an error names the one at fault.
+
+    Polars checks the types of operands only when it computes.
+    """
+    kinds: dict[str, pl.DataType] = {}
+    for name, expression in parsed.items():
+        with told(f"'{name}'"):
+            kinds[name] = frame.select(expression).collect().schema[name]
+    return kinds
+
+
+def with_columns(frame: pl.LazyFrame, expressions: Mapping[str, str]) -> pl.LazyFrame:
+    """Add or replace columns by scalar SQL expressions, all over the frame as it was given."""
+    with told("cannot add columns"):
+        schema = frame.collect_schema()
+    parsed = _parsed(expressions, schema)
+    _resolve(pl.LazyFrame(schema=schema), dict(zip(expressions, parsed, strict=True)))
+    return frame.with_columns(parsed)
+
+
+def aggregate(frame: pl.LazyFrame, keys: Mapping[str, str], measures: Mapping[str, str]) -> pl.LazyFrame:
+    """Group by SQL expressions (none: all rows are one group) and compute SQL aggregates."""
+    with told("cannot aggregate"):
+        schema = frame.collect_schema()
+    empty = pl.LazyFrame(schema=schema)
+    groups, aggregates = _parsed(keys, schema), _parsed(measures, schema)
+    _resolve(empty, dict(zip(keys, groups, strict=True)))
+    _refuse_scalars(empty, dict(zip(measures, aggregates, strict=True)), measures)
+    if not groups:
+        return frame.select(aggregates)
+    return frame.group_by(groups).agg(aggregates).select(*keys, *measures)
+
+
+def _refuse_scalars(empty: pl.LazyFrame, aggregates: Mapping[str, pl.Expr], texts: Mapping[str, str]) -> None:
+    """Polars would answer a measure that aggregates nothing with a list of each group's values."""
+    for name, kind in _resolve(empty, aggregates).items():
+        grouped = empty.group_by(pl.lit(1).alias("\0group")).agg(aggregates[name]).collect_schema()[name]
+        if grouped != kind:
+            raise StepError(f"'{name}': '{texts[name]}' is no aggregate; use sum, avg, min, max, count, ...")
+
+
+def query(text: str, tables: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
+    """The result of a SELECT over frames, by their keys; a key may have the form `layer.table`."""
+    if not _READS.match(text, _COMMENTS.match(text).end()):  # type: ignore[union-attr]  # it matches the empty text too
+        raise StepError(f"cannot run this query: it must be a SELECT, not '{text.strip()[:40]}'")
+    with told("cannot run this query"):
+        empty = {name: pl.LazyFrame(schema=frame.collect_schema()) for name, frame in tables.items()}
+        pl.SQLContext(empty, eager=False).execute(text).collect()
+        return pl.SQLContext(dict(tables), eager=False).execute(text)

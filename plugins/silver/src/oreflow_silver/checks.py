@@ -1,0 +1,220 @@
+"""The standard kinds of check: completeness, validity, uniqueness and row_count."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from oreflow.contract import LINEAGE, Check, CheckContext, CheckType, Problem, RowCheck, TableCheck
+
+if TYPE_CHECKING:
+    import narwhals as nw
+
+_COLUMN = {"column": {"type": "string", "description": "the column that is looked at"}}
+_COLUMNS = {"columns": {"type": "array", "items": {"type": "string"}, "minItems": 1, "description": "columns"}}
+_SCALAR = {"type": ["string", "number", "boolean"]}
+_HOWS = ("expression", "pattern", "values", "range")
+
+
+class Completeness(RowCheck):
+    """A row passes where none of the columns is NULL."""
+
+    name = "completeness"
+    description = "the column, or each of the columns, has a value"
+    option_schema: Mapping[str, Any] = {"properties": {**_COLUMN, **_COLUMNS}}
+
+    def problems(self, options: Mapping[str, Any], columns: Sequence[str]) -> list[Problem]:
+        """Exactly one of `column` and `columns`, and they exist."""
+        return _column_problems(options, columns)
+
+    def mark(self, rows: nw.LazyFrame[Any], result: str, check: Check, context: CheckContext) -> nw.LazyFrame[Any]:
+        """True where every column has a value."""
+        import narwhals as nw
+
+        return rows.with_columns(
+            nw.all_horizontal(*[~nw.col(name).is_null() for name in _names(check.options)], ignore_nulls=False).alias(
+                result
+            )
+        )
+
+    def reason(self, check: Check) -> nw.Expr:
+        """Which columns are NULL."""
+        import narwhals as nw
+
+        missing = [nw.when(nw.col(name).is_null()).then(nw.lit(f"{name} is NULL")) for name in _names(check.options)]
+        return nw.concat_str(missing, separator=", ", ignore_nulls=True)
+
+
+class Validity(RowCheck):
+    """A row passes where an SQL expression is true, or a column matches a pattern, a list or a range."""
+
+    name = "validity"
+    description = "an expression is true, or a column fits a pattern, a list of values or a range"
+    option_schema: Mapping[str, Any] = {
+        "properties": {
+            **_COLUMN,
+            "expression": {
+                "type": "string",
+                "minLength": 1,
+                "description": "an SQL condition over the table's columns",
+            },
+            "pattern": {
+                "type": "string",
+                "minLength": 1,
+                "description": "a regular expression to be found in the column",
+            },
+            "values": {"type": "array", "items": _SCALAR, "minItems": 1, "description": "the values that there may be"},
+            "range": {
+                "type": "object",
+                "additionalProperties": False,
+                "minProperties": 1,
+                "properties": {"min": {"type": "number"}, "max": {"type": "number"}},
+                "description": "{min: ..., max: ...}, both included",
+            },
+        }
+    }
+
+    def problems(self, options: Mapping[str, Any], columns: Sequence[str]) -> list[Problem]:
+        """Exactly one way to judge, with a column where it needs one."""
+        said = [how for how in _HOWS if how in options]
+        if len(said) != 1:
+            found = f"it says {' and '.join(said)}" if said else "it says none"
+            return [Problem(f"a validity check judges by one thing, {found}", (), f"say one of {', '.join(_HOWS)}")]
+        if said == ["expression"]:
+            return [Problem("an expression names its columns itself", ("column",), "take it away")] * (
+                "column" in options
+            )
+        if said == ["pattern"]:
+            try:
+                re.compile(options["pattern"])
+            except re.error as error:
+                mend = "mend the regular expression"
+                return [Problem(f"the pattern cannot be understood: {error}", ("pattern",), mend)]
+        if "column" not in options:
+            return [Problem(f"'{said[0]}' needs a column to look at", (), "add `column:`")]
+        return _column_problems(options, columns)
+
+    def mark(self, rows: nw.LazyFrame[Any], result: str, check: Check, context: CheckContext) -> nw.LazyFrame[Any]:
+        """True, False or NULL as SQL has it."""
+        import narwhals as nw
+
+        options = check.options
+        if "expression" in options:
+            return context.engine.with_sql(rows, {result: options["expression"]})
+        column = nw.col(options["column"])
+        if "pattern" in options:
+            passes = column.cast(nw.String).str.contains(options["pattern"])
+        elif "values" in options:
+            passes = nw.when(~column.is_null()).then(column.is_in(options["values"]))
+        else:
+            bounds = options["range"]
+            sides = [column >= bounds["min"]] * ("min" in bounds) + [column <= bounds["max"]] * ("max" in bounds)
+            passes = nw.all_horizontal(*sides, ignore_nulls=False)
+        return rows.with_columns(passes.alias(result))
+
+    def reason(self, check: Check) -> nw.Expr:
+        """The condition, with the column's value where one column is judged."""
+        import narwhals as nw
+
+        options = check.options
+        if "expression" in options:
+            return nw.lit(f"not true: {options['expression']}")
+        name = options["column"]
+        wanted = _wanted(options)
+        value = nw.when(nw.col(name).is_null()).then(nw.lit("NULL")).otherwise(nw.col(name).cast(nw.String))
+        return nw.concat_str(nw.lit(f"{name}: '"), value, nw.lit(f"' is not {wanted}"))
+
+
+class Uniqueness(RowCheck):
+    """A row passes where its values are in no row that came before it, in this batch or in the table."""
+
+    name = "uniqueness"
+    description = "the column, or the columns together, have each value once in the table; the first row keeps it"
+    option_schema: Mapping[str, Any] = {"properties": {**_COLUMN, **_COLUMNS}}
+
+    def problems(self, options: Mapping[str, Any], columns: Sequence[str]) -> list[Problem]:
+        """Exactly one of `column` and `columns`, and they exist."""
+        return _column_problems(options, columns)
+
+    def mark(self, rows: nw.LazyFrame[Any], result: str, check: Check, context: CheckContext) -> nw.LazyFrame[Any]:
+        """True for the first row of each value, NULL where a value is NULL."""
+        import narwhals as nw
+
+        names, before = _names(check.options), f"{result}_before"
+        known = rows.collect_schema().names()
+        order = [name for name in LINEAGE if name in known] or names
+        rows = rows.with_columns(nw.lit(1).alias(result))
+        rows = rows.with_columns(nw.col(result).cum_sum().over(*names, order_by=order).alias(result))
+        first = nw.col(result) == 1
+        if context.published is not None:
+            seen = context.published.select(*names).unique().with_columns(nw.lit(1).alias(before))
+            rows = rows.join(seen, on=names, how="left")
+            first = first & nw.col(before).is_null()
+        some_null = nw.any_horizontal(*[nw.col(name).is_null() for name in names], ignore_nulls=True)
+        return rows.with_columns(nw.when(~some_null).then(first).alias(result))
+
+    def reason(self, check: Check) -> nw.Expr:
+        """The values that are there already."""
+        import narwhals as nw
+
+        parts = [nw.col(name).cast(nw.String).fill_null("NULL") for name in _names(check.options)]
+        names = ", ".join(_names(check.options))
+        return nw.concat_str(nw.lit(f"{names}: '"), nw.concat_str(parts, separator=", "), nw.lit("' is not unique"))
+
+
+class RowCount(TableCheck):
+    """A batch passes where it publishes at least `min` and at most `max` rows."""
+
+    name = "row_count"
+    description = "the batch publishes at least min and at most max rows"
+    option_schema: Mapping[str, Any] = {
+        "properties": {
+            "min": {"type": "integer", "minimum": 0, "description": "the least number of rows"},
+            "max": {"type": "integer", "minimum": 0, "description": "the greatest number of rows"},
+        }
+    }
+
+    def problems(self, options: Mapping[str, Any], columns: Sequence[str]) -> list[Problem]:
+        """At least one bound."""
+        return [] if options else [Problem("a row_count check has no bound", (), "add `min:` or `max:`")]
+
+    def verdict(self, check: Check, rows_published: int) -> tuple[bool, str]:
+        """Whether the number of rows lies within the bounds."""
+        low, high = check.options.get("min"), check.options.get("max")
+        passed = (low is None or rows_published >= low) and (high is None or rows_published <= high)
+        said = (("at least", low), ("at most", high))
+        bounds = " and ".join(f"{words} {bound:,}" for words, bound in said if bound is not None)
+        return passed, f"{rows_published:,} rows to publish, {bounds} expected"
+
+
+KINDS: tuple[CheckType, ...] = (Completeness(), Validity(), Uniqueness(), RowCount())
+
+
+def _names(options: Mapping[str, Any]) -> list[str]:
+    return list(options["columns"]) if "columns" in options else [options["column"]]
+
+
+def _wanted(options: Mapping[str, Any]) -> str:
+    if "pattern" in options:
+        return f"of the pattern {options['pattern']}"
+    if "values" in options:
+        return f"one of {', '.join(str(value) for value in options['values'])}"
+    bounds = options["range"]
+    words = {"min": "at least", "max": "at most"}
+    return " and ".join(f"{words[key]} {bounds[key]}" for key in words if key in bounds)
+
+
+def _column_problems(options: Mapping[str, Any], columns: Sequence[str]) -> list[Problem]:
+    if ("column" in options) == ("columns" in options):
+        return [Problem("the check needs a column to look at", (), "say one of `column` and `columns`")]
+    key = "column" if "column" in options else "columns"
+    problems = []
+    for index, name in enumerate(_names(options)):
+        if columns and name not in columns and name not in LINEAGE:
+            close = difflib.get_close_matches(name, columns, 1)
+            mend = f"did you mean '{close[0]}'?" if close else f"it has {', '.join(columns)}"
+            at = (key,) if key == "column" else (key, index)
+            problems.append(Problem(f"the table has no column '{name}'", at, mend))
+    return problems

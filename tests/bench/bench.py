@@ -1,0 +1,207 @@
+"""How long the retail job takes with oreflow, against a script that does just this job by hand (yardstick.py).
+
+A ratio of two runs on the same machine, one right after the other, says more than seconds on a machine that is also
+doing something else. So both run alternately, as whole processes, interpreter start included, and the figure is the
+median of the ratios of the pairs. A faster wrong answer counts for nothing: the tables are compared first.
+
+    nox -s bench                                  # both scales
+    nox -s bench -- --scales 1 --pairs 3          # a quick look
+    nox -s bench -- --strict                      # fail where a bound is broken
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from statistics import median
+
+RATIO_BOUNDS = {1: 1.5, 10: 1.25}  # scale -> at most this many times the script's wall time
+UNCHANGED_CPU_BOUND = 0.8  # seconds of CPU for a run that finds nothing new
+START_CPU_BOUND = 0.3  # seconds of CPU for --help, and for `plugins`
+PAIRS = {1: 5, 10: 3}
+FEW = 3  # runs of a thing that has no pair
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+REAL = ROOT.parent / "shared" / "data" / "online_retail" / "by-day"
+OREFLOW = (sys.executable, "-m", "oreflow")
+
+# Where each of the two puts the same table.
+BY_OREFLOW = {
+    "bronze": "bronze/transactions",
+    "silver": "silver/transactions",
+    "quarantine": "_quarantine/silver/transactions",
+    "sales_by_day": "gold/sales_by_day",
+    "sales_by_country": "gold/sales_by_country",
+    "customer_rfm": "gold/customer_rfm",
+}
+BY_HAND = {name: name for name in BY_OREFLOW}
+GOLD = {
+    "sales_by_day": ["day", "revenue", "customers"],
+    "sales_by_country": ["country", "revenue", "invoices"],
+    "customer_rfm": ["customer_id", "last_purchase", "frequency", "monetary"],
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What one process took."""
+
+    seconds: float
+    cpu: float
+    megabytes: float
+
+
+def measure(command: Sequence[str], folder: Path) -> Measured:
+    """Run a command to its end.
+
+    Memory is the child's own peak only as long as this process stays small, because a child begins its account with
+    its parent's size: so nothing heavy is imported here.
+    """
+    log = folder / "last-command.log"
+    with log.open("wb") as output:
+        started = time.perf_counter()
+        process = subprocess.Popen(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        raise SystemExit(f"{' '.join(command)}\nended with {process.returncode}:\n{log.read_text(errors='replace')}")
+    unit = 1 if sys.platform == "darwin" else 1024
+    return Measured(seconds, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * unit / 1e6)
+
+
+def figures(lake: Path, places: dict[str, str]) -> dict[str, object]:
+    """Row counts of the large tables, all rows of the small ones: what both ways must agree on."""
+    import polars as pl
+
+    found: dict[str, object] = {}
+    for name, place in places.items():
+        table = pl.scan_delta(str(lake / place))
+        if name in GOLD:
+            money = pl.col("^(revenue|monetary)$").cast(pl.Decimal(38, 3))
+            rows = table.select(GOLD[name]).with_columns(money).sort(GOLD[name][0])
+            found[name] = rows.collect().rows()
+        else:
+            found[name] = table.select(pl.len()).collect().item()
+    return found
+
+
+def compare(oreflow_lake: Path, script_lake: Path) -> str:
+    """Stop unless both lakes hold the same; the row counts in words."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as apart:
+        ours = apart.submit(figures, oreflow_lake, BY_OREFLOW).result()
+        theirs = apart.submit(figures, script_lake, BY_HAND).result()
+    for name in BY_OREFLOW:
+        if ours[name] != theirs[name]:
+            one, other = (str(value)[:300] for value in (ours[name], theirs[name]))
+            raise SystemExit(f"{name} differs:\n  oreflow  {one}\n  by hand  {other}")
+    rows, clean, quarantined = (int(str(ours[name])) for name in ("bronze", "silver", "quarantine"))
+    superseded = rows - clean - quarantined
+    return f"{rows:,} rows: {clean:,} published, {quarantined:,} quarantined, {superseded:,} superseded"
+
+
+def make_data(work: Path, scale: int) -> Path:
+    """The folder of raw files at a scale."""
+    raw = REAL
+    if not raw.is_dir():
+        raw = work / "raw-1"
+        if not raw.is_dir():
+            # The script stops at the first file that it cannot read, so it is given readable ones.
+            maker = ROOT / "config" / "make_retail_files.py"
+            subprocess.run([sys.executable, maker, raw, "--readable"], check=True)
+    if scale == 1:
+        return raw
+    scaled = work / f"raw-{scale}"
+    subprocess.run([sys.executable, HERE / "scale_up.py", raw, scaled, "--copies", str(scale)], check=True)
+    return scaled
+
+
+def make_project(folder: Path, raw: Path) -> Path:
+    """A project whose declaration is the retail example, over the raw files of this bench."""
+    declaration = (ROOT / "config" / "retail.yaml").read_text(encoding="utf-8")
+    pattern = "./data/raw/*.csv"
+    if pattern not in declaration:
+        raise SystemExit(f"config/retail.yaml no longer reads {pattern}")
+    (folder / "config").mkdir(parents=True)
+    (folder / "config" / "pipeline.yaml").write_text(declaration.replace(pattern, f"{raw}/*.csv"), encoding="utf-8")
+    return folder
+
+
+def bench_scale(work: Path, scale: int, pairs: int) -> bool:
+    """Measure one scale and print it; whether its bounds hold."""
+    raw = make_data(work, scale)
+    project = make_project(work / f"project-{scale}", raw)
+    script_lake = work / f"by-hand-{scale}"
+    script = (sys.executable, str(HERE / "yardstick.py"), str(raw), str(script_lake))
+
+    ours: list[Measured] = []
+    theirs: list[Measured] = []
+    for number in range(pairs + 1):
+        shutil.rmtree(project / "lake", ignore_errors=True)
+        shutil.rmtree(script_lake, ignore_errors=True)
+        one, other = measure((*OREFLOW, "run"), project), measure(script, work)
+        if number:  # the first pair warms up the disk's cache and the interpreter's
+            ours.append(one)
+            theirs.append(other)
+    unchanged = [measure((*OREFLOW, "run"), project) for _ in range(FEW)]
+    account = compare(project / "lake", script_lake)  # after those, which must have changed nothing
+
+    ratios = [one.seconds / other.seconds for one, other in zip(ours, theirs, strict=True)]
+    print(f"\n{scale} x, {account}, the same in both; {pairs} pairs")
+    print(f"  {'':<24}{'oreflow':>10}{'by hand':>10}{'ratio':>8}")
+    for title, digits, pick in (
+        ("wall time, s", 2, lambda run: run.seconds),
+        ("CPU, s", 2, lambda run: run.cpu),
+        ("peak memory, MB", 0, lambda run: run.megabytes),
+    ):
+        one, other = median(map(pick, ours)), median(map(pick, theirs))
+        ratio = median(ratios) if title.startswith("wall") else one / other
+        print(f"  {title:<24}{one:>10.{digits}f}{other:>10.{digits}f}{ratio:>8.2f}")
+    print(f"  ratios of wall time from {min(ratios):.2f} to {max(ratios):.2f}")
+    return all(
+        [
+            verdict("ratio of wall time", median(ratios), RATIO_BOUNDS.get(scale)),
+            verdict("run with nothing new, CPU s", median(run.cpu for run in unchanged), UNCHANGED_CPU_BOUND),
+        ]
+    )
+
+
+def verdict(what: str, value: float, bound: float | None) -> bool:
+    """Print a figure beside its bound; whether it is within."""
+    kept = bound is None or value <= bound
+    print(f"  {what:<36}{value:>7.2f}" + ("" if bound is None else f"  bound {bound}  {'ok' if kept else 'ABOVE'}"))
+    return kept
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Measure oreflow against the hand-written script.")
+    parser.add_argument("--scales", type=int, nargs="+", default=[1, 10], help="times the data (1 10)")
+    parser.add_argument("--pairs", type=int, help="pairs of runs (5 at scale 1, else 3)")
+    parser.add_argument("--strict", action="store_true", help="exit with 1 where a bound is broken")
+    options = parser.parse_args()
+
+    with tempfile.TemporaryDirectory(prefix="oreflow-bench-") as folder:
+        work = Path(folder)
+        kept = []
+        print("start-up")
+        for verb in ("--help", "plugins"):
+            runs = [measure((*OREFLOW, verb), work) for _ in range(1 + FEW)][1:]
+            kept.append(verdict(f"oreflow {verb}, CPU s", median(run.cpu for run in runs), START_CPU_BOUND))
+        kept += [bench_scale(work, scale, options.pairs or PAIRS.get(scale, 3)) for scale in options.scales]
+    return int(options.strict and not all(kept))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,192 @@
+"""What every kind of test may need: projects to run, the command line as a real process, tables as a reader sees them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from deltalake import DeltaTable
+
+import oreflow
+
+ROOT = Path(__file__).parent.parent
+NOT_IN_PROJECT = ("_ingested_at",)
+
+
+@pytest.fixture(scope="session")
+def require() -> Callable[[Path | bool, str], None]:
+    """Skip a test whose ground is missing; with OREFLOW_REQUIRE_ALL=1 that is a failure, so that CI skips nothing."""
+
+    def check(ground: Path | bool, reason: str) -> None:
+        if ground.exists() if isinstance(ground, Path) else ground:
+            return
+        if os.environ.get("OREFLOW_REQUIRE_ALL") == "1":
+            pytest.fail(f"required, but {reason}")
+        pytest.skip(reason)
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """Published data sets, kept beside the repository."""
+    return ROOT.parent / "shared" / "data"
+
+
+@dataclass(frozen=True)
+class Finished:
+    """A command that has ended."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+@dataclass(frozen=True)
+class Project:
+    """A project's folder, driven through the public face and read as any Delta reader would read it."""
+
+    root: Path
+    name: str = "pipeline"
+
+    # What lies in it
+
+    def declare(self, text: str) -> None:
+        (self.root / "config").mkdir(parents=True, exist_ok=True)
+        (self.root / "config" / f"{self.name}.yaml").write_text(text, encoding="utf-8")
+
+    def put(self, name: str, content: str | bytes) -> Path:
+        path = self.root / name if "/" in name else self.root / "data" / "raw" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    # What is done with it
+
+    def cli(self, *args: str, env: Mapping[str, str] | None = None) -> Finished:
+        return _cli(*args, cwd=self.root, env=env)
+
+    def run(self, **options: Any) -> oreflow.RunReport:
+        return oreflow.run(self.root, self.name, **options)
+
+    def run_well(self, **options: Any) -> dict[str, oreflow.TableResult]:
+        """Run, and find that it succeeded and that every account balances."""
+        report = self.run(**options)
+        results = {result.table: result for result in report.tables}
+        assert report.succeeded, {name: result.reason for name, result in results.items()}
+        for result in results.values():
+            placed = result.rows_published + result.rows_quarantined + result.rows_superseded
+            assert result.rows_read == placed, result
+        return results
+
+    # What has become of it
+
+    def path(self, table: str, *, quarantine: bool = False) -> Path:
+        return self.root / "lake" / ("_quarantine" if quarantine else "") / table.replace(".", "/")
+
+    def rows(self, table: str, *without: str, quarantine: bool = False) -> list[tuple[Any, ...]]:
+        """The rows in an order of their own, as tuples of (column, value) without `_ingested_at`."""
+        path = self.path(table, quarantine=quarantine)
+        if not DeltaTable.is_deltatable(str(path)):
+            return []
+        dropped = {*NOT_IN_PROJECT, *without}
+        frame = pl.read_delta(str(path))
+        frame = frame.select(sorted(column for column in frame.columns if column not in dropped))
+        rows = [tuple((k, tuple(v) if isinstance(v, list) else v) for k, v in row.items()) for row in frame.to_dicts()]
+        return sorted(rows, key=repr)
+
+    def dicts(self, table: str, *without: str, quarantine: bool = False) -> list[dict[str, Any]]:
+        return [dict(row) for row in self.rows(table, *without, quarantine=quarantine)]
+
+    def version(self, table: str, *, quarantine: bool = False) -> int | None:
+        path = self.path(table, quarantine=quarantine)
+        return DeltaTable(path).version() if DeltaTable.is_deltatable(str(path)) else None
+
+    def tables(self) -> list[tuple[str, bool]]:
+        """Every Delta table of the lake: its name, and whether it is a quarantine."""
+        lake = self.root / "lake"
+        found = []
+        for log in sorted(lake.rglob("_delta_log")):
+            parts = log.parent.relative_to(lake).parts
+            found.append((".".join(parts[-2:]), parts[0] == "_quarantine"))
+        return found
+
+    def state(self, *without: str) -> dict[tuple[str, bool], list[tuple[Any, ...]]]:
+        """All rows of all tables; a table without rows counts as none."""
+        rows = {(name, aside): self.rows(name, *without, quarantine=aside) for name, aside in self.tables()}
+        return {key: value for key, value in rows.items() if value}
+
+    def files(self) -> dict[str, int]:
+        """Every file of the lake but the history of runs, with the moment of its last change."""
+        lake = self.root / "lake"
+        return {
+            str(file.relative_to(lake)): file.stat().st_mtime_ns
+            for file in lake.rglob("*")
+            if file.is_file() and not file.is_relative_to(lake / "_oreflow" / "runs") and file.suffix != ".lock"
+        }
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Callable[..., Project]:
+    """Make a project: its declaration, and its raw files by name (data/raw/ where no folder is said)."""
+
+    def make(
+        declaration: str,
+        files: Mapping[str, str | bytes] | None = None,
+        *,
+        name: str = "pipeline",
+        folder: str = "project",
+    ) -> Project:
+        made = Project(tmp_path / folder, name)
+        made.declare(declaration)
+        (made.root / "data" / "raw").mkdir(parents=True, exist_ok=True)
+        for file, content in (files or {}).items():
+            made.put(file, content)
+        return made
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def project_in() -> type[Project]:
+    """For fixtures that outlive a test, and folders that are projects already: project_in(folder, name)."""
+    return Project
+
+
+def _cli(*args: str, cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 120) -> Finished:
+    done = subprocess.run(
+        [sys.executable, "-m", "oreflow", *args],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=timeout,
+        check=False,
+    )
+    return Finished(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def run_cli() -> Callable[..., Finished]:
+    """`oreflow` as a real process: run_cli("run", "--json", cwd=..., env=...)."""
+    return _cli
+
+
+@pytest.fixture
+def fresh_factory(monkeypatch: pytest.MonkeyPatch) -> oreflow.ProcessorFactory:
+    """The factory of this process, made anew, so that what a test registers is gone after it."""
+    monkeypatch.setattr("oreflow.factory.registry._factory", [])
+    return oreflow.get_processor_factory()

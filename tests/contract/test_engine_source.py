@@ -1,0 +1,343 @@
+"""Raw files as text: each record exactly, each line accounted for, whatever the files look like."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import json
+import os
+import random
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from oreflow.contract import SourceFile, StepError
+
+RELAXED = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+
+def records(found, columns="ab"):
+    return [(row["_source_row"], *(row[column] for column in columns)) for row in found]
+
+
+# content of the file; records with the number of their line; rejected lines with number and reason
+CASES = {
+    "plain": (b"a,b\n1,2\n3,4\n", [(2, "1", "2"), (3, "3", "4")], []),
+    "no newline at the end": (b"a,b\n1,2\n3,4", [(2, "1", "2"), (3, "3", "4")], []),
+    "crlf": (b"a,b\r\n1,2\r\n3,4\r\n", [(2, "1", "2"), (3, "3", "4")], []),
+    "bom": (b"\xef\xbb\xbfa,b\n1,2\n", [(2, "1", "2")], []),
+    "bom before a quoted name": (b'\xef\xbb\xbf"a",b\n1,2\n', [(2, "1", "2")], []),
+    "bom inside the file": (
+        b"a,b\n1\n\xef\xbb\xbf1,2\n",
+        [(3, "\ufeff1", "2")],
+        [(2, "1", "1 field where the header has 2")],
+    ),
+    "names are stripped": (b' a ,"b"\n1,2\n', [(2, "1", "2")], []),
+    "empty is null, quoted empty is text": (b'a,b\n,""\n"",\n', [(2, None, ""), (3, "", None)], []),
+    "all null": (b"a,b\n,\n", [(2, None, None)], []),
+    "blanks are kept": (b"a,b\n 1 ,\t2\n", [(2, " 1 ", "\t2")], []),
+    "escaped quotes": (b'a,b\n"x""y",""""\n', [(2, 'x"y', '"')], []),
+    "quoted delimiter": (b'a,b\n"1,2",3\n', [(2, "1,2", "3")], []),
+    "comment-like and escape-like": (b"a,b\n#1,\\n\n", [(2, "#1", "\\n")], []),
+    "unicode": ("a,b\nÄ,漢\u2028字\n".encode(), [(2, "Ä", "漢\u2028字")], []),
+    "record over lines": (b'a,b\n1,"x\ny"\n2,z\n', [(2, "1", "x\ny"), (4, "2", "z")], []),
+    "crlf in quotes stays": (b'a,b\r\n1,"x\r\ny"\r\n2,z\r\n', [(2, "1", "x\r\ny"), (4, "2", "z")], []),
+    "two fields over lines": (b'a,b\n"1\n2","3\n4"\n5,6\n', [(2, "1\n2", "3\n4"), (5, "5", "6")], []),
+    "blank lines in quotes": (b'a,b\n1,"x\n\ny"\n', [(2, "1", "x\n\ny")], []),
+    "blank lines are no rows": (b"a,b\n\n1,2\r\n\r\n3,4\n\n", [(3, "1", "2"), (5, "3", "4")], []),
+    "lone cr belongs to the field": (b"a,b\n1\r2,3\n", [(2, "1\r2", "3")], []),
+    "quote inside a field": (b'a,b\n5" pipe,x\ny,z"\n', [(2, '5" pipe', "x"), (3, "y", 'z"')], []),
+    "blank before a quote": (b'a,b\n1, "x"\n', [(2, "1", ' "x"')], []),
+    "too few": (b"a,b\n1\n2,3\n", [(3, "2", "3")], [(2, "1", "1 field where the header has 2")]),
+    "too many": (b"a,b\n1,2,3\n4,5\n", [(3, "4", "5")], [(2, "1,2,3", "3 fields where the header has 2")]),
+    "only blanks": (b"a,b\n  \n4,5\n", [(3, "4", "5")], [(2, "  ", "1 field where the header has 2")]),
+    "cut off at the end": (b"a,b\n1,2\n3", [(2, "1", "2")], [(3, "3", "1 field where the header has 2")]),
+    "text after quote": (b'a,b\n1,"2"x\n3,4\n', [(3, "3", "4")], [(2, '1,"2"x', "text after a closing quote")]),
+    "quote never closed": (
+        b'a,b\n1,"2\n3,4\n5,6\n',
+        [(3, "3", "4"), (4, "5", "6")],
+        [(2, '1,"2', "quote never closed")],
+    ),
+    "stray quote before a quoted field": (
+        b'a,b\n1,"2\n3,4\n5,"6"\n',
+        [(3, "3", "4"), (4, "5", "6")],
+        [(2, '1,"2', "text after a closing quote")],
+    ),
+    "the rest of a broken record is no row": (
+        b'a,b\n1,"2\n3"x,4\n5,6\n',
+        [(4, "5", "6")],
+        [
+            (2, '1,"2', "text after a closing quote"),
+            (3, '3"x,4', "stray quote after a line whose quote was not closed properly"),
+        ],
+    ),
+    "record over lines of the wrong width": (
+        b'a,b\n1,"2\n3",4\n5,6\n',
+        [(4, "5", "6")],
+        [(2, '1,"2\n3",4', "3 fields where the header has 2")],
+    ),
+    "not utf-8": (
+        b"a,b\n1,2\n3,\xff4\n5,6\n",
+        [(2, "1", "2"), (4, "5", "6")],
+        [(3, "3,\\xff4", "not UTF-8: byte 0xff at position 3 of the line")],
+    ),
+    "nul": (b"a,b\n1,\x002\n3,4\n", [(3, "3", "4")], [(2, "1,\\x002", "NUL byte at position 3 of the line")]),
+    "not utf-8 inside an open quote": (
+        b'a,b\n1,"2\n\xff\n3,4\n',
+        [(4, "3", "4")],
+        [(2, '1,"2', "quote never closed"), (3, "\\xff", "not UTF-8: byte 0xff at position 1 of the line")],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_file(name, scan_texts, rows):
+    content, good, bad = CASES[name]
+    scan = scan_texts({"f.csv": content})
+    assert records(rows(scan.rows)) == good
+    assert [(row["_source_row"], row["_raw"], row["_reason"]) for row in rows(scan.rejected)] == bad
+    assert scan.rows_read == len(good) + len(bad)
+    assert (scan.rejected is None) == (not bad)
+    assert not scan.unreadable
+
+
+def test_a_header_over_lines(scan_texts, rows):
+    scan = scan_texts({"f.csv": b'a,"b\nc"\n1,2\n3\n'})
+    assert records(rows(scan.rows), ["a", "b\nc"]) == [(3, "1", "2")]
+    assert [row["_source_row"] for row in rows(scan.rejected)] == [4]
+
+
+def test_one_column_a_blank_line_is_null(scan_texts, rows):
+    scan = scan_texts({"f.csv": b'a\n1\n\n""\n2\n'})
+    assert records(rows(scan.rows), "a") == [(2, "1"), (3, None), (4, ""), (5, "2")]
+    assert scan.rows_read == 4
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+@pytest.mark.parametrize("delimiter", [";", "\t", "|", " ", "^", "-", "]", "\\"])
+def test_delimiters(delimiter, end, scan_texts, rows):
+    lines = [b"a;b", b'1;"2;3"', b";", b'x;"y']
+    content = end.join(lines).replace(b";", delimiter.encode()) + end
+    scan = scan_texts({"f.csv": content}, delimiter=delimiter)
+    assert records(rows(scan.rows)) == [(2, "1", f"2{delimiter}3"), (3, None, None)]
+    assert [row["_source_row"] for row in rows(scan.rejected)] == [4]
+
+
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [({"delimiter": ",,"}, "delimiter"), ({"delimiter": '"'}, "delimiter"), ({"encoding": "latin-1"}, "latin-1")],
+)
+def test_options_that_cannot_be(options, word, scan_texts):
+    with pytest.raises(StepError, match=word):
+        scan_texts({"f.csv": b"a\n1\n"}, **options)
+
+
+def test_other_formats_are_refused(engine):
+    with pytest.raises(StepError, match="xlsx"):
+        engine.scan_source([], {"format": "xlsx"})
+
+
+UNREADABLE = {
+    "empty": (b"", "empty"),
+    "blank first line": (b"\na,b\n1,2\n", "first line is blank"),
+    "only a bom": (b"\xef\xbb\xbf", "first line is blank"),
+    "not utf-8": (b"a,\xff\n1,2\n", "byte 0xff at position 3"),
+    "utf-16": ("a,b\n1,2\n".encode("utf-16"), "UTF-16"),
+    "repeated name": (b"a,b,a\n1,2,3\n", "'a' more than once"),
+    "repeated after stripping": (b"a, a\n1,2\n", "'a' more than once"),
+    "no name": (b"a,,c\n1,2,3\n", "no name for column 2"),
+    "reserved": (b"a,_source_row\n1,2\n", "_source_row"),
+    "reserved in capitals": (b"a,_BATCH_ID\n1,2\n", "_BATCH_ID"),
+    "binary": (b"\x7fELF\x00\x01\n1,2\n", "NUL"),
+    "gzip": (gzip.compress(b"a,b\n1,2\n"), "gzip"),
+    "quote never closed": (b'a,"b\n1,2\n', "quote never closed"),
+    "old mac line ends": (b"a,b\r1,2\r", "carriage return"),
+}
+
+
+@pytest.mark.parametrize("name", UNREADABLE)
+def test_unreadable(name, scan_texts, rows):
+    content, word = UNREADABLE[name]
+    scan = scan_texts({"bad.csv": content, "good.csv": b"a,b\n1,2\n"})
+    assert [file.label for file in scan.unreadable] == ["bad.csv"]
+    assert word in scan.unreadable[0].reason
+    assert records(rows(scan.rows)) == [(2, "1", "2")]
+    assert [(row["_raw"], row["_source_file"], row["_source_row"]) for row in rows(scan.rejected)] == [
+        (None, "bad.csv", None)
+    ]
+    assert scan.rows_read == 2, "a file set aside whole counts as one row"
+
+
+def test_missing_directory_and_forbidden(engine, tmp_path, rows):
+    (tmp_path / "folder.csv").mkdir()
+    (tmp_path / "secret.csv").write_bytes(b"a\n1\n")
+    (tmp_path / "secret.csv").chmod(0)
+    (tmp_path / "good.csv").write_bytes(b"a\n1\n")
+    names = ["missing.csv", "folder.csv", "good.csv"] + (["secret.csv"] if os.geteuid() else [])
+    scan = engine.scan_source([SourceFile(tmp_path / name, name) for name in names], {"format": "csv"})
+    reasons = {file.label: file.reason for file in scan.unreadable}
+    assert reasons.pop("missing.csv") == "there is no such file"
+    assert reasons.pop("folder.csv") == "it is a directory"
+    assert set(reasons.values()) <= {"permission denied"}
+    assert scan.rows_read == len(names)
+
+
+def test_nothing_to_read(engine, scan_texts):
+    empty = engine.scan_source([], {"format": "csv"})
+    assert (empty.rows, empty.rejected, empty.rows_read, empty.unreadable) == (None, None, 0, ())
+    header_only = scan_texts({"f.csv": b"a,b\n"})
+    assert (header_only.rows, header_only.rejected, header_only.rows_read) == (None, None, 0)
+
+
+def test_columns_are_matched_by_name(scan_texts, rows):
+    scan = scan_texts(
+        {
+            "1.csv": b"a,b\n1,2\n",
+            "2.csv": b"b,a\n3,4\n",
+            "3.csv": b"c,a\n5,6\n",
+            "4.csv": b"a,d\n7\n8,9\n",
+            "5.csv": b"a,e\n",
+        }
+    )
+    found = rows(scan.rows)
+    assert list(found[0]) == ["a", "b", "c", "d", "e", "_source_file", "_source_row"]
+    assert [tuple(row.values()) for row in found] == [
+        ("1", "2", None, None, None, "1.csv", 2),
+        ("4", "3", None, None, None, "2.csv", 2),
+        ("6", None, "5", None, None, "3.csv", 2),
+        ("8", None, None, "9", None, "4.csv", 3),
+    ]
+    assert scan.rows_read == 5
+
+
+def test_many_files_keep_their_order_and_names(engine, tmp_path, rows):
+    files, expected = [], []
+    for number in range(40):
+        path = tmp_path / f"day [{number}] *?.csv"
+        lines = [f"{number}-{line}" for line in range(number % 4)]
+        path.write_text("\n".join(["a,b"] + [f"{line},x" for line in lines]) + "\n")
+        files.append(SourceFile(path, f"label/{number}"))
+        expected += [(f"label/{number}", row, text) for row, text in enumerate(lines, start=2)]
+    scan = engine.scan_source(files, {"format": "csv"})
+    assert [(row["_source_file"], row["_source_row"], row["a"]) for row in rows(scan.rows)] == expected
+    assert scan.rows_read == len(expected)
+
+
+def test_the_same_file_twice_is_two_files(engine, tmp_path, rows):
+    path = tmp_path / "f.csv"
+    path.write_bytes(b"a,b\n1,2\n")
+    scan = engine.scan_source([SourceFile(path, "x"), SourceFile(path, "y")], {"format": "csv"})
+    assert sorted(row["_source_file"] for row in rows(scan.rows)) == ["x", "y"]
+    assert scan.rows_read == 2
+
+
+def test_a_quote_that_is_open_for_too_long_rejects_one_line(scan_texts, rows):
+    good = [f"{number},x" for number in range(3000)]
+    scan = scan_texts({"f.csv": "\n".join(["a,b", '1,"2', *good, 'y,"z"']).encode()})
+    assert [row["_source_row"] for row in rows(scan.rejected)] == [2]
+    assert len(rows(scan.rows)) == 3001
+
+
+def test_csv_spectrum(engine, shared_data, require, rows):
+    folder = shared_data / "csv_spectrum"
+    require(folder, f"{folder} is missing")
+    for path in sorted((folder / "csvs").glob("*.csv")):
+        if path.stem == "location_coordinates":
+            continue  # its JSON has another phone number than the csv
+        scan = engine.scan_source([SourceFile(path, path.name)], {"format": "csv"})
+        found = [
+            {name: value or "" for name, value in row.items() if not name.startswith("_source")}
+            for row in rows(scan.rows)
+        ]
+        assert found == json.loads((folder / "json" / f"{path.stem}.json").read_text()), path.stem
+        assert scan.rejected is None
+        assert not scan.unreadable
+
+
+TEXT = st.text(
+    st.one_of(st.sampled_from('",;|\n\t a1é漢'), st.characters(codec="utf-8", exclude_characters="\0\r")), max_size=6
+)
+
+
+@st.composite
+def tables(draw):
+    width = draw(st.integers(1, 4))
+    return draw(st.lists(st.lists(TEXT, min_size=width, max_size=width), min_size=0, max_size=8)), width
+
+
+def written(table, width, delimiter, end, quoting):
+    """The text of a table and, for each record, the number of its first line."""
+    out = io.StringIO(newline="")
+    writer = csv.writer(out, delimiter=delimiter, lineterminator=end, quoting=quoting)
+    writer.writerow([f"c{number}" for number in range(width)])
+    starts = []
+    for row in table:
+        starts.append(out.getvalue().count("\n") + 1)
+        writer.writerow(row)
+    return out.getvalue().encode(), starts
+
+
+@RELAXED
+@given(
+    tables(),
+    st.tuples(
+        st.sampled_from(",;|\t"),
+        st.sampled_from(["\n", "\r\n"]),
+        st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+        st.booleans(),
+    ),
+)
+def test_what_a_csv_writer_wrote_comes_back(engine, rows, table, dialect):
+    (values, width), (delimiter, end, quoting, bom) = table, dialect
+    content, starts = written(values, width, delimiter, end, quoting)
+    columns = [f"c{number}" for number in range(width)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "f.csv")
+        path.write_bytes(b"\xef\xbb\xbf" + content if bom else content)
+        scan = engine.scan_source([SourceFile(path, "f")], {"format": "csv", "delimiter": delimiter})
+        found = records(rows(scan.rows), columns)
+        rejected = rows(scan.rejected)
+    # The writer leaves an empty field without quotes, but for one alone on its line.
+    empty = None if quoting == csv.QUOTE_MINIMAL and width > 1 else ""
+    assert found == [(start, *(value or empty for value in row)) for start, row in zip(starts, values, strict=True)]
+    assert not rejected
+    assert scan.rows_read == len(values)
+
+
+DAMAGE = [
+    lambda line: line + b",9",
+    lambda line: line.split(b",", 1)[0],
+    lambda line: line + b"\xff",
+    lambda line: line + b"\0",
+    lambda line: b'"' + line.replace(b'"', b""),
+    lambda line: b'"x"y' + line,
+]
+
+
+@RELAXED
+@given(st.integers(1, 30), st.randoms(use_true_random=False), st.data())
+def test_damaged_lines_take_no_others_with_them(engine, rows, count, rng: random.Random, data):
+    damaged = data.draw(st.sets(st.integers(0, count - 1), max_size=5))
+    lines, good = [], []
+    for number in range(count):
+        row = [str(number), rng.choice(["x", "", 'q"q', "a b"]), rng.choice(["1.5", "é"])]
+        line = ",".join('"' + cell.replace('"', '""') + '"' if '"' in cell else cell for cell in row).encode()
+        if number in damaged:
+            line = rng.choice(DAMAGE)(line)
+        else:
+            good.append((number + 2, *(cell or None for cell in row)))
+        lines.append(line)
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "f.csv")
+        path.write_bytes(b"\n".join([b"a,b,c", *lines]))
+        scan = engine.scan_source([SourceFile(path, "f")], {"format": "csv"})
+        found, rejected = records(rows(scan.rows), "abc"), rows(scan.rejected)
+    assert found == good
+    assert [row["_source_row"] for row in rejected] == [number + 2 for number in sorted(damaged)]
+    assert scan.rows_read == count
