@@ -188,11 +188,13 @@ def test_missing_directory_and_forbidden(engine, tmp_path, rows):
     assert scan.rows_read == len(names)
 
 
-def test_nothing_to_read(engine, scan_texts):
+def test_nothing_to_read(engine, scan_texts, rows):
     empty = engine.scan_source([], {"format": "csv"})
     assert (empty.rows, empty.rejected, empty.rows_read, empty.unreadable) == (None, None, 0, ())
     header_only = scan_texts({"f.csv": b"a,b\n"})
-    assert (header_only.rows, header_only.rejected, header_only.rows_read) == (None, None, 0)
+    assert (header_only.rejected, header_only.rows_read) == (None, 0)
+    assert header_only.rows.collect_schema().names() == ["a", "b", "_source_file", "_source_row"]
+    assert rows(header_only.rows) == []
 
 
 def test_columns_are_matched_by_name(scan_texts, rows):

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from oreflow.pipeline.plan import PlannedTable
+from oreflow.pipeline.plan import PlannedTable, size_text
 from oreflow.pipeline.report import RunReport
 
 ROWS = 20
@@ -101,13 +101,13 @@ def tables(found: Sequence[dict[str, Any]]) -> None:
         "batch",
         "rows",
         "quarantined",
-        "MB",
+        "size",
         "path",
-        right=("version", "batch", "rows", "quarantined", "MB"),
+        right=("version", "batch", "rows", "quarantined", "size"),
     )
     for table in found:
         state = [str(table["version"]), str(table["batch"])] if table["exists"] else ["-", "-"]
-        rows = [f"{table['rows']:,}", f"{table['rows_quarantined']:,}", f"{table['bytes'] / 1e6:,.3g}"]
+        rows = [f"{table['rows']:,}", f"{table['rows_quarantined']:,}", size_text(table["bytes"])]
         drawn.add_row(table["table"], *state, *rows, escape(table["path"]))
     _console().print(drawn)
 

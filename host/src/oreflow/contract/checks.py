@@ -40,11 +40,15 @@ class CheckContext:
 
 
 class CheckType(ABC):
-    """A kind of check: its name, the JSON Schema of its options, and the actions that make sense for it."""
+    """A kind of check: its name, the JSON Schema of its options, and what of the rest makes sense for it.
+
+    `shared_keys` are the keys that every kind could have and this one does; the others are refused.
+    """
 
     name: str
     description: str
     option_schema: Mapping[str, Any]
+    shared_keys: Sequence[str] = ("action", "name", "nulls", "threshold", "type")
     actions: Sequence[str] = ("quarantine", "warn", "fail")
     default_action: str = "quarantine"
 
@@ -54,7 +58,13 @@ class CheckType(ABC):
 
 
 class RowCheck(CheckType):
-    """A kind that judges each row."""
+    """A kind that judges each row.
+
+    `compares_rows`: the judgement of a row depends on other rows of the table. Such a check has no
+    meaning where rows replace each other (`Merge`), and is refused there.
+    """
+
+    compares_rows: bool = False
 
     @abstractmethod
     def mark(self, rows: nw.LazyFrame[Any], result: str, check: Check, context: CheckContext) -> nw.LazyFrame[Any]:
@@ -68,6 +78,7 @@ class RowCheck(CheckType):
 class TableCheck(CheckType):
     """A kind that judges the batch as a whole, once its rows are counted."""
 
+    shared_keys = ("action", "name", "type")
     actions = ("fail", "warn")
     default_action = "fail"
 

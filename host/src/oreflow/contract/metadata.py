@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 from typing import Any, TypeVar
 
@@ -144,9 +144,10 @@ class TableFormatMetadata:
 class ProcessingConfig:
     """What a processor is asked for and created with.
 
-    `options` are the keys of the table's declaration that belong to the processor; `input_path` and
-    `output_path` say where data comes from and goes to, for those who use the factory by hand (in a
-    run, the host reads and publishes, and a processor never sees a path).
+    `options` are the keys of the table's declaration that belong to the processor; `defaults` are those of
+    its stage, of which a processor takes what it knows. `input_path` and `output_path` say where
+    data comes from and goes to, for those who use the factory by hand (in a run, the host reads
+    and publishes, and a processor never sees a path).
     """
 
     stage: ProcessingStage
@@ -154,6 +155,13 @@ class ProcessingConfig:
     input_path: str = ""
     output_path: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+
+    def for_processor(self, metadata: ProcessorMetadata) -> ProcessingConfig:
+        """The same with the defaults that a processor knows laid under the options."""
+        known = metadata.option_schema.get("properties", {})
+        inherited = {key: value for key, value in self.defaults.items() if key in known}
+        return replace(self, options={**inherited, **self.options}, defaults={})
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stage", ProcessingStage(self.stage))

@@ -140,6 +140,7 @@ class ProcessorFactory:
 
     def _problems(self, offer: Offer, config: ProcessingConfig) -> list[Problem]:
         """What is wrong in a configuration for an offer, by its option schema and by its plugin."""
+        config = config.for_processor(offer.processor)
         schema = {"type": "object", "additionalProperties": False, **offer.processor.option_schema}
         found = validate(dict(config.options), schema)
         if found:
@@ -228,6 +229,7 @@ class ProcessorFactory:
 
     def create(self, offer: Offer, config: ProcessingConfig) -> Processor:
         """The processor of an offer that was selected for this configuration."""
+        config = config.for_processor(offer.processor)
         created: Processor | None = self.hooks.hook.create_processor(name=offer.processor.name, config=config)
         if created is None:
             raise DeclarationError([Problem(f"{offer.distribution} offers '{offer.name}' but does not create it")])

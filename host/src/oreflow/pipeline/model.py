@@ -32,8 +32,8 @@ class Source:
 class TableSpec:
     """A table as declared, with its stage's defaults laid under it.
 
-    `options` are the keys of its processor; `origins` says where each key was said (path in the
-    declaration), for messages.
+    `options` are the table's own keys for its processor, `defaults` its stage's; `origins` says where
+    each key was said (its path in the declaration), for messages.
     """
 
     name: str
@@ -45,12 +45,14 @@ class TableSpec:
     quality_threshold: float | None
     checks: tuple[Check, ...]
     options: Mapping[str, Any]
+    defaults: Mapping[str, Any]
     origins: Mapping[str, tuple[str | int, ...]] = field(repr=False, compare=False, hash=False)
 
     @property
     def fingerprint(self) -> str:
         """A short hash of what decides the table's rows, to tell when the declaration has changed."""
-        content = [self.inputs, self.source and [self.source.path, dict(self.source.options)], dict(self.options)]
+        content: list[Any] = [self.inputs, self.source and [self.source.path, dict(self.source.options)]]
+        content += [dict(self.options), dict(self.defaults)]
         rules = [[c.name, c.type, c.action, c.nulls, dict(c.options)] for c in self.checks]
         text = json.dumps([content, rules], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
@@ -195,7 +197,8 @@ def _spec(data: Mapping[str, Any], name: str, own: Mapping[str, Any], factory: P
         processor=merged.get("processor", ""),
         quality_threshold=merged.get("quality_threshold"),
         checks=tuple(_check(item, factory) for item in merged.get("checks", [])),
-        options={key: value for key, value in merged.items() if key not in COMMON_KEYS},
+        options={key: value for key, value in own.items() if key not in COMMON_KEYS},
+        defaults={key: value for key, value in merged.items() if key not in COMMON_KEYS and key not in own},
         origins={**origins, "": ("tables", name)},
     )
 
@@ -203,7 +206,7 @@ def _spec(data: Mapping[str, Any], name: str, own: Mapping[str, Any], factory: P
 def _option_problems(spec: TableSpec, factory: ProcessorFactory) -> Iterator[Problem]:
     """What the processor and the kinds of check have against the table's options."""
     yield from _check_problems(spec, factory)
-    config = ProcessingConfig(spec.stage, options=spec.options)
+    config = ProcessingConfig(spec.stage, options=spec.options, defaults=spec.defaults)
     yield from (spec.place(problem) for problem in factory.option_problems(config, spec.processor))
 
 

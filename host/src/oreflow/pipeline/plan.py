@@ -73,6 +73,7 @@ def plan_pipeline(
             config = _config(pipeline, spec, engine)
             larger = size * _TEXT_GROWTH > _memory_bytes()
             selection = factory.select(config, name=spec.processor, larger_than_memory=larger)
+            config = config.for_processor(selection.offer.processor)
             planned.append(PlannedTable(spec, config, selection, work))
         except DeclarationError as error:
             problems += [pipeline.document.locate(problem) for problem in _placed(error, spec, engine)]
@@ -84,7 +85,7 @@ def plan_pipeline(
 def _config(pipeline: Pipeline, spec: TableSpec, engine: str | None) -> ProcessingConfig:
     reads = spec.source.path if spec.source else ", ".join(str(Lake(pipeline.lake).table(i)) for i in spec.inputs)
     writes = str(Lake(pipeline.lake).table(spec.name))
-    return ProcessingConfig(spec.stage, engine or spec.engine, reads, writes, spec.options)
+    return ProcessingConfig(spec.stage, engine or spec.engine, reads, writes, spec.options, spec.defaults)
 
 
 def _placed(error: DeclarationError, spec: TableSpec, engine: str | None) -> Iterator[Problem]:
@@ -116,7 +117,7 @@ def _work(pipeline: Pipeline, spec: TableSpec, tables: TableFormat, waiting: set
     if claim.files:
         size = sum(file.bytes for file in claim.files)
         files = "1 new file" if len(claim.files) == 1 else f"{len(claim.files)} new files"
-        return f"batch {claim.batch}: {files}, {size / 1e6:,.3g} MB", size
+        return f"batch {claim.batch}: {files}, {size_text(size)}", size
     parts = [f"{name} {_range(first, last)}" for name, (first, last) in claim.inputs.items()]
     inputs = [tables.load(lake.table(name)) for name in claim.inputs]
     return f"batch {claim.batch}: {', '.join(parts)}", sum(f.bytes for t in inputs if t for f in t.files)
@@ -126,6 +127,14 @@ def _range(first: int, last: int) -> str:
     if first > last:
         return "unchanged"
     return f"batch {last}" if first == last else f"batches {first} to {last}"
+
+
+def size_text(size: int) -> str:
+    """A number of bytes for people: `2.7 kB`."""
+    for unit, factor in (("GB", 10**9), ("MB", 10**6), ("kB", 10**3)):
+        if size >= factor:
+            return f"{size / factor:,.1f} {unit}"
+    return f"{size} bytes"
 
 
 def _memory_bytes() -> int:

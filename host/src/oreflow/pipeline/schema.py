@@ -131,7 +131,7 @@ def _checks_schema(kinds: list[CheckType]) -> dict[str, Any]:
                 "additionalProperties": False,
                 "required": list(kind.option_schema.get("required", [])),
                 "properties": {
-                    **common,
+                    **{key: common[key] for key in kind.shared_keys},
                     "action": {**common["action"], "enum": list(kind.actions)},
                     **kind.option_schema.get("properties", {}),
                 },

@@ -23,6 +23,7 @@ from oreflow.contract import (
     Merge,
     Output,
     Overwrite,
+    RowCheck,
     Rule,
     SourceScan,
     Staged,
@@ -136,7 +137,8 @@ class Batch:
 
     def _step(self, engine: Engine, history: Callable[[str], nw.LazyFrame[Any] | None]) -> Step:
         claim, spec = self._claim, self._spec
-        return Step(spec.name, spec.stage, claim.batch, claim.claimed_at, spec.options, engine, history)
+        options = self._planned.config.options
+        return Step(spec.name, spec.stage, claim.batch, claim.claimed_at, options, engine, history)
 
     # Process and stage
 
@@ -240,11 +242,22 @@ class Batch:
             raise StepError(f"the processor {self._name} says that it publishes {missing}, which its rows do not have")
         if output.row_by_row:
             columns += [name for name in LINEAGE if name in names and name not in columns]
+        if isinstance(output.mode, Merge):
+            self._refuse_comparisons()
         published = engine.scan_table(table) if table and not self._claim.refresh else None
         rules = (*_key_rules(output.mode), *output.rules)
         context = CheckContext(engine, None if isinstance(output.mode, Overwrite) else published)
         marked = Output(rows, columns, rules, output.raw)
         return judge(marked, columns, self._spec.checks, self._factory.check_types, context)
+
+    def _refuse_comparisons(self) -> None:
+        for check in self._spec.checks:
+            kind = self._factory.check_types[check.type]
+            if isinstance(kind, RowCheck) and kind.compares_rows:
+                raise StepError(
+                    f"check '{check.name}' compares rows with each other, but rows of this table replace each other"
+                    " by key, which makes the key unique - take the check away"
+                )
 
     def _rejected(self, scan: SourceScan | None, judged: Judged | None) -> nw.LazyFrame[Any] | None:
         frames = [judged.rejected] if judged and judged.rejected is not None else []

@@ -22,6 +22,7 @@ class Completeness(RowCheck):
     """A row passes where none of the columns is NULL."""
 
     name = "completeness"
+    shared_keys = ("action", "name", "threshold", "type")  # it is about NULLs and never comes out NULL itself
     description = "the column, or each of the columns, has a value"
     option_schema: Mapping[str, Any] = {"properties": {**_COLUMN, **_COLUMNS}}
 
@@ -131,6 +132,7 @@ class Uniqueness(RowCheck):
     """A row passes where its values are in no row that came before it, in this batch or in the table."""
 
     name = "uniqueness"
+    compares_rows = True
     description = "the column, or the columns together, have each value once in the table; the first row keeps it"
     option_schema: Mapping[str, Any] = {"properties": {**_COLUMN, **_COLUMNS}}
 
