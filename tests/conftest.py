@@ -165,11 +165,19 @@ def project_in() -> type[Project]:
     return Project
 
 
+def _environment(more: Mapping[str, str]) -> dict[str, str]:
+    """The variables of this process with some more; what goes onto PYTHONPATH goes before what is there."""
+    merged = {**os.environ, **more}
+    if "PYTHONPATH" in more and os.environ.get("PYTHONPATH"):
+        merged["PYTHONPATH"] = os.pathsep.join([more["PYTHONPATH"], os.environ["PYTHONPATH"]])
+    return merged
+
+
 def _cli(*args: str, cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 120) -> Finished:
     done = subprocess.run(
         [sys.executable, "-m", "oreflow", *args],
         cwd=cwd,
-        env={**os.environ, **(env or {})},
+        env=_environment(env or {}),
         capture_output=True,
         text=True,
         encoding="utf-8",
@@ -183,6 +191,24 @@ def _cli(*args: str, cwd: Path, env: Mapping[str, str] | None = None, timeout: f
 def run_cli() -> Callable[..., Finished]:
     """`oreflow` as a real process: run_cli("run", "--json", cwd=..., env=...)."""
     return _cli
+
+
+@pytest.fixture(scope="session")
+def start_run() -> Callable[..., subprocess.Popen[str]]:
+    """`oreflow run` in a project as a process that goes on by itself; keywords become its variables."""
+
+    def start(project: Project, **env: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [sys.executable, "-m", "oreflow", "run"],
+            cwd=project.root,
+            env=_environment(env),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+        )
+
+    return start
 
 
 @pytest.fixture

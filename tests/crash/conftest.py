@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -124,23 +121,6 @@ def killer(tmp_path_factory) -> Path:
     return site
 
 
-@pytest.fixture(scope="session")
-def start_run() -> Callable[..., subprocess.Popen[str]]:
-    """`oreflow run` as a process that goes on by itself."""
-
-    def start(project: Any, **env: str) -> subprocess.Popen[str]:
-        return subprocess.Popen(
-            [sys.executable, "-m", "oreflow", "run"],
-            cwd=project.root,
-            env={**os.environ, **env},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-
-    return start
-
-
 @pytest.fixture
 def assert_whole(scenes) -> Callable[[Any, str], None]:
     """A reader sees each table as it was before the run or as it is after it, never anything between."""
@@ -186,5 +166,3 @@ def _left_over(project: Any) -> list[str]:
         assert {Path(uri).name for uri in DeltaTable(path).file_uris()} <= known
         found += [str(file) for file in path.glob("*.parquet") if file.name not in known]
     return found
-
-

@@ -47,9 +47,7 @@ def test_a_run_killed_at_the_same_point_again_and_again_is_mended(
     assert_recovers(project, "good tables")
 
 
-def test_a_file_set_aside_is_known_though_the_run_died_before_its_account(
-    at_start, killer, start_run, assert_recovers
-):
+def test_a_file_set_aside_is_known_though_the_run_died_before_its_account(at_start, killer, start_run, assert_recovers):
     project = at_start("good tables", "killed")
     process = start_run(project, PYTHONPATH=str(killer), KILL_AT="bronze.transactions:published")
     process.communicate(timeout=60)

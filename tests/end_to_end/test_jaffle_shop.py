@@ -6,7 +6,7 @@ Amounts come in cents and are wanted as decimals; customers without orders keep 
 from __future__ import annotations
 
 import csv
-import datetime
+import datetime as dt
 import json
 from decimal import Decimal
 
@@ -100,7 +100,7 @@ def test_the_orders_mart_is_the_published_one(shop):
         data / "expected" / "expected_orders.csv",
         order_id=int,
         customer_id=int,
-        order_date=datetime.date.fromisoformat,
+        order_date=dt.date.fromisoformat,
         **dict.fromkeys(amounts, Decimal),
     )
     found = project.dicts("gold.orders")
@@ -115,8 +115,8 @@ def test_the_customers_mart_is_the_published_one_with_its_nulls(shop):
     wanted = _expected(
         data / "expected" / "expected_customers.csv",
         customer_id=int,
-        first_order=datetime.date.fromisoformat,
-        most_recent_order=datetime.date.fromisoformat,
+        first_order=dt.date.fromisoformat,
+        most_recent_order=dt.date.fromisoformat,
         number_of_orders=int,
         customer_lifetime_value=Decimal,
     )

@@ -192,6 +192,8 @@ class Batches:
             table = self._tables.load(self._lake.table(name))
             if table is None:
                 return Pending(None, (f"its input {name} has no table yet",))
+            if all(column.startswith("_") for column in table.columns):
+                return Pending(None, (f"its input {name} has no readable file yet",))
             seen = before.inputs[name][1] if before and name in before.inputs else 0
             inputs[name] = (seen + 1, table.batch)
             refresh = refresh or (seen > 0 and self._was_refreshed(name, seen + 1, table.batch))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from oreflow_delta.types import from_delta, to_delta
 
 _APPLICATION = "oreflow"
 _BATCH_COLUMN = "_batch_id"
+_CONFIGURATION = {"delta.checkpointInterval": "10"}  # so that opening a table with a long history stays quick
 _NO_CLEANUP = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 
 
@@ -32,14 +34,27 @@ class DeltaFormat(TableFormat):
 
     metadata = METADATA
 
+    def __init__(self) -> None:
+        self._opened: dict[Path, _Opened] = {}
+
     def load(self, path: Path) -> Table | None:
         """See `TableFormat.load`."""
         if not (path / "_delta_log").is_dir():
             return None
         try:
-            return _table(path, DeltaTable(path))
+            return self._open(path).snapshot(path)
         except TableNotFoundError:
             return None  # a first commit that was cut off left its log folder empty
+
+    def _open(self, path: Path) -> _Opened:
+        """The table at its newest version; of one that was opened before, only what is new in the log is read."""
+        birth = _birth(path)
+        opened = self._opened.get(path)
+        if opened is None or birth is None or opened.birth != birth:
+            opened = self._opened[path] = _Opened(DeltaTable(path), birth)
+        else:
+            opened.table.update_incremental()
+        return opened
 
     def commit(self, path: Path, commit: Commit) -> Table:
         """See `TableFormat.commit`."""
@@ -57,6 +72,7 @@ class DeltaFormat(TableFormat):
                     adds,
                     mode="error",
                     partition_by=[],
+                    configuration=_CONFIGURATION,
                     commit_properties=properties,
                 )
             else:
@@ -67,17 +83,17 @@ class DeltaFormat(TableFormat):
             if commit.base is None and "already exists" in str(error):
                 raise CommitConflict(f"{path}: {error}") from error
             raise
-        return _table(path, DeltaTable(path))
+        return self._open(path).snapshot(path)
 
     def _change(self, path: Path, commit: Commit, adds: list[AddAction], properties: CommitProperties) -> None:
-        table = DeltaTable(path)
+        table = self._open(path).table
         if table.version() != commit.base:
             raise CommitConflict(f"{path} is at version {table.version()}, no longer at {commit.base}")
         new = [] if commit.replace else _new_columns(path, from_delta(table.schema()), commit.columns)
         if new:
             # A commit of its own, before the rows: harmless where the next one never comes, and found done then.
             table.alter.add_columns(new)
-            table = DeltaTable(path)
+            table = self._open(path).table
         # In its overwrite mode deltalake itself removes every file of the version.
         removes = [] if commit.replace else [_remove(file) for file in commit.remove]
         table.create_write_transaction(
@@ -90,21 +106,40 @@ class DeltaFormat(TableFormat):
 
     def account(self, path: Path, batch: int) -> Mapping[str, Any]:
         """See `TableFormat.account`."""
-        for entry in DeltaTable(path, without_files=True).history():
+        for entry in self._open(path).table.history():
             account: dict[str, Any] = json.loads(entry.get(_APPLICATION, "{}"))
             if account.pop("batch", None) == batch:
                 return account
         return {}
 
 
-def _table(path: Path, table: DeltaTable) -> Table:
-    return Table(
-        path=path,
-        version=table.version(),
-        batch=table.transaction_version(_APPLICATION) or 0,
-        columns=from_delta(table.schema()),
-        files=_files(table),
-    )
+@dataclass
+class _Opened:
+    """A table that was opened, and its last snapshot."""
+
+    table: DeltaTable
+    birth: tuple[int, int] | None
+    last: Table | None = None
+
+    def snapshot(self, path: Path) -> Table:
+        if self.last is None or self.last.version != self.table.version():
+            self.last = Table(
+                path=path,
+                version=self.table.version(),
+                batch=self.table.transaction_version(_APPLICATION) or 0,
+                columns=from_delta(self.table.schema()),
+                files=_files(self.table),
+            )
+        return self.last
+
+
+def _birth(path: Path) -> tuple[int, int] | None:
+    """What tells a table from another one that was made later in the same folder."""
+    try:
+        status = (path / "_delta_log" / f"{0:020d}.json").stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns
 
 
 def _files(table: DeltaTable) -> tuple[DataFile, ...]:
