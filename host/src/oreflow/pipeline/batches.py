@@ -89,10 +89,12 @@ class Batches:
         make = self._new_files if self._spec.source else self._new_batches
         return make(done, refresh=refresh)
 
-    def write(self, claim: Claim) -> None:
+    def write(self, claim: Claim) -> Claim:
         """Write a claim down, with the digests of its files; from here on a crash leads back to it."""
         files = tuple(replace(file, sha256=self._digest(file)) for file in claim.files)
-        write_json(self._path(claim.batch), replace(claim, files=files).to_dict())
+        complete = replace(claim, files=files)
+        write_json(self._path(claim.batch), complete.to_dict())
+        return complete
 
     def release(self, claim: Claim) -> None:
         """Take back the claim of a batch of which nothing was published, so that the next may choose anew."""

@@ -137,7 +137,9 @@ class Run:
         return table.batch if table else None
 
     def _run_batch(self, planned: PlannedTable, batches: Batches, claim: Claim, result: TableResult) -> None:
-        from oreflow.pipeline.step import Batch  # loads the frame library, which a run with nothing new does not need
+        # These load the frame library, which a run with nothing new does not need.
+        from oreflow.pipeline.stage import Batch
+        from oreflow.pipeline.step import run_batch
 
         name = planned.spec.name
 
@@ -145,10 +147,11 @@ class Run:
             told = self._tell("step_progressed", run_id=self.run_id, table=name, batch=claim.batch, phase=phase)
             result.remarks += told
 
-        batches.write(claim)
+        claim = batches.write(claim)
         progress("claimed")
-        account = Batch(planned, claim, self._lake, self._tables, self._factory, batches, progress).run()
-        result.add(claim.batch, account)
+        table = self._tables.load(self._lake.table(name))
+        batch = Batch(planned, claim, self._lake, self._tables, self._factory, batches, progress, table)
+        result.add(claim.batch, run_batch(batch))
 
     @contextmanager
     def _lock(self, name: str) -> Iterator[None]:

@@ -1,0 +1,144 @@
+"""From staged files to a table: the audit, then the commits.
+
+The order of the commits is what makes a batch exactly-once: the quarantine first, then the table, whose
+commit carries the batch number and decides. Whatever a crash leaves before that commit is replaced
+when the same batch runs again.
+"""
+
+from __future__ import annotations
+
+import shutil
+
+from oreflow.contract import Commit, DataType, Engine, Overwrite, StepError
+from oreflow.pipeline.lake import write_json
+from oreflow.pipeline.quality import Failure, gate
+from oreflow.pipeline.stage import Batch, Candidate
+
+_SAMPLES = 3
+_NO_COLUMNS = {
+    "_batch_id": DataType("int64"),
+    "_source_file": DataType("string"),
+    "_source_row": DataType("int64"),
+}
+"""The columns of a table whose files could not be read so far."""
+
+
+class Publication:
+    """Audits the candidate of a batch, and publishes it or keeps it for inspection."""
+
+    def __init__(self, batch: Batch, candidate: Candidate, engine: Engine) -> None:
+        self._batch = batch
+        self._candidate = candidate
+        self._engine = engine
+
+    def audit(self) -> None:
+        """Hold the row account and the quality gate against the candidate.
+
+        Raises:
+            StepError: a row is unaccounted for, or the gate was not passed; the message has the figures.
+        """
+        candidate, account = self._candidate, self._candidate.account
+        try:
+            account.check_balance(self._batch.processor)
+        except StepError:
+            self._batch.sweep()
+            raise
+        failures, remarks = gate(
+            candidate.judged,
+            candidate.counts,
+            account,
+            self._batch.spec.quality_threshold,
+            self._batch.spec.checks,
+            self._batch.factory.check_types,
+        )
+        account.remarks += remarks
+        if failures:
+            details = "; ".join(self._describe(failure) for failure in failures)
+            kept = self._keep()
+            self._batch.batches.release(self._batch.claim)
+            raise StepError(f"the quality gate was not passed: {details}; the candidate is kept in {kept}")
+
+    def _describe(self, failure: Failure) -> str:
+        """The failure's figures, with a few of the rows that brought it about."""
+        candidate = self._candidate
+        if failure.flag and candidate.judged:
+            rows = candidate.judged.sample(failure.flag, _SAMPLES)
+        elif failure.unreadable and candidate.unreadable is not None:
+            rows = candidate.unreadable.head(_SAMPLES)
+        else:
+            return failure.message
+        found = self._engine.execute({}, {"sample": rows}).collected["sample"]
+        samples = [f"{row.get('_source_file', '')}:{row.get('_source_row') or ''} {row['_reason']}" for row in found]
+        return f"{failure.message}, for example {'; '.join(samples)}"
+
+    def _keep(self) -> str:
+        """Move the staged files to where they can be looked at; gives the folder."""
+        folder = self._batch.lake.failed(self._batch.spec.name, self._batch.claim.batch)
+        shutil.rmtree(folder, ignore_errors=True)
+        staged = {
+            "published": (self._batch.path, self._candidate.published),
+            "quarantined": (self._batch.quarantine, self._candidate.quarantined),
+        }
+        for name, (home, files) in staged.items():
+            (folder / name).mkdir(parents=True)
+            for file in files.files:
+                (home / file.path).rename(folder / name / file.path)
+        self._batch.sweep()
+        return str(folder)
+
+    def publish(self) -> None:
+        """Commit the quarantine, then the table, then write the account down.
+
+        Raises:
+            CommitConflict: somebody else has written to the table meanwhile; nothing of the batch can be seen in it.
+        """
+        candidate, table = self._candidate, self._batch.table
+        claim, account = self._batch.claim, candidate.account
+        record = {"claim": claim.to_dict(), **account.to_dict()}
+        self._publish_quarantine()
+        columns = candidate.published.columns or (table.columns if table else dict(_NO_COLUMNS))
+        replace = table is not None and self._replaces
+        if table is not None and not replace:
+            columns = {**table.columns, **columns}
+        self._batch.path.mkdir(parents=True, exist_ok=True)
+        self._batch.tables.commit(
+            self._batch.path,
+            Commit(
+                batch=claim.batch,
+                base=table.version if table else None,
+                columns=columns,
+                add=(*candidate.published.files, *candidate.add),
+                remove=candidate.remove,
+                replace=replace,
+                account=record,
+            ),
+        )
+        self._batch.progress("published")
+        write_json(self._batch.batches.account_path(claim.batch), account.to_dict())
+        self._batch.progress("accounted")
+
+    def _publish_quarantine(self) -> None:
+        """Make the quarantine hold this batch's rejected rows, and those of no earlier attempt at it."""
+        staged, batch = self._candidate.quarantined, self._batch.claim.batch
+        existing = self._batch.tables.load(self._batch.quarantine)
+        stale = tuple(f for f in existing.files if f.first_batch >= batch) if existing else ()
+        replace = self._replaces and existing is not None and bool(existing.files)
+        if staged.files or stale or replace:
+            self._batch.quarantine.mkdir(parents=True, exist_ok=True)
+            known = existing.columns if existing and not replace else {}
+            self._batch.tables.commit(
+                self._batch.quarantine,
+                Commit(
+                    batch=batch,
+                    base=existing.version if existing else None,
+                    columns={**known, **(staged.columns or (existing.columns if existing else {}))},
+                    add=staged.files,
+                    remove=stale,
+                    replace=replace,
+                ),
+            )
+        self._batch.progress("quarantined")
+
+    @property
+    def _replaces(self) -> bool:
+        return self._batch.claim.refresh or isinstance(self._candidate.mode, Overwrite)

@@ -1,0 +1,321 @@
+"""From new rows to staged files: inputs, the processor, its rules and the checks, written beside the table unseen.
+
+Nothing here can be seen by a reader, and all of it can be thrown away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+
+from oreflow.contract import (
+    LINEAGE,
+    DataFile,
+    Engine,
+    Merge,
+    Mode,
+    Output,
+    Overwrite,
+    RowCheck,
+    Rule,
+    SourceScan,
+    Staged,
+    Staging,
+    Step,
+    StepError,
+    Table,
+    TableFormat,
+    Unreadable,
+)
+from oreflow.contract.checks import CheckContext
+from oreflow.factory import ProcessorFactory
+from oreflow.pipeline.batches import Batches, Claim
+from oreflow.pipeline.lake import Lake
+from oreflow.pipeline.merge import REPLACED, merge, rewrite
+from oreflow.pipeline.model import TableSpec
+from oreflow.pipeline.plan import PlannedTable
+from oreflow.pipeline.quality import CANDIDATES, READABLE, Judged, judge
+from oreflow.pipeline.report import Account
+
+_EMPTY = Staged((), {})
+_Collected = Mapping[str, Sequence[Mapping[str, Any]]]
+
+
+@dataclass
+class _Inputs:
+    """What a batch reads: frames for the processor, and how many rows they have, known without reading them.
+
+    `uncounted` are one-row counts still to be collected; `scan` is what the reader gave for a source.
+    """
+
+    frames: dict[str, nw.LazyFrame[Any]]
+    counted: int = 0
+    uncounted: dict[str, nw.LazyFrame[Any]] = field(default_factory=dict)
+    scan: SourceScan | None = None
+    history: Callable[[str], nw.LazyFrame[Any] | None] = lambda _: None
+
+    @property
+    def unreadable(self) -> Sequence[Unreadable]:
+        """The files that could not be read at all."""
+        return self.scan.unreadable if self.scan else ()
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch of one table, and what is needed to make it; `table` is the table before it (None: there is none)."""
+
+    planned: PlannedTable
+    claim: Claim
+    lake: Lake
+    tables: TableFormat
+    factory: ProcessorFactory
+    batches: Batches
+    progress: Callable[[str], None]
+    table: Table | None
+
+    @property
+    def spec(self) -> TableSpec:
+        """The table's declaration."""
+        return self.planned.spec
+
+    @property
+    def processor(self) -> str:
+        """The name of the processor, for messages."""
+        return self.planned.selection.offer.name
+
+    @property
+    def path(self) -> Path:
+        """The table's folder."""
+        return self.lake.table(self.spec.name)
+
+    @property
+    def quarantine(self) -> Path:
+        """The folder of the table's quarantine."""
+        return self.lake.quarantine(self.spec.name)
+
+    @property
+    def prefix(self) -> str:
+        """What the names of this batch's files begin with."""
+        return f"batch-{self.claim.batch:06d}"
+
+    def sweep(self) -> None:
+        """Delete what an attempt at this batch left staged and uncommitted."""
+        for folder in (self.path, self.quarantine):
+            table = self.tables.load(folder)
+            live = {file.path for file in table.files} if table else set()
+            for stale in folder.glob(f"{self.prefix}-*.parquet"):
+                if stale.name not in live:
+                    stale.unlink()
+
+
+@dataclass
+class Candidate:
+    """What was staged and counted, before it is judged."""
+
+    published: Staged
+    quarantined: Staged
+    judged: Judged | None
+    mode: Mode | None
+    counts: Mapping[str, int]
+    account: Account
+    unreadable: nw.LazyFrame[Any] | None
+    remove: tuple[DataFile, ...] = ()
+    add: tuple[DataFile, ...] = ()
+
+
+class Stage:
+    """Makes the candidate of a batch on an engine."""
+
+    def __init__(self, batch: Batch, engine: Engine) -> None:
+        self._batch = batch
+        self._engine = engine
+
+    def step(self, history: Callable[[str], nw.LazyFrame[Any] | None] = lambda _: None) -> Step:
+        """What the processor is told of the step that it is called for."""
+        claim, planned = self._batch.claim, self._batch.planned
+        spec, options = planned.spec, planned.config.options
+        return Step(spec.name, spec.stage, claim.batch, claim.claimed_at, options, self._engine, history)
+
+    def make(self) -> Candidate:
+        """Process the new rows, write those to publish and those to set aside, and count them.
+
+        Raises:
+            StepError: the processor, the data or an expression makes it impossible.
+        """
+        engine, table = self._engine, self._batch.table
+        inputs = self._inputs(engine)
+        output = self._process(engine, inputs)
+        self._batch.progress("processed")
+        staging: dict[str, Staging] = {}
+        collect: dict[str, nw.LazyFrame[Any]] = {f"read {name}": rows for name, rows in inputs.uncounted.items()}
+        judged, mode = None, None
+        if output:
+            mode = output.mode
+            judged = self._judge(output, engine, table)
+            accepted = judged.accepted
+            if isinstance(mode, Merge):
+                merging = merge(accepted, judged.columns, None if self._batch.claim.refresh else table, mode, engine)
+                accepted = merging.winners
+                collect["merged"] = merging.superseded
+                if merging.replaced is not None:
+                    collect["replaced"] = merging.replaced
+            batches = (self._batch.claim.batch,) * 2 if "_batch_id" in judged.columns else (0, 0)
+            staging["published"] = Staging(accepted, self._batch.path, self._batch.prefix, batches)
+            collect["counts"] = judged.counts
+            collect |= {f"superseded {index}": count for index, count in enumerate(output.superseded)}
+        if (rejected := self._rejected(inputs.scan, judged)) is not None:
+            staging["quarantined"] = Staging(
+                rejected, self._batch.quarantine, self._batch.prefix, (self._batch.claim.batch,) * 2
+            )
+        done = engine.execute(staging, collect)
+        candidate = Candidate(
+            published=done.staged.get("published", _EMPTY),
+            quarantined=done.staged.get("quarantined", _EMPTY),
+            judged=judged,
+            mode=mode,
+            counts=_integers(done.collected.get("counts", ())),
+            account=Account(remarks=[f"{f.label} was set aside whole: {f.reason}" for f in inputs.unreadable]),
+            unreadable=inputs.scan.rejected if inputs.scan else None,
+        )
+        self._count(candidate, inputs, output, done.collected)
+        if isinstance(mode, Merge) and table and done.collected.get("replaced"):
+            replaced = done.collected["replaced"]
+            candidate.remove, candidate.add = rewrite(
+                table, replaced, candidate.published, mode.keys, engine, self._batch.prefix
+            )
+            candidate.account.replaced = sum(int(row[REPLACED]) for row in replaced)
+        self._batch.progress("staged")
+        return candidate
+
+    def _inputs(self, engine: Engine) -> _Inputs:
+        if self._batch.spec.source:
+            scan = engine.scan_source(
+                self._batch.batches.source_files(self._batch.claim), self._batch.spec.source.options
+            )
+            frames = {self._batch.spec.source.name: scan.rows} if scan.rows is not None else {}
+            return _Inputs(frames, scan.rows_read, scan=scan)
+        snapshots = {name: self._snapshot(name) for name in self._batch.claim.inputs}
+        if not self._batch.planned.incremental:
+            return _Inputs({name: engine.scan_table(table) for name, table in snapshots.items()})
+        frames, uncounted, counted = {}, {}, 0
+        for name, (first, last) in self._batch.claim.inputs.items():
+            table = snapshots[name]
+            files = [f for f in table.files if f.last_batch >= first and f.first_batch <= last]
+            frames[name] = engine.scan_table(table, files)
+            if all(first <= f.first_batch and f.last_batch <= last for f in files):
+                counted += sum(f.rows for f in files)
+            else:  # files that a merge rewrote hold rows of several batches
+                frames[name] = frames[name].filter(nw.col("_batch_id").is_between(first, last))
+                uncounted[name] = frames[name].select(nw.len().alias("_read"))
+        return _Inputs(frames, counted, uncounted, history=lambda name: self._history(engine, snapshots[name], name))
+
+    def _snapshot(self, name: str) -> Table:
+        table = self._batch.tables.load(self._batch.lake.table(name))
+        if table is None:
+            raise StepError(f"its input {name} has no table yet")
+        return table
+
+    def _history(self, engine: Engine, table: Table, name: str) -> nw.LazyFrame[Any] | None:
+        first, _ = self._batch.claim.inputs[name]
+        files = [file for file in table.files if file.first_batch < first]
+        if not files:
+            return None
+        rows = engine.scan_table(table, files)
+        return rows if all(f.last_batch < first for f in files) else rows.filter(nw.col("_batch_id") < first)
+
+    def _process(self, engine: Engine, inputs: _Inputs) -> Output | None:
+        if not inputs.frames:
+            return None
+        processor = self._batch.factory.create(self._batch.planned.selection.offer, self._batch.planned.config)
+        output = processor.process(inputs.frames, self.step(inputs.history))
+        if not isinstance(output, Output):
+            raise StepError(
+                f"the processor {self._batch.processor} returned {type(output).__name__} where an Output is expected"
+                f" - tell its author, the package {self._batch.planned.selection.offer.distribution}"
+            )
+        return output
+
+    def _judge(self, output: Output, engine: Engine, table: Table | None) -> Judged:
+        rows = output.rows
+        if output.row_by_row:
+            rows = rows.with_columns(nw.lit(self._batch.claim.batch, nw.Int64).alias("_batch_id"))
+        names = rows.collect_schema().names()
+        columns = list(output.columns) or names
+        missing = [name for name in columns if name not in names]
+        if missing:
+            raise StepError(
+                f"the processor {self._batch.processor} says that it publishes {missing}, which its rows do not have"
+            )
+        if output.row_by_row:
+            columns += [name for name in LINEAGE if name in names and name not in columns]
+        if isinstance(output.mode, Merge):
+            self._refuse_comparisons()
+        published = engine.scan_table(table) if table and not self._batch.claim.refresh else None
+        rules = (*_key_rules(output.mode), *output.rules)
+        context = CheckContext(engine, None if isinstance(output.mode, Overwrite) else published)
+        marked = Output(rows, columns, rules, output.raw)
+        return judge(marked, columns, self._batch.spec.checks, self._batch.factory.check_types, context)
+
+    def _refuse_comparisons(self) -> None:
+        for check in self._batch.spec.checks:
+            kind = self._batch.factory.check_types[check.type]
+            if isinstance(kind, RowCheck) and kind.compares_rows:
+                raise StepError(
+                    f"check '{check.name}' compares rows with each other, but rows of this table replace each other"
+                    " by key, which makes the key unique - take the check away"
+                )
+
+    def _rejected(self, scan: SourceScan | None, judged: Judged | None) -> nw.LazyFrame[Any] | None:
+        frames = [judged.rejected] if judged and judged.rejected is not None else []
+        if scan and scan.rejected is not None:
+            columns = ["_raw", "_rules", "_reason", "_source_file", "_source_row"]
+            frames.append(
+                scan.rejected.with_columns(nw.lit(READABLE).str.split("\x1f").alias("_rules")).select(*columns)
+            )
+        if not frames:
+            return None
+        together = frames[0] if len(frames) == 1 else nw.concat(frames, how="diagonal")
+        return together.with_columns(nw.lit(self._batch.claim.batch, nw.Int64).alias("_batch_id"))
+
+    def _count(self, candidate: Candidate, inputs: _Inputs, output: Output | None, collected: _Collected) -> None:
+        """Fill the account from what was counted in different places: inputs, plan, and written files."""
+        account, counts = candidate.account, candidate.counts
+        by_processor = _total(collected, "superseded ")
+        by_key = _total(collected, "merged")
+        account.published, account.quarantined = candidate.published.rows, candidate.quarantined.rows
+        account.superseded = by_processor + by_key
+        if output is None or output.row_by_row:
+            account.read = inputs.counted + _total(collected, "read ")
+        else:
+            account.read = counts[CANDIDATES] + by_processor
+        accepted = account.published + by_key
+        kept = account.published + account.quarantined
+        account.score = account.published / kept if kept else None
+        flags = candidate.judged.flags if candidate.judged else ()
+        account.rules = {flag.name: counts[flag.column] for flag in flags if counts[flag.column]}
+        if unreadable := account.quarantined - (counts.get(CANDIDATES, accepted) - accepted):
+            account.rules[READABLE] = unreadable
+        account.set_aside = [{"file": file.label, "reason": file.reason} for file in inputs.unreadable]
+
+
+def _key_rules(mode: Any) -> Sequence[Rule]:
+    """A row without a key cannot be merged: which version of what would it be?"""
+    if not isinstance(mode, Merge):
+        return ()
+    return [
+        Rule(f"{key} is the key", nw.col(key).is_null(), nw.lit(f"{key}: NULL cannot be a key")) for key in mode.keys
+    ]
+
+
+def _integers(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:
+    return {name: int(value or 0) for row in rows for name, value in row.items()}
+
+
+def _total(collected: _Collected, prefix: str) -> int:
+    return sum(
+        int(v or 0) for name, rows in collected.items() if name.startswith(prefix) for r in rows for v in r.values()
+    )
