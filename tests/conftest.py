@@ -1,4 +1,4 @@
-"""What every kind of test may need: projects to run, the command line as a real process, tables as a reader sees them."""
+"""What every kind of test may need: projects, the command line as a real process, tables as a reader sees them."""
 
 from __future__ import annotations
 
@@ -168,6 +168,9 @@ def project_in() -> type[Project]:
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
     """The variables of this process with some more; what goes onto PYTHONPATH goes before what is there."""
     merged = {**os.environ, **more}
+    merged.pop(
+        "COLUMNS", None
+    )  # pytest-xdist sets it; where it is not set, output that nobody reads along is not folded
     if "PYTHONPATH" in more and os.environ.get("PYTHONPATH"):
         merged["PYTHONPATH"] = os.pathsep.join([more["PYTHONPATH"], os.environ["PYTHONPATH"]])
     return merged

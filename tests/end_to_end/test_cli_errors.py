@@ -31,26 +31,61 @@ MISTAKES = {
     "unknown key of a source": ("format: csv}", "fromat: csv}", 4, ["unknown key 'fromat'", "did you mean 'format'?"]),
     "missing key of a source": (", format: csv}", "}", 4, ["'format' is missing"]),
     "unknown format": ("format: csv", "format: cvs", 4, ["'cvs'", "did you mean 'csv'?"]),
-    "unknown key of a table": ("    input: bronze.sales", "    imput: bronze.sales", 10, ["unknown key 'imput'", "'input'"]),
-    "unknown key of a column": ("id: {type: int64}", "id: {typ: int64}", 12, ["unknown key 'typ'", "did you mean 'type'"]),
+    "unknown key of a table": (
+        "    input: bronze.sales",
+        "    imput: bronze.sales",
+        10,
+        ["unknown key 'imput'", "'input'"],
+    ),
+    "unknown key of a column": (
+        "id: {type: int64}",
+        "id: {typ: int64}",
+        12,
+        ["unknown key 'typ'", "did you mean 'type'"],
+    ),
     "unknown key of a check": ("column: id}", "colum: id}", 15, ["unknown key 'colum'"]),
     "unknown stage of a default": ("  bronze: {engine", "  bronce: {engine", 6, ["bronce", "did you mean 'bronze'"]),
     "wrong type": ("lake: ./lake", "lake: [1, 2]", 2, ["expected a text, got a list"]),
     "wrong type of a threshold": ("{engine: auto}", "{quality_threshold: much}", 6, ["expected a number", "'much'"]),
     "threshold out of range": ("{engine: auto}", "{quality_threshold: 95}", 6, ["95", "from 0 to 1"]),
-    "table name of no stage": ("  gold.sales:", "  golden.sales:", 16, ["golden.sales", "bronze.orders, silver.orders"]),
+    "table name of no stage": (
+        "  gold.sales:",
+        "  golden.sales:",
+        16,
+        ["golden.sales", "its stage, a point and a word"],
+    ),
     "unknown source": ("source: sales", "source: sale", 8, ["there is no source 'sale'", "did you mean 'sales'?"]),
-    "unknown input": ("input: bronze.sales", "input: bronze.sale", 10, ["no table makes 'bronze.sale'", "'bronze.sales'"]),
+    "unknown input": (
+        "input: bronze.sales",
+        "input: bronze.sale",
+        10,
+        ["no table makes 'bronze.sale'", "'bronze.sales'"],
+    ),
     "bronze without a source": ("{source: sales}", "{}", 8, ["needs a source", "add `source:`"]),
     "silver without an input": ("    input: bronze.sales\n", "", 9, ["needs an input"]),
     "input of a later stage": ("input: bronze.sales", "input: gold.sales", 10, ["later stage", "gold.sales"]),
-    "cycle": ("    input: silver.sales", "    inputs: [silver.sales, gold.sales]", 16, ["wait for each other", "gold.sales"]),
+    "cycle": (
+        "    input: silver.sales",
+        "    inputs: [silver.sales, gold.sales]",
+        16,
+        ["wait for each other", "gold.sales"],
+    ),
     "key said twice": ("lake: ./lake", "lake: ./lake\nlake: ./pond", 3, ["said twice", "line 2"]),
-    "bad YAML": ("tables:\n", "tables: [\n", 8, ["not valid YAML"]),
+    "bad YAML": ("tables:\n", "tables: [\n", 9, ["not valid YAML"]),
     "bad type name": ("type: int64", "type: integer", 12, ["'integer' is no type", "int64"]),
     "bad decimal": ("type: int64", "type: 'decimal(50,2)'", 12, ["38 digits"]),
-    "unknown kind of check": ("type: completeness", "type: complete", 15, ["'complete'", "did you mean 'completeness'?"]),
-    "check of a column that is not there": ("column: id}", "column: idd}", 15, ["no column 'idd'", "did you mean 'id'?"]),
+    "unknown kind of check": (
+        "type: completeness",
+        "type: complete",
+        15,
+        ["'complete'", "did you mean 'completeness'?"],
+    ),
+    "check of a column that is not there": (
+        "column: id}",
+        "column: idd}",
+        15,
+        ["no column 'idd'", "did you mean 'id'?"],
+    ),
     "check with a bad pattern": (
         "type: completeness, column: id",
         "type: validity, column: id, pattern: '['",
@@ -75,13 +110,23 @@ MISTAKES = {
         11,
         ["'idd' is no column of this table"],
     ),
-    "unknown way to deduplicate": ("    columns:\n", "    deduplicate: fuzzy\n    columns:\n", 11, ["'fuzzy'", "exact"]),
+    "unknown way to deduplicate": (
+        "    columns:\n",
+        "    deduplicate: fuzzy\n    columns:\n",
+        11,
+        ["'fuzzy'", "exact"],
+    ),
     "format of a number": ("id: {type: int64}", "id: {type: int64, format: '%d'}", 12, ["no meaning for int64"]),
-    "two ways of a mart": ("    measures:", "    sql: select 1\n    measures:", 19, ["'sql' and 'measures' are both said"]),
+    "two ways of a mart": (
+        "    measures:",
+        "    sql: select 1\n    measures:",
+        19,
+        ["'sql' and 'measures' are both said"],
+    ),
     "unknown engine": ("engine: auto", "engine: sparc", 6, ["sparc"]),
     "unknown processor": ("{source: sales}", "{source: sales, processor: bronse}", 8, ["bronse"]),
     "lake elsewhere": ("lake: ./lake", "lake: 's3://bucket/lake'", 2, ["folder of this machine"]),
-    "empty declaration": (GOOD, "", 0, ["'name' is missing"]),
+    "empty declaration": (GOOD, "", 1, ["'name' is missing"]),
     "no mapping": (GOOD, "- a\n- b\n", 1, ["expected keys and values"]),
 }
 
@@ -91,16 +136,12 @@ def test_a_mistake_is_one_plain_message_with_its_place_and_a_mend(project, mista
     before, after, line, parts = MISTAKES[mistake]
     assert before in GOOD
     shop = project(GOOD.replace(before, after, 1), {"a.csv": "id,at\n1,2026-01-01\n"})
-    for command in ("run", "plan"):
-        done = shop.cli(command) if command == "run" else None
-        if done is None:
-            continue
-        assert done.code == 2, done.out + done.err
-        assert "Traceback" not in done.out + done.err
-        messages = [text for text in done.err.splitlines() if text.startswith("error: ")]
-        place = f"config/pipeline.yaml:{line}" if line else "config/pipeline.yaml"
-        fitting = [text for text in messages if place in text and all(part in text for part in parts)]
-        assert fitting, f"no message at line {line} with {parts}:\n{done.err}"
+    done = shop.cli("run")
+    assert done.code == 2, done.out + done.err
+    assert "Traceback" not in done.out + done.err
+    messages = [text for text in done.err.splitlines() if text.startswith(f"error: config/pipeline.yaml:{line}")]
+    fitting = [text for text in messages if all(part in text for part in parts)]
+    assert fitting, f"no message at line {line} with {parts}:\n{done.err}"
     assert not (shop.root / "lake").exists(), "nothing is written"
 
 
@@ -178,7 +219,7 @@ def test_a_declaration_that_is_not_utf8_is_told_plainly(project):
 @pytest.mark.parametrize(
     ("columns", "parts"),
     [
-        ("id: {from: Id, type: int64}", ["no column 'Id'", "did you mean 'id'?"]),
+        ("id: {from: idd, type: int64}", ["no column 'idd'", "did you mean 'id'?"]),
         ("nothing: {type: string}", ["no column 'nothing'", "it has id, at"]),
     ],
 )

@@ -30,7 +30,6 @@ tables:
       first_name:  {type: string}
       last_name:   {type: string}
     deduplicate: {keys: [customer_id]}
-    checks: [{name: one row for each customer, type: uniqueness, column: customer_id}]
   silver.orders:
     input: bronze.orders
     columns:

@@ -394,3 +394,13 @@ def test_a_changed_declaration_of_silver_is_remarked_on_until_a_full_refresh(pro
     shop.run_well(full_refresh=["silver.sales"])
     assert shop.dicts("silver.sales")[0]["country"] == "DE"
     assert shop.run_well()["silver.sales"].remarks == []
+
+
+def test_a_uniqueness_check_on_rows_that_replace_each_other_is_refused_and_not_misjudged(project):
+    declaration = VERSIONS.replace("KEEP", "last").replace(
+        "  gold.states", "    checks: [{name: once, type: uniqueness, column: id}]\n  gold.states"
+    )
+    done = project(declaration, {"a.csv": FILES["a.csv"]}).cli("run")
+    assert done.code in (1, 2)
+    assert "check 'once'" in done.out + done.err
+    assert "take the check away" in done.out + done.err

@@ -23,7 +23,9 @@ POOR = HEADER + "11,de,1.00\n12,fr,-1.00\n13,fr,-2.00\n14,fr,-3.00\n15,fr,-4.00\
 GATES = {
     "quality_threshold": ("quality_threshold: 0.9\n    checks: [{name: paid, type: validity, expression: amount > 0}]"),
     "threshold": "checks: [{name: paid, type: validity, expression: amount > 0, threshold: 0.9}]",
-    "threshold that warns": "checks: [{name: paid, type: validity, expression: amount > 0, action: warn, threshold: 0.9}]",
+    "threshold that warns": (
+        "checks: [{name: paid, type: validity, expression: amount > 0, action: warn, threshold: 0.9}]"
+    ),
     "action fail": "checks: [{name: paid, type: validity, expression: amount > 0, action: fail}]",
     "row_count": "checks: [{name: enough, type: row_count, min: 7}]",
 }
@@ -224,10 +226,9 @@ def test_a_full_refresh_does_not_compare_with_the_version_that_it_replaces(proje
 
 
 def test_checks_of_a_mart_hold_its_gate_too(project):
-    declaration = _declared("").replace(
-        'measures: {amount: "sum(amount)"}}',
-        'measures: {amount: "sum(amount)"}, checks: [{name: some, type: validity, expression: amount > 0, action: fail}]}',
-    )
+    check = "{name: some, type: validity, expression: amount > 0, action: fail}"
+    measures = 'measures: {amount: "sum(amount)"}'
+    declaration = _declared("").replace(measures, f"{measures}, checks: [{check}]")
     shop = project(declaration, {"b.csv": POOR})
     results = {result.table: result for result in shop.run().tables}
     assert results["gold.sales"].status == "failed"

@@ -16,6 +16,7 @@ _PROJECT = click.option(
 )
 _ENV = click.option("--env", "environment", help="The environment layer: development, staging, production or test.")
 _PIPELINE = click.option("--pipeline", default="pipeline", help="The pipeline: NAME is config/NAME.yaml.")
+_COUNT = click.IntRange(min=0)
 _ENGINE = click.option("--engine", help="Use this engine for every table.")
 
 
@@ -134,7 +135,7 @@ def tables(ctx: click.Context, pipeline: str, project: str, environment: str | N
 
 @tables.command("show")
 @click.argument("table")
-@click.option("--limit", default=5, show_default=True, help="How many sample rows.")
+@click.option("--limit", default=5, show_default=True, type=_COUNT, help="How many sample rows.")
 @_PIPELINE
 @_project_options
 def show_table(table: str, limit: int, pipeline: str, project: str, environment: str | None, as_json: bool) -> None:
@@ -154,7 +155,7 @@ def quarantine() -> None:
 @quarantine.command("show")
 @click.argument("table")
 @click.option("--rule", help="Only rows that broke this rule.")
-@click.option("--limit", type=int, help="How many rows; 20 where not said, all with --json.")
+@click.option("--limit", type=_COUNT, help="How many rows; 20 where not said, all with --json.")
 @_PIPELINE
 @_project_options
 def show_quarantine(
@@ -180,7 +181,7 @@ def show_quarantine(
 
 
 @oreflow.command()
-@click.option("--limit", default=20, show_default=True, help="How many runs, the latest first.")
+@click.option("--limit", default=20, show_default=True, type=_COUNT, help="How many runs, the latest first.")
 @_PIPELINE
 @_project_options
 def runs(limit: int, pipeline: str, project: str, environment: str | None, as_json: bool) -> None:

@@ -40,9 +40,9 @@ class Unreadable:
 class SourceScan:
     """Raw files as frames.
 
-    `rows`: every readable record: the source's columns as text, in the order of the first header,
-    then `_source_file` (string) and `_source_row` (int64, the 1-based number of the line on which the
-    record starts; the header is line 1). An empty unquoted csv field is NULL, a quoted one is ''.
+    `rows`: every readable record, in the order of the files and of their lines: the source's columns as text, in
+    the order of the first header, then `_source_file` (string) and `_source_row` (int64, the 1-based number of the
+    line on which the record starts; the header is line 1). An empty unquoted csv field is NULL, a quoted one is ''.
     None where no file has a readable header.
     `rejected`: every line that is no record: `_raw` (its text), `_reason`, `_source_file`, `_source_row`; and
     one row for each file that cannot be read at all, with NULL for `_raw` and `_source_row`. None where there is none.
@@ -119,6 +119,13 @@ class Engine(ABC):
 
         Raises:
             StepError: a source is not there or is not text, or the pattern or type cannot be read.
+        """
+
+    @abstractmethod
+    def distinct(self, frame: nw.LazyFrame[Any], columns: Sequence[str]) -> nw.LazyFrame[Any]:
+        """One row of each group of rows that are equal in `columns` (NULL equals NULL).
+
+        It is the first by batch, source file and source row, which is the order of a table's rows.
         """
 
     @abstractmethod

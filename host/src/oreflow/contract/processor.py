@@ -65,8 +65,8 @@ class Output:
     `rows`: the candidates. Each is published, unless it breaks one of `rules` or of the table's checks.
     `columns`: those of `rows` that are published (all, where empty); the others serve rules and quarantine.
     `raw`: for the quarantine, its column name -> a column of `rows` (the published ones, where empty).
-    `superseded`: one frame for each place where rows were set aside in favour of others (duplicates, older
-    versions): one row, one integer column, how many.
+    `superseded`: the frames before and after each place where rows were set aside in favour of others; the
+    host counts both.
     `row_by_row`: each input row becomes at most one row, so that the row account can be held over
     the step; False for aggregates and joins, whose account starts at their own rows.
     """
@@ -75,7 +75,7 @@ class Output:
     columns: Sequence[str] = ()
     rules: Sequence[Rule] = ()
     raw: Mapping[str, str] = field(default_factory=dict)
-    superseded: Sequence[nw.LazyFrame[Any]] = ()
+    superseded: Sequence[tuple[nw.LazyFrame[Any], nw.LazyFrame[Any]]] = ()
     mode: Mode = Append()
     row_by_row: bool = True
 

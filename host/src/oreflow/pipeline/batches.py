@@ -160,7 +160,7 @@ class Batches:
             status = path.stat()
             label = path.relative_to(project) if path.is_relative_to(project) else path
             found.append(ClaimedFile(label.as_posix(), status.st_size, status.st_mtime_ns))
-        return found
+        return sorted(found, key=lambda file: file.label)
 
     def _new_files(self, done: int, *, refresh: bool) -> Pending:
         loaded: dict[str, ClaimedFile] = {}

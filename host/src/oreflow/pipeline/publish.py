@@ -83,8 +83,16 @@ class Publication:
             (folder / name).mkdir(parents=True)
             for file in files.files:
                 (home / file.path).rename(folder / name / file.path)
+        self._withdraw_quarantine()
         self._batch.sweep()
         return str(folder)
+
+    def _withdraw_quarantine(self) -> None:
+        """Take out what an attempt that broke off between the two commits left in the quarantine."""
+        existing, batch = self._batch.tables.load(self._batch.quarantine), self._batch.claim.batch
+        if existing and (stale := tuple(file for file in existing.files if file.first_batch >= batch)):
+            change = Commit(batch, existing.version, existing.columns, remove=stale)
+            self._batch.tables.commit(self._batch.quarantine, change)
 
     def publish(self) -> None:
         """Commit the quarantine, then the table, then write the account down.

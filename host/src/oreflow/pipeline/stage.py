@@ -166,7 +166,9 @@ class Stage:
             batches = (self._batch.claim.batch,) * 2 if "_batch_id" in judged.columns else (0, 0)
             staging["published"] = Staging(accepted, self._batch.path, self._batch.prefix, batches)
             collect["counts"] = judged.counts
-            collect |= {f"superseded {index}": count for index, count in enumerate(output.superseded)}
+            for place, (before, after) in enumerate(output.superseded):
+                collect[f"before {place}"] = before.select(nw.len().alias("_rows"))
+                collect[f"after {place}"] = after.select(nw.len().alias("_rows"))
         if (rejected := self._rejected(inputs.scan, judged)) is not None:
             staging["quarantined"] = Staging(
                 rejected, self._batch.quarantine, self._batch.prefix, (self._batch.claim.batch,) * 2
@@ -284,7 +286,7 @@ class Stage:
     def _count(self, candidate: Candidate, inputs: _Inputs, output: Output | None, collected: _Collected) -> None:
         """Fill the account from what was counted in different places: inputs, plan, and written files."""
         account, counts = candidate.account, candidate.counts
-        by_processor = _total(collected, "superseded ")
+        by_processor = _total(collected, "before ") - _total(collected, "after ")
         by_key = _total(collected, "merged")
         account.published, account.quarantined = candidate.published.rows, candidate.quarantined.rows
         account.superseded = by_processor + by_key

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import narwhals as nw
+import polars as pl
 
 from oreflow.contract import DataFile, DataType, Engine, Executed, SourceFile, SourceScan, Staging, Table
 from oreflow_polars import cast, execute, sql
@@ -34,6 +35,15 @@ class PolarsEngine(Engine):
     ) -> nw.LazyFrame[Any]:
         """Text columns as other types, NULL where the text is not one."""
         return nw.from_native(cast.columns(frame.to_native(), casts))
+
+    def distinct(self, frame: nw.LazyFrame[Any], columns: Sequence[str]) -> nw.LazyFrame[Any]:
+        """The first of the rows that are equal in some columns; frames keep the order of the table.
+
+        Cached, because what is made of it and the count of it need different columns, and Polars shares a
+        subplan between results only where it is the same to the last column.
+        """
+        native: pl.LazyFrame = frame.to_native()
+        return nw.from_native(native.unique(list(columns), keep="first", maintain_order=True).cache())
 
     def with_sql(self, frame: nw.LazyFrame[Any], expressions: Mapping[str, str]) -> nw.LazyFrame[Any]:
         """Add columns that are scalar SQL expressions over the others."""

@@ -44,23 +44,42 @@ class _Clean:
 
 
 def scan(files: Sequence[SourceFile], source: Mapping[str, Any]) -> SourceScan:
-    """Read raw files; clean ones come first, each kind in the order given."""
+    """Read raw files; the rows come in the order of the files."""
     delimiter = _delimiter(source)
     readable, unreadable = _headers(files, delimiter)
-    clean, dirty = _sort(readable, delimiter)
-    read = [careful.read(Path(file.path), file.label, file.header, delimiter) for file in dirty]
-    frames = [_fast(group, delimiter) for group in _by_header(clean)]
-    blocks = [block for result in read for block in result.frames]
-    if blocks:
-        frames.append(pl.concat(blocks, how="diagonal").lazy())
-    rejected: list[tuple[str | None, str, str, int | None]] = [line for result in read for line in result.rejected]
+    frames: list[pl.LazyFrame] = []
+    rejected: list[tuple[str | None, str, str, int | None]] = []
+    rows_read = len(unreadable)
+    for run in _runs(_sort(readable, delimiter)):
+        if isinstance(run, _File):
+            result = careful.read(Path(run.path), run.label, run.header, delimiter)
+            frames += [block.lazy() for block in result.frames]
+            rejected += result.rejected
+            rows_read += result.rows_read
+        else:
+            frames.append(_fast(run, delimiter))
+            rows_read += sum(clean.records for clean in run)
     rejected += [(None, f"cannot be read: {file.reason}", file.label, None) for file in unreadable]
     return SourceScan(
         rows=_united(frames, readable) if readable else None,
         rejected=nw.from_native(pl.LazyFrame(rejected, careful.REJECTED, orient="row")) if rejected else None,
-        rows_read=sum(file.records for file in clean) + sum(result.rows_read for result in read) + len(unreadable),
+        rows_read=rows_read,
         unreadable=tuple(unreadable),
     )
+
+
+def _runs(files: Iterable[_Clean | _File]) -> list[list[_Clean] | _File]:
+    """Clean files of one header that follow each other, and each dirty file by itself."""
+    runs: list[list[_Clean] | _File] = []
+    for file in files:
+        last = runs[-1] if runs else None
+        if isinstance(file, _File):
+            runs.append(file)
+        elif isinstance(last, list) and last[0].file.header.columns == file.file.header.columns:
+            last.append(file)
+        else:
+            runs.append([file])
+    return runs
 
 
 def _delimiter(source: Mapping[str, Any]) -> str:
@@ -86,8 +105,8 @@ def _headers(files: Iterable[SourceFile], delimiter: str) -> tuple[list[_File], 
     return readable, unreadable
 
 
-def _sort(files: Sequence[_File], delimiter: str) -> tuple[list[_Clean], list[_File]]:
-    """Tell the files that can be read as they are from those that need care."""
+def _sort(files: Sequence[_File], delimiter: str) -> list[_Clean | _File]:
+    """Tell the files that can be read as they are from those that need care; clean ones without records go."""
     first_seen = {file.path: file for file in reversed(files) if file.header.lines == 1}
     lines: dict[str, tuple[int, int]] = {}
     by_width: dict[int, list[str]] = {}
@@ -95,15 +114,15 @@ def _sort(files: Sequence[_File], delimiter: str) -> tuple[list[_Clean], list[_F
         by_width.setdefault(len(file.header.columns), []).append(path)
     for width, paths in by_width.items():
         lines |= _count(paths, well_formed(width, delimiter))
-    clean, dirty = [], []
+    sorted_files: list[_Clean | _File] = []
     for file in files:
         total, malformed = lines.get(file.path, (0, 1))
         if file is first_seen.get(file.path) and total and malformed == (not file.header.well_formed):
             if total > 1:
-                clean.append(_Clean(file, total - 1))
+                sorted_files.append(_Clean(file, total - 1))
         else:
-            dirty.append(file)
-    return clean, dirty
+            sorted_files.append(file)
+    return sorted_files
 
 
 def _count(paths: Sequence[str], shape: str) -> dict[str, tuple[int, int]]:
@@ -130,13 +149,6 @@ def _is_utf8(path: str) -> bool:
     except UnicodeDecodeError:
         return False
     return True
-
-
-def _by_header(clean: Iterable[_Clean]) -> list[list[_Clean]]:
-    groups: dict[tuple[str, ...], list[_Clean]] = {}
-    for file in clean:
-        groups.setdefault(file.file.header.columns, []).append(file)
-    return list(groups.values())
 
 
 def _fast(group: Sequence[_Clean], delimiter: str) -> pl.LazyFrame:

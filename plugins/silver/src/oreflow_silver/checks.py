@@ -111,7 +111,8 @@ class Validity(RowCheck):
             passes = nw.when(~column.is_null()).then(column.is_in(options["values"]))
         else:
             bounds = options["range"]
-            sides = [column >= bounds["min"]] * ("min" in bounds) + [column <= bounds["max"]] * ("max" in bounds)
+            sides = [column >= bounds["min"]] if "min" in bounds else []
+            sides += [column <= bounds["max"]] if "max" in bounds else []
             passes = nw.all_horizontal(*sides, ignore_nulls=False)
         return rows.with_columns(passes.alias(result))
 

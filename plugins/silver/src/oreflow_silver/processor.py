@@ -36,12 +36,15 @@ class SilverProcessor(Processor):
         sources = list(dict.fromkeys(column.get("from", target) for target, column in columns.items()))
         raw = {source: f"_raw_{index}" for index, source in enumerate(sources)}
         rows = _as_text(_project(inputs[name], name, raw), raw)
-        superseded: list[nw.LazyFrame[Any]] = []
+        superseded = []
         rule = _deduplication(step.options)
         if rule == "exact":
-            seen = step.history(name)
-            known = None if seen is None else _as_text(_project(seen, name, raw), raw)
-            rows, superseded = _without_duplicates(rows, list(raw.values()), known)
+            keys = list(raw.values())
+            once = step.engine.distinct(rows, keys)
+            if (seen := step.history(name)) is not None:
+                once = _without_known(once, keys, _as_text(_project(seen, name, raw), raw))
+            superseded.append((rows, once))
+            rows = once
         rows, rules = _typed(rows, columns, raw, step)
         mode: Mode = Append()
         if isinstance(rule, Mapping):
@@ -73,33 +76,13 @@ def _as_text(rows: nw.LazyFrame[Any], raw: Mapping[str, str]) -> nw.LazyFrame[An
     return rows.with_columns(nw.col(*typed).cast(nw.String)) if typed else rows
 
 
-def _without_duplicates(
-    rows: nw.LazyFrame[Any], keys: Sequence[str], seen: nw.LazyFrame[Any] | None
-) -> tuple[nw.LazyFrame[Any], list[nw.LazyFrame[Any]]]:
-    """The rows with each content once, and the counts of those that were taken out."""
-    superseded = []
-    if seen is not None:
-        # A join compares NULLs as unequal, so each key goes in as two columns: whether it is NULL, and its text.
-        safe = {f"{key}_null": nw.col(key).is_null() for key in keys}
-        safe |= {f"{key}_text": nw.col(key).fill_null("") for key in keys}
-        added = [expression.alias(column) for column, expression in safe.items()]
-        earlier = seen.select(*added).unique()
-        marked = rows.with_columns(*added)
-        superseded.append(_count(marked.join(earlier, on=list(safe), how="semi")))
-        rows = marked.join(earlier, on=list(safe), how="anti").drop(*safe)
-    # Counting copies is cheap and finding the first of them is not, so only rows that have copies are put in order.
-    counted = rows.with_columns(nw.len().over(*keys).alias("_copies"), nw.lit(1).alias("_copy"))
-    single = counted.filter(nw.col("_copies") == 1)
-    copies = counted.filter(nw.col("_copies") > 1)
-    order = [column for column in LINEAGE if column in rows.collect_schema().names()]
-    copies = copies.with_columns(nw.col("_copy").cum_sum().over(*keys, order_by=order or list(keys)))
-    superseded.append(_count(copies.filter(nw.col("_copy") > 1)))
-    first = copies.filter(nw.col("_copy") == 1)
-    return nw.concat([single.drop("_copies", "_copy"), first.drop("_copies", "_copy")], how="vertical"), superseded
-
-
-def _count(rows: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
-    return rows.select(nw.len().alias("_superseded"))
+def _without_known(rows: nw.LazyFrame[Any], keys: Sequence[str], seen: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+    """The rows whose content is not in rows that were seen before."""
+    # A join compares NULLs as unequal, so each key goes in as two columns: whether it is NULL, and its text.
+    safe = {f"{key}_null": nw.col(key).is_null() for key in keys}
+    safe |= {f"{key}_text": nw.col(key).fill_null("") for key in keys}
+    added = [expression.alias(column) for column, expression in safe.items()]
+    return rows.with_columns(*added).join(seen.select(*added), on=list(safe), how="anti").drop(*safe)
 
 
 def _typed(
