@@ -46,7 +46,7 @@ tables:
 """
 LINEAGE = ("_batch_id", "_source_file", "_source_row")
 WAYS = settings(
-    max_examples=10,
+    max_examples=20,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
@@ -87,9 +87,11 @@ def _make(project_in, declaration: str, header: tuple[str, ...], runs: list[list
     project = project_in(Path(tempfile.mkdtemp(prefix="oreflow-")))
     project.declare(declaration)
     total: Counter[str] = Counter()
+    number = 0
     for files in runs:
         for rows in files:
-            project.put(f"{chance.randrange(10**9):09}.csv", _text(header, rows))
+            number += 1
+            project.put(f"{chance.randrange(100):02}-{number}.csv", _text(header, rows))
         result = project.run_well()["silver.s"]
         for kind in ("read", "published", "quarantined", "superseded"):
             total[kind] += getattr(result, f"rows_{kind}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,6 +21,12 @@ class _Lines:
 
     def __init__(self) -> None:
         self._live = sys.stdout.isatty()
+        self._width = 0
+
+    @hookimpl
+    def run_started(self, tables: Sequence[str]) -> None:
+        """Make room for the longest name."""
+        self._width = max((len(name) for name in tables), default=0)
 
     @hookimpl
     def step_progressed(self, table: str, batch: int, phase: str) -> None:
@@ -35,7 +41,8 @@ class _Lines:
         if self._live:
             click.echo("\r\x1b[2K", nl=False)
         status = result["status"]
-        parts = [click.style(f"{_MARK[status]} {result['table']}", fg=_COLOUR[status]), status]
+        name = f"{_MARK[status]} {result['table']:{self._width}}"
+        parts = [click.style(name, fg=_COLOUR[status]), status]
         if status == "published":
             parts.append(f"batch {result['batch']} on {result['engine']}: {_rows(result)}, {result['seconds']:.2f} s")
         elif result["reason"]:

@@ -11,6 +11,7 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
 
 from oreflow.pipeline.plan import PlannedTable, size_text
@@ -26,9 +27,11 @@ def _console() -> Console:
 
 
 def _table(*columns: str, right: Iterable[str] = ()) -> Table:
-    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    drawn = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, collapse_padding=True)
     for column in columns:
-        drawn.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        # What a line is about must be readable whole, so the first column is never broken.
+        first = column == columns[0]
+        drawn.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=first)
     return drawn
 
 
@@ -142,13 +145,11 @@ def quarantine(name: str, rows: Sequence[dict[str, Any]], total: int, rule: str 
         place = row.get("_source_file") or ""
         line = f":{row['_source_row']}" if row.get("_source_row") is not None else ""
         console.print(f"{escape(str(place))}{line}  {escape('; '.join(row.get('_rules') or ()))}")
-        console.print(f"    {escape(str(row.get('_reason') or ''))}")
         values = {key: value for key, value in row.items() if not key.startswith("_")}
-        if any(value is not None for value in values.values()):
-            told = ", ".join(f"{key}={'NULL' if value is None else value}" for key, value in values.items())
-            console.print(f"    {escape(told)}")
-        if row.get("_raw") is not None:
-            console.print(f"    {escape(row['_raw'])}")
+        told = ", ".join(f"{key}={'NULL' if value is None else value}" for key, value in values.items())
+        for text in (row.get("_reason"), told if any(v is not None for v in values.values()) else "", row.get("_raw")):
+            if text:
+                console.print(Padding(escape(str(text)), (0, 0, 0, 4)))
     console.print(f"\n{len(rows):,} shown, {counted(total, 'row')} of {name} in quarantine")
 
 

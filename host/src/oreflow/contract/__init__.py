@@ -25,12 +25,13 @@ from oreflow.contract.metadata import (
     TableFormatMetadata,
 )
 from oreflow.contract.processor import LINEAGE, Append, Merge, Mode, Output, Overwrite, Processor, Rule, Step
-from oreflow.contract.tables import Commit, DataFile, Table, TableFormat
+from oreflow.contract.tables import UNKNOWN_BATCH, Commit, DataFile, Table, TableFormat
 from oreflow.contract.types import Columns, DataType
 
 __all__ = [
     "API_VERSION",
     "LINEAGE",
+    "UNKNOWN_BATCH",
     "Append",
     "Check",
     "CheckContext",

@@ -11,13 +11,16 @@ from typing import Any
 from oreflow.contract.metadata import TableFormatMetadata
 from oreflow.contract.types import Columns
 
+UNKNOWN_BATCH = 2**62
+"""The last batch of a file of which nobody knows the batches; above every real one."""
+
 
 @dataclass(frozen=True)
 class DataFile:
     """A Parquet file of a table.
 
     `path` is relative to the table's folder; `rows` and `bytes` are its size; `first_batch` and
-    `last_batch` bound the `_batch_id` of its rows (both 0 where the table has no such column).
+    `last_batch` bound the `_batch_id` of its rows (0 and `UNKNOWN_BATCH` where that is not known).
     """
 
     path: str
@@ -29,13 +32,17 @@ class DataFile:
 
 @dataclass(frozen=True)
 class Table:
-    """One version of a table, as readers see it. `batch` is the last batch published to it."""
+    """One version of a table, as readers see it.
+
+    `id` tells it from another table that was in the same folder before; `batch` is the last batch published to it.
+    """
 
     path: Path
     version: int
     batch: int
     columns: Columns
     files: tuple[DataFile, ...]
+    id: str = ""
 
     @property
     def rows(self) -> int:

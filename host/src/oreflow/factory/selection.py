@@ -75,7 +75,7 @@ def select(offers: Iterable[Offer], request: Request) -> Selection:
         raise DeclarationError(_least_problems(request, verdicts) or [_nothing_fits(request, verdicts)])
     best = verdicts[0]
     rivals = sum(verdict.score is not None for verdict in verdicts) - 1
-    reason = best.reason if rivals else f"the only one that fits; {best.reason}"
+    reason = best.reason if rivals else "the only one that fits"
     return Selection(best.offer, reason, tuple(verdicts))
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import shutil
 
 from oreflow.contract import Commit, DataType, Engine, Overwrite, StepError
-from oreflow.pipeline.lake import write_json
 from oreflow.pipeline.quality import Failure, gate
 from oreflow.pipeline.stage import Batch, Candidate
 
@@ -55,7 +54,6 @@ class Publication:
         if failures:
             details = "; ".join(self._describe(failure) for failure in failures)
             kept = self._keep()
-            self._batch.batches.release(self._batch.claim)
             raise StepError(f"the quality gate was not passed: {details}; the candidate is kept in {kept}")
 
     def _describe(self, failure: Failure) -> str:
@@ -122,7 +120,7 @@ class Publication:
             ),
         )
         self._batch.progress("published")
-        write_json(self._batch.batches.account_path(claim.batch), account.to_dict())
+        self._batch.journal.write_account(claim.batch, account.to_dict())
         self._batch.progress("accounted")
 
     def _publish_quarantine(self) -> None:

@@ -13,7 +13,8 @@ from filelock import FileLock, Timeout
 
 from oreflow.contract import DeclarationError, OreflowError, Problem, TableFormat
 from oreflow.factory import ProcessorFactory, answers
-from oreflow.pipeline.batches import Batches, Claim
+from oreflow.pipeline.batches import Batches
+from oreflow.pipeline.journal import Claim
 from oreflow.pipeline.lake import Lake, write_json
 from oreflow.pipeline.model import Pipeline
 from oreflow.pipeline.plan import PlannedTable, plan_pipeline
@@ -150,8 +151,16 @@ class Run:
         claim = batches.write(claim)
         progress("claimed")
         table = self._tables.load(self._lake.table(name))
-        batch = Batch(planned, claim, self._lake, self._tables, self._factory, batches, progress, table)
-        result.add(claim.batch, run_batch(batch))
+        files = batches.source_files(claim)
+        batch = Batch(planned, claim, self._lake, self._tables, self._factory, batches.journal, files, progress, table)
+        try:
+            account = run_batch(batch)
+        except Exception:
+            # Nothing was published. The next run shall look anew at what there is and at what is declared;
+            # only a crash, of which nobody knows how far it came, leads back to the same claim.
+            batches.journal.release(claim)
+            raise
+        result.add(claim.batch, account)
 
     @contextmanager
     def _lock(self, name: str) -> Iterator[None]:

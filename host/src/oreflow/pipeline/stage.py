@@ -22,6 +22,7 @@ from oreflow.contract import (
     Overwrite,
     RowCheck,
     Rule,
+    SourceFile,
     SourceScan,
     Staged,
     Staging,
@@ -33,7 +34,7 @@ from oreflow.contract import (
 )
 from oreflow.contract.checks import CheckContext
 from oreflow.factory import ProcessorFactory
-from oreflow.pipeline.batches import Batches, Claim
+from oreflow.pipeline.journal import Claim, Journal
 from oreflow.pipeline.lake import Lake
 from oreflow.pipeline.merge import REPLACED, merge, rewrite
 from oreflow.pipeline.model import TableSpec
@@ -73,7 +74,8 @@ class Batch:
     lake: Lake
     tables: TableFormat
     factory: ProcessorFactory
-    batches: Batches
+    journal: Journal
+    source_files: Sequence[SourceFile]
     progress: Callable[[str], None]
     table: Table | None
 
@@ -163,7 +165,7 @@ class Stage:
                 collect["merged"] = merging.superseded
                 if merging.replaced is not None:
                     collect["replaced"] = merging.replaced
-            batches = (self._batch.claim.batch,) * 2 if "_batch_id" in judged.columns else (0, 0)
+            batches = (self._batch.claim.batch,) * 2 if output.row_by_row else (0, 0)
             staging["published"] = Staging(accepted, self._batch.path, self._batch.prefix, batches)
             collect["counts"] = judged.counts
             for place, (before, after) in enumerate(output.superseded):
@@ -195,9 +197,7 @@ class Stage:
 
     def _inputs(self, engine: Engine) -> _Inputs:
         if self._batch.spec.source:
-            scan = engine.scan_source(
-                self._batch.batches.source_files(self._batch.claim), self._batch.spec.source.options
-            )
+            scan = engine.scan_source(self._batch.source_files, self._batch.spec.source.options)
             frames = {self._batch.spec.source.name: scan.rows} if scan.rows is not None else {}
             return _Inputs(frames, scan.rows_read, scan=scan)
         snapshots = {name: self._snapshot(name) for name in self._batch.claim.inputs}

@@ -19,13 +19,16 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.schema import Field
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
-from oreflow.contract import Columns, Commit, CommitConflict, DataFile, StepError, Table, TableFormat
+from oreflow.contract import UNKNOWN_BATCH, Columns, Commit, CommitConflict, DataFile, StepError, Table, TableFormat
 from oreflow_delta.plugin import METADATA
 from oreflow_delta.types import from_delta, to_delta
 
 _APPLICATION = "oreflow"
 _BATCH_COLUMN = "_batch_id"
-_CONFIGURATION = {"delta.checkpointInterval": "10"}  # so that opening a table with a long history stays quick
+_CONFIGURATION = {
+    "delta.checkpointInterval": "10",  # so that opening a table with a long history stays quick
+    "delta.dataSkippingStatsColumns": _BATCH_COLUMN,  # wherever it stands; the default is the first 32 columns
+}
 _NO_CLEANUP = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 
 
@@ -125,6 +128,7 @@ class _Opened:
         if self.last is None or self.last.version != self.table.version():
             self.last = Table(
                 path=path,
+                id=str(self.table.metadata().id),
                 version=self.table.version(),
                 batch=self.table.transaction_version(_APPLICATION) or 0,
                 columns=from_delta(self.table.schema()),
@@ -146,10 +150,10 @@ def _files(table: DeltaTable) -> tuple[DataFile, ...]:
     actions = table.get_add_actions(flatten=True)
     columns = {name: actions.column(name).to_pylist() for name in actions.schema.names}
     count = len(columns["path"])
-    first = columns.get(f"min.{_BATCH_COLUMN}", [0] * count)
-    last = columns.get(f"max.{_BATCH_COLUMN}", [0] * count)
+    first = columns.get(f"min.{_BATCH_COLUMN}", [None] * count)
+    last = columns.get(f"max.{_BATCH_COLUMN}", [None] * count)
     files = (
-        DataFile(path, rows, size, low or 0, high or 0)
+        DataFile(path, rows, size, low or 0, high or UNKNOWN_BATCH)
         for path, rows, size, low, high in zip(
             columns["path"], columns["num_records"], columns["size_bytes"], first, last, strict=True
         )
@@ -159,7 +163,7 @@ def _files(table: DeltaTable) -> tuple[DataFile, ...]:
 
 def _add(path: Path, file: DataFile) -> AddAction:
     stats: dict[str, Any] = {"numRecords": file.rows}
-    if file.last_batch:
+    if 0 < file.last_batch < UNKNOWN_BATCH:
         stats |= {
             "minValues": {_BATCH_COLUMN: file.first_batch},
             "maxValues": {_BATCH_COLUMN: file.last_batch},

@@ -7,7 +7,7 @@ name the column that the expression was for.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import polars as pl
 
@@ -45,26 +45,44 @@ def _resolve(frame: pl.LazyFrame, parsed: Mapping[str, pl.Expr]) -> dict[str, pl
     return kinds
 
 
+def _wide(frame: pl.LazyFrame, schema: pl.Schema, columns: Iterable[str] | None = None) -> pl.LazyFrame:
+    """The frame with whole numbers of 128 bits: Polars' own wrap silently at their limits, in sums and products too."""
+    names = [n for n in (schema if columns is None else columns) if schema[n].is_integer()]
+    return frame.with_columns(pl.col(names).cast(pl.Int128)) if names else frame
+
+
+def _narrow(frame: pl.LazyFrame, columns: Iterable[str] | None = None) -> pl.LazyFrame:
+    """The frame with whole numbers of 64 bits again; one that does not fit is an error when it is computed."""
+    schema = frame.collect_schema()
+    names = [n for n in (schema if columns is None else columns) if schema[n] == pl.Int128]
+    return frame.with_columns(pl.col(names).cast(pl.Int64)) if names else frame
+
+
 def with_columns(frame: pl.LazyFrame, expressions: Mapping[str, str]) -> pl.LazyFrame:
     """Add or replace columns by scalar SQL expressions, all over the frame as it was given."""
     with told("cannot add columns"):
         schema = frame.collect_schema()
     parsed = _parsed(expressions, schema)
-    _resolve(pl.LazyFrame(schema=schema), dict(zip(expressions, parsed, strict=True)))
-    return frame.with_columns(parsed)
+    empty = pl.LazyFrame(schema=schema)
+    _resolve(_wide(empty, schema), dict(zip(expressions, parsed, strict=True)))
+    used = {name for expression in parsed for name in expression.meta.root_names()}
+    kept = [pl.col(name).cast(schema[name]) for name in used - set(expressions) if schema[name].is_integer()]
+    computed = _wide(frame, schema, used).with_columns(parsed)
+    return _narrow(computed.with_columns(kept) if kept else computed, expressions)
 
 
 def aggregate(frame: pl.LazyFrame, keys: Mapping[str, str], measures: Mapping[str, str]) -> pl.LazyFrame:
     """Group by SQL expressions (none: all rows are one group) and compute SQL aggregates."""
     with told("cannot aggregate"):
         schema = frame.collect_schema()
-    empty = pl.LazyFrame(schema=schema)
+    empty = _wide(pl.LazyFrame(schema=schema), schema)
     groups, aggregates = _parsed(keys, schema), _parsed(measures, schema)
     _resolve(empty, dict(zip(keys, groups, strict=True)))
     _refuse_scalars(empty, dict(zip(measures, aggregates, strict=True)), measures)
+    wide = _wide(frame, schema)
     if not groups:
-        return frame.select(aggregates)
-    return frame.group_by(groups).agg(aggregates).select(*keys, *measures)
+        return _narrow(wide.select(aggregates))
+    return _narrow(wide.group_by(groups).agg(aggregates).select(*keys, *measures))
 
 
 def _refuse_scalars(empty: pl.LazyFrame, aggregates: Mapping[str, pl.Expr], texts: Mapping[str, str]) -> None:
@@ -80,6 +98,8 @@ def query(text: str, tables: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
     if not _READS.match(text, _COMMENTS.match(text).end()):  # type: ignore[union-attr]  # it matches the empty text too
         raise StepError(f"cannot run this query: it must be a SELECT, not '{text.strip()[:40]}'")
     with told("cannot run this query"):
-        empty = {name: pl.LazyFrame(schema=frame.collect_schema()) for name, frame in tables.items()}
+        schemas = {name: frame.collect_schema() for name, frame in tables.items()}
+        empty = {name: _wide(pl.LazyFrame(schema=schema), schema) for name, schema in schemas.items()}
         pl.SQLContext(empty, eager=False).execute(text).collect()
-        return pl.SQLContext(dict(tables), eager=False).execute(text)
+        wide = {name: _wide(frame, schemas[name]) for name, frame in tables.items()}
+        return _narrow(pl.SQLContext(wide, eager=False).execute(text))
