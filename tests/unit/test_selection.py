@@ -56,7 +56,7 @@ def test_a_processor_built_for_its_engine_wins_over_a_portable_one():
 def test_the_engine_that_is_asked_for_is_taken():
     chosen = _select([POLARS, SPARK], engine="spark")
     assert chosen.offer is SPARK
-    assert "spark was asked for" in chosen.reason
+    assert "spark was asked for" in _reasons(chosen)["spark_silver"]
     assert _reasons(chosen)["polars_silver"] == "runs on polars, spark was asked for"
 
 
@@ -64,7 +64,7 @@ def test_the_engine_that_is_asked_for_is_taken():
 def test_the_processor_that_is_asked_for_is_taken(name):
     chosen = _select([POLARS, CUSTOM], name=name)
     assert chosen.offer is CUSTOM
-    assert "asked for by name" in chosen.reason
+    assert "asked for by name" in _reasons(chosen)["polars_mine"]
     assert _reasons(chosen)["polars_silver"] == f"'{name}' was asked for"
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from io import TextIOWrapper
+from pathlib import Path
 
 import click
 
@@ -12,23 +15,39 @@ from oreflow.contract.errors import DeclarationError, OreflowError
 
 def main() -> None:
     """Run a command. Exit codes: 0 success, 1 a failed run, 2 a mistake in a declaration or a command."""
+    _prepare_output()
     try:
         code = cli.main(prog_name="oreflow", standalone_mode=False)
-    except DeclarationError as error:
-        for problem in error.problems:
-            click.echo(f"error: {problem}", err=True)
-        sys.exit(2)
-    except OreflowError as error:
-        click.echo(f"error: {error}", err=True)
-        sys.exit(1)
     except click.exceptions.Abort:
         sys.exit(130)
-    except click.ClickException as error:
-        click.echo(f"error: {error.format_message()}", err=True)
-        if isinstance(error, click.UsageError) and error.ctx:
-            click.echo(error.ctx.get_usage() + "  (--help tells more)", err=True)
-        sys.exit(error.exit_code)
     except BrokenPipeError:  # the reader, such as `head`, has had enough
         sys.stderr.close()
         sys.exit(0)
+    except (OreflowError, click.ClickException, OSError) as error:
+        sys.exit(_tell(error))
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _prepare_output() -> None:
+    if sys.stdout is None:  # somebody has closed it
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  open as long as the process
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # data may have what the terminal's encoding has not
+
+
+def _tell(error: Exception) -> int:
+    """Say what is wrong on standard error; gives the exit code."""
+    if isinstance(error, DeclarationError):
+        for problem in error.problems:
+            click.echo(f"error: {problem}", err=True)
+        return 2
+    if isinstance(error, click.ClickException):
+        click.echo(f"error: {error.format_message()}", err=True)
+        if isinstance(error, click.UsageError) and error.ctx:
+            click.echo(f"{error.ctx.get_usage()}  (--help tells more)", err=True)
+        return error.exit_code
+    if isinstance(error, OSError):
+        click.echo(f"error: {error.filename or 'the output'}: {error.strerror or error}", err=True)
+        return 1
+    click.echo(f"error: {error}", err=True)
+    return 1

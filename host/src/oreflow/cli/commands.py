@@ -125,6 +125,7 @@ def run(
 def tables(ctx: click.Context, pipeline: str, project: str, environment: str | None, as_json: bool) -> None:
     """List the tables with their versions and rows."""
     if ctx.invoked_subcommand:
+        _refuse_lost_options(ctx)
         return
     from oreflow import api
     from oreflow.cli import show
@@ -202,6 +203,14 @@ def plugins(as_json: bool) -> None:
 
     found = api.plugins()
     _print_json(found) if as_json else show.plugins(found)
+
+
+def _refuse_lost_options(ctx: click.Context) -> None:
+    """Options before a subcommand would have no effect."""
+    for name in ctx.params:
+        if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
+            option = "--" + {"as_json": "json", "environment": "env"}.get(name, name)
+            raise click.UsageError(f"say {option} after '{ctx.invoked_subcommand}'", ctx)
 
 
 def _print_json(value: Any) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,10 @@ from rich.padding import Padding
 from rich.table import Table
 
 from oreflow.pipeline.plan import PlannedTable, size_text
-from oreflow.pipeline.report import RunReport
+from oreflow.pipeline.report import RunReport, TableResult
 
 ROWS = 20
+_ROOMY = 110
 _WIDE = 240  # where nobody reads along, a line is not cut to the width of a screen that is not there
 
 
@@ -31,7 +32,7 @@ def _table(*columns: str, right: Iterable[str] = ()) -> Table:
     for column in columns:
         # What a line is about must be readable whole, so the first column is never broken.
         first = column == columns[0]
-        drawn.add_column(column, justify="right" if column in right else "left", overflow="fold", no_wrap=first)
+        drawn.add_column(escape(column), justify="right" if column in right else "left", overflow="fold", no_wrap=first)
     return drawn
 
 
@@ -55,7 +56,8 @@ def plan(planned: Sequence[PlannedTable], *, why: bool) -> None:
     drawn = _table("table", "from", "what is new", "processor", "why")
     for table in planned:
         about = table.to_dict()
-        drawn.add_row(about["table"], ", ".join(about["inputs"]), about["work"], about["processor"], about["reason"])
+        cells = [about["table"], ", ".join(about["inputs"]), about["work"], about["processor"], about["reason"]]
+        drawn.add_row(*[escape(cell) for cell in cells])
     console.print(drawn)
     if why:
         candidates = _table("table", "candidate", "score", "from", "why", right=("score",))
@@ -69,25 +71,25 @@ def plan(planned: Sequence[PlannedTable], *, why: bool) -> None:
 
 
 def report(run: RunReport) -> None:
-    """The account of a run: a line for each table."""
+    """The account of a run: a line for each table; on a narrow screen without what the lines above it said."""
     console = _console()
     console.print()
-    right = ("read", "published", "quarantined", "superseded", "quality", "seconds", "batch")
-    drawn = _table(
-        "table",
-        "status",
-        *("batch", "read", "published", "quarantined", "superseded"),
-        "quality",
-        "seconds",
-        right=right,
-    )
+    cells: dict[str, Callable[[TableResult], str]] = {
+        "table": lambda t: t.table,
+        "status": lambda t: t.status,
+        "batch": lambda t: "" if t.batch is None else str(t.batch),
+        "read": lambda t: f"{t.rows_read:,}",
+        "published": lambda t: f"{t.rows_published:,}",
+        "quarantined": lambda t: f"{t.rows_quarantined:,}",
+        "superseded": lambda t: f"{t.rows_superseded:,}",
+        "quality": lambda t: "" if t.quality_score is None else f"{int(t.quality_score * 1000) / 10:.1f} %",
+        "seconds": lambda t: f"{t.seconds:.2f}",
+    }
+    if console.width < _ROOMY:
+        cells = {name: cell for name, cell in cells.items() if name not in ("status", "batch", "quality")}
+    drawn = _table(*cells, right=set(cells) - {"table", "status"})
     for table in run.tables:
-        quality = "" if table.quality_score is None else f"{int(table.quality_score * 1000) / 10:.1f} %"
-        counts = [
-            f"{n:,}" for n in (table.rows_read, table.rows_published, table.rows_quarantined, table.rows_superseded)
-        ]
-        batch = "" if table.batch is None else str(table.batch)
-        drawn.add_row(table.table, table.status, batch, *counts, quality, f"{table.seconds:.2f}")
+        drawn.add_row(*[cell(table) for cell in cells.values()])
     console.print(drawn)
     published = sum(table.status == "published" for table in run.tables)
     outcome = "nothing new: nothing was changed" if run.succeeded and not published else run.status

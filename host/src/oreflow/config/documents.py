@@ -42,6 +42,7 @@ class Document:
 
     def merge(self, later: Document) -> None:
         """Lay another document over this one: sections merge by key, everything else is replaced."""
+        self.origins.setdefault((), later.origins.get((), Origin("", 0)))
         self._merge(self.data, later.data, (), later)
 
     def put(self, path: KeyPath, value: Any, origin: Origin) -> None:
@@ -49,6 +50,9 @@ class Document:
         section: Any = self.data
         for key in path[:-1]:
             section = section.setdefault(key, {})
+            if not isinstance(section, dict):
+                place = ".".join(str(part) for part in path[:-1])
+                raise DeclarationError([Problem(f"{place} is no section with keys", file=origin.file)])
         self._forget(path)
         section[path[-1]] = value
         self.origins[path] = origin
@@ -84,6 +88,7 @@ def read_yaml(path: Path, label: str) -> Document:
     try:
         node = loader.get_single_node()
         document = Document()
+        document.origins[()] = Origin(label, 1)
         if node is None:
             return document
         if not isinstance(node, yaml.MappingNode):
@@ -93,6 +98,8 @@ def read_yaml(path: Path, label: str) -> Document:
         document.data = _value(loader, node, (), label, document.origins, problems)
         if problems:
             raise DeclarationError(problems)
+    except RecursionError as error:
+        raise DeclarationError([Problem("is nested too deeply", file=label)]) from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         message = f"is not valid YAML: {error.problem or error.context}"
@@ -111,9 +118,19 @@ def _line(node: yaml.Node) -> int:
 
 
 def _value(
-    loader: Any, node: yaml.Node, path: KeyPath, label: str, origins: dict[KeyPath, Origin], problems: list[Problem]
+    loader: Any,
+    node: yaml.Node,
+    path: KeyPath,
+    label: str,
+    origins: dict[KeyPath, Origin],
+    problems: list[Problem],
+    above: tuple[yaml.Node, ...] = (),
 ) -> Any:
     origins.setdefault(path, Origin(label, _line(node)))
+    if any(node is other for other in above):
+        problems.append(Problem("an alias leads back to itself", path, "write the value out", label, _line(node)))
+        return None
+    above = (*above, node)
     if isinstance(node, yaml.MappingNode):
         loader.flatten_mapping(node)
         section: dict[Any, Any] = {}
@@ -125,11 +142,24 @@ def _value(
                 problems.append(Problem("the key is said twice", where, mend, label, _line(key_node)))
                 continue
             origins[where] = Origin(label, _line(key_node))
-            section[key] = _value(loader, value_node, where, label, origins, problems)
+            section[key] = _value(loader, value_node, where, label, origins, problems, above)
         return section
     if isinstance(node, yaml.SequenceNode):
-        return [_value(loader, item, (*path, index), label, origins, problems) for index, item in enumerate(node.value)]
-    return loader.construct_object(node, deep=True)
+        return [
+            _value(loader, item, (*path, index), label, origins, problems, above)
+            for index, item in enumerate(node.value)
+        ]
+    try:
+        value = loader.construct_object(node, deep=True)
+    except (ValueError, AttributeError, TypeError, OverflowError) as error:  # such as a date that does not exist
+        problem = Problem(
+            f"cannot be understood: {error}", path, "put it in quotes to make it a text", label, _line(node)
+        )
+        problems.append(problem)
+        return None
+    if value != value:  # noqa: PLR0124  NaN alone is unequal to itself, and every comparison with it is false
+        problems.append(Problem("is not a number", path, "give a number", label, _line(node)))
+    return value
 
 
 def _pairs(loader: Any, node: yaml.MappingNode) -> Iterator[tuple[Any, yaml.Node, yaml.Node]]:

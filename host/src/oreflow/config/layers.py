@@ -86,7 +86,7 @@ def _apply_variables(document: Document, name: str, variables: Mapping[str, str]
         path, unknown = _resolve(segments, document.data, schema)
         if not unknown:
             document.put(path, _cast(variables[variable], _schema_at(schema, path)), Origin(variable, 0))
-        elif path or difflib.get_close_matches(segments[0], _spellings(document.data, schema), 1, 0.8):
+        elif path or difflib.get_close_matches(segments[0], _spellings(document.data, schema), 1, 0.7):
             # A first segment that resembles none of ours belongs to somebody else's variable, like PIPELINE_ID.
             problems.append(_unknown_variable(variable, path, unknown, document.data, schema))
     if problems:

@@ -31,8 +31,9 @@ def validate(data: Any, schema: Mapping[str, Any]) -> list[Problem]:
 def did_you_mean(word: str, known: Any) -> str:
     """`did you mean 'x'?`, or the list of what there is."""
     names = sorted(str(name) for name in known)
-    if close := difflib.get_close_matches(str(word), names, 1):
-        return f"did you mean '{close[0]}'?"
+    lower = {name.lower(): name for name in names}
+    if close := difflib.get_close_matches(str(word).lower(), lower, 1):
+        return f"did you mean '{lower[close[0]]}'?"
     return f"there are {', '.join(names)}" if names else "there are none"
 
 

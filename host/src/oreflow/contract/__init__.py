@@ -24,12 +24,13 @@ from oreflow.contract.metadata import (
     ProcessorMetadata,
     TableFormatMetadata,
 )
-from oreflow.contract.processor import LINEAGE, Append, Merge, Mode, Output, Overwrite, Processor, Rule, Step
+from oreflow.contract.processor import INTERNAL, LINEAGE, Append, Merge, Mode, Output, Overwrite, Processor, Rule, Step
 from oreflow.contract.tables import UNKNOWN_BATCH, Commit, DataFile, Table, TableFormat
 from oreflow.contract.types import Columns, DataType
 
 __all__ = [
     "API_VERSION",
+    "INTERNAL",
     "LINEAGE",
     "UNKNOWN_BATCH",
     "Append",

@@ -52,8 +52,11 @@ class CheckType(ABC):
     actions: Sequence[str] = ("quarantine", "warn", "fail")
     default_action: str = "quarantine"
 
-    def problems(self, options: Mapping[str, Any], columns: Sequence[str]) -> list[Problem]:
-        """What is wrong with options that fit the schema; `columns` are the table's, empty where not known yet."""
+    def problems(self, options: Mapping[str, Any], columns: Mapping[str, str]) -> list[Problem]:
+        """What is wrong with options that fit the schema.
+
+        `columns` are the table's, with their types as declared; empty where they are not known yet.
+        """
         return []
 
 

@@ -145,7 +145,8 @@ class ProcessingConfig:
     """What a processor is asked for and created with.
 
     `options` are the keys of the table's declaration that belong to the processor; `defaults` are those of
-    its stage, of which a processor takes what it knows. `input_path` and `output_path` say where
+    its stage, of which a processor takes what it knows. `inputs` are the names of what it reads, `checks`
+    the kinds of check that its table declares, in their order. `input_path` and `output_path` say where
     data comes from and goes to, for those who use the factory by hand (in a run, the host reads
     and publishes, and a processor never sees a path).
     """
@@ -156,6 +157,8 @@ class ProcessingConfig:
     output_path: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     defaults: Mapping[str, Any] = field(default_factory=dict)
+    inputs: tuple[str, ...] = ()
+    checks: tuple[str, ...] = ()
 
     def for_processor(self, metadata: ProcessorMetadata) -> ProcessingConfig:
         """The same with the defaults that a processor knows laid under the options."""

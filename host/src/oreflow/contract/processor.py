@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 LINEAGE = ("_batch_id", "_source_file", "_source_row")
 """The columns that say where a row came from; the host writes `_batch_id`, the others pass through steps."""
 
+INTERNAL = "_oreflow_"
+"""What the names of columns begin with that live only within a step; they are never published or named to a user."""
+
 
 @dataclass(frozen=True)
 class Append:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
+import stat
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -62,23 +63,27 @@ class Batches:
         """Whether the content is another one; a copy of the project has other times for the same content."""
         if before.bytes != now.bytes:
             return True
-        return before.modified_ns != now.modified_ns and before.sha256 != self._digest(now)
+        untouched = before.modified_ns == now.modified_ns and before.sha256 != ""
+        return not untouched and before.sha256 != self._digest(now)
 
     def _digest(self, file: ClaimedFile) -> str:
+        """The digest of the content; '' where it cannot be read."""
+        if file.bytes < 0:
+            return ""
         try:
             with (self._pipeline.project / file.label).open("rb") as stream:
                 return hashlib.file_digest(stream, "sha256").hexdigest()
         except OSError:
-            return ""  # the engine will say why it cannot be read
+            return ""
 
     def _list_files(self) -> list[ClaimedFile]:
         source, project = self._spec.source, self._pipeline.project
         assert source is not None  # noqa: S101  for the type checker; callers ask only tables with a source
         found = []
         for path in _matches(project, source):
-            status = path.stat()
-            label = path.relative_to(project) if path.is_relative_to(project) else path
-            found.append(ClaimedFile(label.as_posix(), status.st_size, status.st_mtime_ns))
+            # A relative pattern gives relative labels, also outside the project, so that both can be moved together.
+            label = str(path) if Path(source.path).is_absolute() else os.path.relpath(path, project)
+            found.append(_look(path, Path(label).as_posix()))
         return sorted(found, key=lambda file: file.label)
 
     def _new_files(self, done: int, written: Claim | None, *, refresh: bool) -> Pending:
@@ -155,6 +160,15 @@ class Batches:
 
     def _claim(self, done: int, files: Sequence[ClaimedFile] = (), **what: Any) -> Claim:
         return Claim(done + 1, datetime.now(UTC), self._spec.fingerprint, tuple(files), **what)
+
+
+def _look(path: Path, label: str) -> ClaimedFile:
+    """A file as it is now; of what is no file, or gone meanwhile, the engine will say why it cannot be read."""
+    try:
+        status = path.stat()
+    except OSError:
+        return ClaimedFile(label, -1, 0)
+    return ClaimedFile(label, status.st_size if stat.S_ISREG(status.st_mode) else -1, status.st_mtime_ns)
 
 
 def _matches(project: Path, source: Source) -> list[Path]:

@@ -11,12 +11,12 @@ from typing import Any
 
 import narwhals as nw
 
-from oreflow.contract import DataFile, Engine, Merge, Staged, Staging, StepError, Table
+from oreflow.contract import INTERNAL, DataFile, Engine, Merge, Staged, Staging, StepError, Table
 
-_FILE = "_merge_file"
-_POSITION = "_merge_position"
-_VERSIONS = "_merge_versions"
-REPLACED = "_replaced"
+_FILE = f"{INTERNAL}file"
+_POSITION = f"{INTERNAL}position"
+_VERSIONS = f"{INTERNAL}versions"
+REPLACED = f"{INTERNAL}replaced"
 _ARRIVAL = ("_source_file", "_source_row")
 
 
@@ -83,8 +83,8 @@ def _wins(contenders: nw.LazyFrame[Any], columns: tuple[str, ...], mode: Merge) 
     marks = []
     for name in (*mode.order_by, *(c for c in _ARRIVAL if c in columns)):
         # Engines differ in where they put NULLs; a column that says whether there is a value puts them lowest.
-        marks.append((~nw.col(name).is_null()).cast(nw.Int8).alias(f"_merge_has_{name}"))
-        order += [f"_merge_has_{name}", name]
+        marks.append((~nw.col(name).is_null()).cast(nw.Int8).alias(f"{INTERNAL}has_{name}"))
+        order += [f"{INTERNAL}has_{name}", name]
     ranked = contenders.with_columns(*marks, nw.lit(1).alias(_POSITION))
     position = nw.col(_POSITION).cum_sum().over(*mode.keys, order_by=order)
     versions = nw.len().over(*mode.keys)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
@@ -56,6 +56,19 @@ class TableSpec:
         rules = [[c.name, c.type, c.action, c.nulls, dict(c.options)] for c in self.checks]
         text = json.dumps([content, rules], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    def processing_config(self, engine: str = "auto", reads: str = "", writes: str = "") -> ProcessingConfig:
+        """What a processor is asked for, to make this table."""
+        return ProcessingConfig(
+            stage=self.stage,
+            engine=engine,
+            input_path=reads,
+            output_path=writes,
+            options=self.options,
+            defaults=self.defaults,
+            inputs=self.inputs,
+            checks=tuple(check.type for check in self.checks),
+        )
 
     def place(self, problem: Problem) -> Problem:
         """A problem within the processor's options as a problem of the declaration."""
@@ -108,6 +121,11 @@ def load_pipeline(project: Path, factory: ProcessorFactory, name: str, environme
         problems.append(Problem("a lake is a folder of this machine", ("lake",), "give a path such as ./lake"))
     problems += [problem for spec in specs.values() for problem in _option_problems(spec, factory)]
     if problems:
+        problems += [
+            Problem(f"the plugin {p.name} of {p.distribution} is broken, and what it brings is missing: {p.broken}")
+            for p in factory.plugins
+            if p.broken
+        ]
         found = {document.locate(problem) for problem in problems}
         raise DeclarationError(sorted(found, key=lambda problem: (problem.file, problem.line, problem.key)))
     lake = (project / str(data.get("lake", "./lake"))).resolve()
@@ -196,7 +214,7 @@ def _spec(data: Mapping[str, Any], name: str, own: Mapping[str, Any], factory: P
         engine=merged.get("engine", "auto"),
         processor=merged.get("processor", ""),
         quality_threshold=merged.get("quality_threshold"),
-        checks=tuple(_check(item, factory) for item in merged.get("checks", [])),
+        checks=_checks(merged.get("checks", []), factory),
         options={key: value for key, value in own.items() if key not in COMMON_KEYS},
         defaults={key: value for key, value in merged.items() if key not in COMMON_KEYS and key not in own},
         origins={**origins, "": ("tables", name)},
@@ -206,7 +224,7 @@ def _spec(data: Mapping[str, Any], name: str, own: Mapping[str, Any], factory: P
 def _option_problems(spec: TableSpec, factory: ProcessorFactory) -> Iterator[Problem]:
     """What the processor and the kinds of check have against the table's options."""
     yield from _check_problems(spec, factory)
-    config = ProcessingConfig(spec.stage, options=spec.options, defaults=spec.defaults)
+    config = spec.processing_config()
     yield from (spec.place(problem) for problem in factory.option_problems(config, spec.processor))
 
 
@@ -231,6 +249,16 @@ def _source(data: Mapping[str, Any], table: Mapping[str, Any]) -> Source | None:
     return Source(table["source"], declared["path"], {k: v for k, v in declared.items() if k != "path"})
 
 
+def _checks(items: Sequence[Mapping[str, Any]], factory: ProcessorFactory) -> tuple[Check, ...]:
+    """The checks; those without a name are called by what they look at, and numbered where that is the same."""
+    checks: list[Check] = []
+    for item in items:
+        check = _check(item, factory)
+        same = sum(other.name.split(" #")[0] == check.name for other in checks)
+        checks.append(check if "name" in item or not same else replace(check, name=f"{check.name} #{same + 1}"))
+    return tuple(checks)
+
+
 def _check(item: Mapping[str, Any], factory: ProcessorFactory) -> Check:
     kind = factory.check_types[item["type"]]
     options = {key: value for key, value in item.items() if key not in CHECK_KEYS}
@@ -248,7 +276,7 @@ def _check(item: Mapping[str, Any], factory: ProcessorFactory) -> Check:
 
 def _check_problems(spec: TableSpec, factory: ProcessorFactory) -> Iterator[Problem]:
     declared = spec.options.get("columns")
-    columns = list(declared) if isinstance(declared, dict) else []
+    columns = {name: column["type"] for name, column in declared.items()} if isinstance(declared, dict) else {}
     seen: set[str] = set()
     for index, check in enumerate(spec.checks):
         at = (*spec.origins["checks"], index)

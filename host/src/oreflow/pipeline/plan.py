@@ -85,7 +85,7 @@ def plan_pipeline(
 def _config(pipeline: Pipeline, spec: TableSpec, engine: str | None) -> ProcessingConfig:
     reads = spec.source.path if spec.source else ", ".join(str(Lake(pipeline.lake).table(i)) for i in spec.inputs)
     writes = str(Lake(pipeline.lake).table(spec.name))
-    return ProcessingConfig(spec.stage, engine or spec.engine, reads, writes, spec.options, spec.defaults)
+    return spec.processing_config(engine or spec.engine, reads, writes)
 
 
 def _placed(error: DeclarationError, spec: TableSpec, engine: str | None) -> Iterator[Problem]:

@@ -12,14 +12,15 @@ from typing import Any
 
 import narwhals as nw
 
-from oreflow.contract import LINEAGE, Check, CheckType, Output, RowCheck, TableCheck
+from oreflow.contract import INTERNAL, LINEAGE, Check, CheckType, Output, RowCheck, TableCheck
 from oreflow.contract.checks import CheckContext
 from oreflow.pipeline.report import Account
 
-CANDIDATES = "_candidates"
+CANDIDATES = f"{INTERNAL}candidates"
 READABLE = "readable"
 """The rule that a line broke which the reader could not make a record of."""
 
+_QUARANTINE = (*LINEAGE, "_raw", "_rules", "_reason")  # columns of a quarantine that are not the row's own
 _SEPARATOR = "\x1f"  # the ASCII unit separator: in no rule's name, and never in a reason that a person should read
 
 
@@ -99,7 +100,7 @@ def judge(
 ) -> Judged:
     """Mark the rows of an output by its rules and by the row checks of the table."""
     rows = output.rows
-    flags = [Flag(f"_rule_{i}", rule.name, rule.reason) for i, rule in enumerate(output.rules)]
+    flags = [Flag(f"{INTERNAL}rule_{i}", rule.name, rule.reason) for i, rule in enumerate(output.rules)]
     if flags:
         rows = rows.with_columns(
             *[rule.broken.fill_null(True).alias(flag.column) for rule, flag in zip(output.rules, flags, strict=True)]  # noqa: FBT003  the value to fill
@@ -108,12 +109,13 @@ def judge(
         kind = kinds[check.type]
         if not isinstance(kind, RowCheck):
             continue
-        flag = Flag(f"_check_{index}", check.name, kind.reason(check), check)
+        flag = Flag(f"{INTERNAL}check_{index}", check.name, kind.reason(check), check)
         rows = kind.mark(rows, flag.column, check, context)
         passed = nw.col(flag.column).fill_null(check.nulls == "pass")
         rows = rows.with_columns((~passed).alias(flag.column))
         flags.append(flag)
-    raw = dict(output.raw) or {name: name for name in columns if name not in LINEAGE}
+    raw = dict(output.raw) or {name: name for name in columns}
+    raw = {name: column for name, column in raw.items() if name not in _QUARANTINE}
     return Judged(rows, tuple(flags), tuple(columns), raw)
 
 

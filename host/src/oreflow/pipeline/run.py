@@ -44,6 +44,9 @@ class Run:
     ) -> None:
         for name in (*only, *full_refresh):
             pipeline.table(name)
+        if idle := [name for name in full_refresh if only and name not in only]:
+            message = f"{', '.join(idle)} is to be made anew, but is not among the tables of this run"
+            raise DeclarationError([Problem(message, mend=f"add --table {idle[0]}")])
         self._pipeline = pipeline
         self._factory = factory
         self._lake = Lake(pipeline.lake)

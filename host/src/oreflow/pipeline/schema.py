@@ -54,7 +54,11 @@ def declaration_schema(factory: ProcessorFactory) -> dict[str, Any]:
                 "description": "a name of letters, digits, - and _, beginning with a letter",
             },
             "description": {"type": "string", "description": "what the pipeline is for"},
-            "lake": {"type": "string", "description": "the folder where tables live, relative to the project"},
+            "lake": {
+                "type": "string",
+                "pattern": "^[^\\x00]+$",
+                "description": "the folder where tables live, relative to the project",
+            },
             "sources": {
                 "type": "object",
                 "description": "raw files by name",

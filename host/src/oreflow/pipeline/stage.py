@@ -13,7 +13,9 @@ from typing import Any
 import narwhals as nw
 
 from oreflow.contract import (
+    INTERNAL,
     LINEAGE,
+    Append,
     DataFile,
     Engine,
     Merge,
@@ -242,11 +244,12 @@ class Stage:
         return output
 
     def _judge(self, output: Output, engine: Engine, table: Table | None) -> Judged:
-        rows = output.rows
+        rows = self._spelled_as_published(output)
         if output.row_by_row:
             rows = rows.with_columns(nw.lit(self._batch.claim.batch, nw.Int64).alias("_batch_id"))
         names = rows.collect_schema().names()
-        columns = list(output.columns) or names
+        columns = list(output.columns) or [name for name in names if not name.startswith(INTERNAL)]
+        _refuse_twins(columns)
         missing = [name for name in columns if name not in names]
         if missing:
             raise StepError(
@@ -261,6 +264,16 @@ class Stage:
         context = CheckContext(engine, None if isinstance(output.mode, Overwrite) else published)
         marked = Output(rows, columns, rules, output.raw)
         return judge(marked, columns, self._batch.spec.checks, self._batch.factory.check_types, context)
+
+    def _spelled_as_published(self, output: Output) -> nw.LazyFrame[Any]:
+        """The rows, with columns that the table has in other letters (`name`, `Name`) named as there."""
+        table = self._batch.table
+        if table is None or self._batch.claim.refresh or not isinstance(output.mode, Append) or output.columns:
+            return output.rows
+        published = {name.lower(): name for name in table.columns}
+        names = output.rows.collect_schema().names()
+        other = {name: published[name.lower()] for name in names if published.get(name.lower(), name) != name}
+        return output.rows.rename(other) if other else output.rows
 
     def _refuse_comparisons(self) -> None:
         for check in self._batch.spec.checks:
@@ -311,6 +324,13 @@ def _key_rules(mode: Any) -> Sequence[Rule]:
     return [
         Rule(f"{key} is the key", nw.col(key).is_null(), nw.lit(f"{key}: NULL cannot be a key")) for key in mode.keys
     ]
+
+
+def _refuse_twins(columns: Sequence[str]) -> None:
+    spelled: dict[str, str] = {}
+    for name in columns:
+        if (other := spelled.setdefault(name.lower(), name)) != name or columns.count(name) > 1:
+            raise StepError(f"no table tells the columns '{other}' and '{name}' apart - give one of them another name")
 
 
 def _integers(rows: Sequence[Mapping[str, Any]]) -> dict[str, int]:

@@ -8,6 +8,7 @@ for and are never rebased: whoever comes second gets a `CommitConflict` and look
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,12 +20,24 @@ from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundErr
 from deltalake.schema import Field
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
-from oreflow.contract import UNKNOWN_BATCH, Columns, Commit, CommitConflict, DataFile, StepError, Table, TableFormat
+from oreflow.contract import (
+    UNKNOWN_BATCH,
+    Columns,
+    Commit,
+    CommitConflict,
+    DataFile,
+    DeclarationError,
+    Problem,
+    StepError,
+    Table,
+    TableFormat,
+)
 from oreflow_delta.plugin import METADATA
 from oreflow_delta.types import from_delta, to_delta
 
 _APPLICATION = "oreflow"
 _BATCH_COLUMN = "_batch_id"
+_MISREAD = re.compile(r"%[0-9A-Fa-f]{2}|[\\\n\r\t]")
 _CONFIGURATION = {
     "delta.checkpointInterval": "10",  # so that opening a table with a long history stays quick
     "delta.dataSkippingStatsColumns": _BATCH_COLUMN,  # wherever it stands; the default is the first 32 columns
@@ -42,6 +55,7 @@ class DeltaFormat(TableFormat):
 
     def load(self, path: Path) -> Table | None:
         """See `TableFormat.load`."""
+        _address(path)
         if not (path / "_delta_log").is_dir():
             return None
         try:
@@ -54,7 +68,7 @@ class DeltaFormat(TableFormat):
         birth = _birth(path)
         opened = self._opened.get(path)
         if opened is None or birth is None or opened.birth != birth:
-            opened = self._opened[path] = _Opened(DeltaTable(path), birth)
+            opened = self._opened[path] = _Opened(DeltaTable(_address(path)), birth)
         else:
             opened.table.update_incremental()
         return opened
@@ -70,7 +84,7 @@ class DeltaFormat(TableFormat):
         try:
             if commit.base is None:
                 create_table_with_add_actions(
-                    str(path),
+                    _address(path),
                     to_delta(commit.columns),
                     adds,
                     mode="error",
@@ -135,6 +149,19 @@ class _Opened:
                 files=_files(self.table),
             )
         return self.last
+
+
+def _address(path: Path) -> str:
+    """The folder as deltalake takes it.
+
+    Raises:
+        DeclarationError: deltalake would read the path as another one: it takes `a%20b` for `a b`.
+    """
+    address = str(path.absolute())
+    if found := _MISREAD.search(address):
+        message = f"a Delta table cannot lie in {address}: its library misreads {found[0]!r} in a path"
+        raise DeclarationError([Problem(message, ("lake",), "rename the folder, or set `lake:` to another one")])
+    return address
 
 
 def _birth(path: Path) -> tuple[int, int] | None:

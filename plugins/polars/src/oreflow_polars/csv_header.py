@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import stat
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from typing import BinaryIO
 
 from oreflow_polars.csv_text import MalformedError, body, read_record, well_formed
 
-_RESERVED = ("_batch_id", "_source_file", "_source_row", "_ingested_at")
+_RESERVED = ("_batch_id", "_source_file", "_source_row", "_ingested_at", "_raw", "_rules", "_reason")
 _COMPRESSED = {
     b"\x1f\x8b": "gzip",
     b"PK\x03\x04": "zip",
@@ -42,6 +43,9 @@ def read_header(path: Path, delimiter: str) -> Header:
         UnreadableError: there is no usable header.
     """
     try:
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe or a device would be waited for
+            raise UnreadableError("it is no regular file")
         with path.open("rb") as file:
             return _parse(file, delimiter)
     except FileNotFoundError:
@@ -107,3 +111,7 @@ def _check(columns: tuple[str, ...]) -> None:
     repeated = [name for name, times in Counter(columns).items() if times > 1]
     if repeated:
         raise UnreadableError(f"its header names '{repeated[0]}' more than once")
+    spelled: dict[str, str] = {}
+    for name in columns:
+        if (other := spelled.setdefault(name.lower(), name)) != name:
+            raise UnreadableError(f"its header has '{other}' and '{name}', which no table tells apart")

@@ -14,11 +14,12 @@ from contextlib import contextmanager
 import polars as pl
 import polars.exceptions as px
 
-from oreflow.contract import StepError
+from oreflow.contract import INTERNAL, StepError
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _MISSING = re.compile(r"""(?:unable to find column |not found: |^)["'`](?P<name>[^"'`]+)["'`]""")
 _VALID = re.compile(r"valid columns: \[(?P<names>[^\]]*)\]")
+_OVERFLOW = re.compile(r"`i128` to `i64` failed in column '(?P<column>[^']*)'.*?\[(?P<value>[^\],]*)", re.DOTALL)
 _SHOWN = 30
 
 
@@ -30,7 +31,7 @@ def _first_line(error: BaseException) -> str:
 
 def missing_column(name: str, columns: Iterable[str]) -> str:
     """Say that a column is not there, what may have been meant, and which columns there are."""
-    known = sorted(columns)
+    known = sorted(column for column in columns if not column.startswith(INTERNAL))
     close = difflib.get_close_matches(name, known, n=1)
     hint = f"; did you mean '{close[0]}'?" if close else ""
     shown = ", ".join(known[:_SHOWN]) + (f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else "")
@@ -54,6 +55,9 @@ def plain(error: BaseException, where: str, columns: Sequence[str] = ()) -> Step
         cause = f"this SQL cannot be parsed: {_first_line(error)}"
     elif isinstance(error, px.SQLInterfaceError):
         cause = f"this SQL is not understood: {_first_line(error)}"
+    elif overflow := _OVERFLOW.search(str(error)):
+        cause = f"a whole number of '{overflow['column']}' does not fit 64 bits: {overflow['value']}"
+        cause += " - cast it to decimal(38,0)"
     else:
         cause = _first_line(error)
     return StepError(f"{where}: {cause}")

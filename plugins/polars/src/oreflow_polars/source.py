@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -97,9 +97,13 @@ def _delimiter(source: Mapping[str, Any]) -> str:
 
 def _headers(files: Iterable[SourceFile], delimiter: str) -> tuple[list[_File], list[Unreadable]]:
     readable, unreadable = [], []
+    spelled: dict[str, str] = {}
     for file in files:
         try:
-            readable.append(_File(str(file.path), file.label, read_header(file.path, delimiter)))
+            header = read_header(file.path, delimiter)
+            # Names that differ only in case are one column, spelled as where it came first.
+            names = tuple(spelled.setdefault(name.lower(), name) for name in header.columns)
+            readable.append(_File(str(file.path), file.label, replace(header, columns=names)))
         except UnreadableError as error:
             unreadable.append(Unreadable(file.label, str(error)))
     return readable, unreadable

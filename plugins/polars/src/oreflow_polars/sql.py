@@ -15,6 +15,7 @@ from oreflow.contract import StepError
 from oreflow_polars.errors import missing_column, told
 
 _COMMENTS = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
+_OVER_ROWS = ('"Agg"', '"Len"', '"Over"', '"Window"', '"Rolling"')  # nodes of Polars' serialized expressions
 _READS = re.compile(r"\(|(?:select|with|from|values)\b", re.IGNORECASE)
 
 
@@ -63,12 +64,21 @@ def with_columns(frame: pl.LazyFrame, expressions: Mapping[str, str]) -> pl.Lazy
     with told("cannot add columns"):
         schema = frame.collect_schema()
     parsed = _parsed(expressions, schema)
+    _refuse_aggregates(dict(zip(expressions, parsed, strict=True)), expressions)
     empty = pl.LazyFrame(schema=schema)
     _resolve(_wide(empty, schema), dict(zip(expressions, parsed, strict=True)))
     used = {name for expression in parsed for name in expression.meta.root_names()}
     kept = [pl.col(name).cast(schema[name]) for name in used - set(expressions) if schema[name].is_integer()]
     computed = _wide(frame, schema, used).with_columns(parsed)
     return _narrow(computed.with_columns(kept) if kept else computed, expressions)
+
+
+def _refuse_aggregates(parsed: Mapping[str, pl.Expr], texts: Mapping[str, str]) -> None:
+    """An aggregate or a window would make a row's value depend on the rows that it happens to come with."""
+    for name, expression in parsed.items():
+        plan = expression.meta.serialize(format="json")
+        if any(node in plan for node in _OVER_ROWS):
+            raise StepError(f"'{name}': '{texts[name]}' looks at other rows; use the columns of one row only")
 
 
 def aggregate(frame: pl.LazyFrame, keys: Mapping[str, str], measures: Mapping[str, str]) -> pl.LazyFrame:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import difflib
-import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from oreflow.contract import LINEAGE, Check, CheckContext, CheckType, Problem, RowCheck, TableCheck
+from oreflow.contract import LINEAGE, Check, CheckContext, CheckType, Problem, RowCheck, StepError, TableCheck
+from oreflow_silver.literals import literal, pattern_fault, type_of
 
 if TYPE_CHECKING:
     import narwhals as nw
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _COLUMN = {"column": {"type": "string", "description": "the column that is looked at"}}
 _COLUMNS = {"columns": {"type": "array", "items": {"type": "string"}, "minItems": 1, "description": "columns"}}
 _SCALAR = {"type": ["string", "number", "boolean"]}
+_BOUND = {"type": ["number", "string"]}
 _HOWS = ("expression", "pattern", "values", "range")
 
 
@@ -26,7 +27,7 @@ class Completeness(RowCheck):
     description = "the column, or each of the columns, has a value"
     option_schema: Mapping[str, Any] = {"properties": {**_COLUMN, **_COLUMNS}}
 
-    def problems(self, options: Mapping[str, Any], columns: Sequence[str]) -> list[Problem]:
+    def problems(self, options: Mapping[str, Any], columns: Mapping[str, str]) -> list[Problem]:
         """Exactly one of `column` and `columns`, and they exist."""
         return _column_problems(options, columns)
 
@@ -71,13 +72,13 @@ class Validity(RowCheck):
                 "type": "object",
                 "additionalProperties": False,
                 "minProperties": 1,
-                "properties": {"min": {"type": "number"}, "max": {"type": "number"}},
+                "properties": {"min": _BOUND, "max": _BOUND},
                 "description": "{min: ..., max: ...}, both included",
             },
         }
     }
 
-    def problems(self, options: Mapping[str, Any], columns: Sequence[str]) -> list[Problem]:
+    def problems(self, options: Mapping[str, Any], columns: Mapping[str, str]) -> list[Problem]:
         """Exactly one way to judge, with a column where it needs one."""
         said = [how for how in _HOWS if how in options]
         if len(said) != 1:
@@ -87,15 +88,11 @@ class Validity(RowCheck):
             return [Problem("an expression names its columns itself", ("column",), "take it away")] * (
                 "column" in options
             )
-        if said == ["pattern"]:
-            try:
-                re.compile(options["pattern"])
-            except re.error as error:
-                mend = "mend the regular expression"
-                return [Problem(f"the pattern cannot be understood: {error}", ("pattern",), mend)]
+        if said == ["pattern"] and (fault := pattern_fault(options["pattern"])):
+            return [Problem(fault, ("pattern",), "mend the regular expression")]
         if "column" not in options:
             return [Problem(f"'{said[0]}' needs a column to look at", (), "add `column:`")]
-        return _column_problems(options, columns)
+        return _column_problems(options, columns) or list(_value_problems(options, columns))
 
     def mark(self, rows: nw.LazyFrame[Any], result: str, check: Check, context: CheckContext) -> nw.LazyFrame[Any]:
         """True, False or NULL as SQL has it."""
@@ -103,17 +100,23 @@ class Validity(RowCheck):
 
         options = check.options
         if "expression" in options:
-            return context.engine.with_sql(rows, {result: options["expression"]})
+            return _judged_by_sql(rows, result, check, context)
         column = nw.col(options["column"])
         if "pattern" in options:
             passes = column.cast(nw.String).str.contains(options["pattern"])
-        elif "values" in options:
-            passes = nw.when(~column.is_null()).then(column.is_in(options["values"]))
-        else:
-            bounds = options["range"]
-            sides = [column >= bounds["min"]] if "min" in bounds else []
-            sides += [column <= bounds["max"]] if "max" in bounds else []
-            passes = nw.all_horizontal(*sides, ignore_nulls=False)
+            return rows.with_columns(passes.alias(result))
+        kind = type_of(rows.collect_schema()[options["column"]])
+        try:
+            if "values" in options:
+                sides = [column == nw.lit(literal(value, kind)) for value in options["values"]]
+                passes = nw.any_horizontal(*sides, ignore_nulls=False)
+            else:
+                bounds = {key: literal(value, kind) for key, value in options["range"].items()}
+                sides = [column >= nw.lit(bounds["min"])] if "min" in bounds else []
+                sides += [column <= nw.lit(bounds["max"])] if "max" in bounds else []
+                passes = nw.all_horizontal(*sides, ignore_nulls=False)
+        except ValueError as error:
+            raise StepError(f"check '{check.name}': column '{options['column']}': {error}") from None
         return rows.with_columns(passes.alias(result))
 
     def reason(self, check: Check) -> nw.Expr:
@@ -137,7 +140,7 @@ class Uniqueness(RowCheck):
     description = "the column, or the columns together, have each value once in the table; the first row keeps it"
     option_schema: Mapping[str, Any] = {"properties": {**_COLUMN, **_COLUMNS}}
 
-    def problems(self, options: Mapping[str, Any], columns: Sequence[str]) -> list[Problem]:
+    def problems(self, options: Mapping[str, Any], columns: Mapping[str, str]) -> list[Problem]:
         """Exactly one of `column` and `columns`, and they exist."""
         return _column_problems(options, columns)
 
@@ -179,7 +182,7 @@ class RowCount(TableCheck):
         }
     }
 
-    def problems(self, options: Mapping[str, Any], columns: Sequence[str]) -> list[Problem]:
+    def problems(self, options: Mapping[str, Any], columns: Mapping[str, str]) -> list[Problem]:
         """At least one bound."""
         return [] if options else [Problem("a row_count check has no bound", (), "add `min:` or `max:`")]
 
@@ -199,6 +202,34 @@ def _names(options: Mapping[str, Any]) -> list[str]:
     return list(options["columns"]) if "columns" in options else [options["column"]]
 
 
+def _judged_by_sql(rows: nw.LazyFrame[Any], result: str, check: Check, context: CheckContext) -> nw.LazyFrame[Any]:
+    import narwhals as nw
+
+    try:
+        judged = context.engine.with_sql(rows, {result: check.options["expression"]})
+    except StepError as error:
+        told = str(error).removeprefix(f"'{result}': ")
+        raise StepError(f"check '{check.name}': {told}") from None
+    found = judged.collect_schema()[result]
+    if found != nw.Boolean:
+        raise StepError(
+            f"check '{check.name}': '{check.options['expression']}' gives {found}, not true or false - compare it"
+        )
+    return judged
+
+
+def _value_problems(options: Mapping[str, Any], columns: Mapping[str, str]) -> Iterator[Problem]:
+    """Values and bounds that a column of the declared type can never have."""
+    declared = columns.get(options["column"], "")
+    said = {("values", index): value for index, value in enumerate(options.get("values", ()))}
+    said |= {("range", key): value for key, value in options.get("range", {}).items()}
+    for at, value in said.items():
+        try:
+            literal(value, declared.partition("(")[0])
+        except ValueError as error:
+            yield Problem(str(error), at, f"the column is {declared}")
+
+
 def _wanted(options: Mapping[str, Any]) -> str:
     if "pattern" in options:
         return f"of the pattern {options['pattern']}"
@@ -209,7 +240,7 @@ def _wanted(options: Mapping[str, Any]) -> str:
     return " and ".join(f"{words[key]} {bounds[key]}" for key in words if key in bounds)
 
 
-def _column_problems(options: Mapping[str, Any], columns: Sequence[str]) -> list[Problem]:
+def _column_problems(options: Mapping[str, Any], columns: Mapping[str, str]) -> list[Problem]:
     if ("column" in options) == ("columns" in options):
         return [Problem("the check needs a column to look at", (), "say one of `column` and `columns`")]
     key = "column" if "column" in options else "columns"

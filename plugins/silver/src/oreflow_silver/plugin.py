@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from oreflow.contract import (
@@ -15,6 +15,7 @@ from oreflow.contract import (
     Processor,
     ProcessorCapability,
     ProcessorMetadata,
+    RowCheck,
 )
 from oreflow.hookspecs import hookimpl
 from oreflow_silver.checks import KINDS
@@ -102,7 +103,7 @@ def create_processor(name: str, config: ProcessingConfig) -> Processor | None:
 @hookimpl
 def validate_config(name: str, config: ProcessingConfig) -> list[Problem]:
     """What the schema cannot say: types, formats, and names of columns."""
-    return list(_problems(config.options)) if name == METADATA.name else []
+    return list(_problems(config)) if name == METADATA.name else []
 
 
 @hookimpl
@@ -111,25 +112,44 @@ def check_types() -> list[CheckType]:
     return list(KINDS)
 
 
-def _problems(options: Any) -> Iterator[Problem]:
-    columns = options["columns"]
+def _problems(config: ProcessingConfig) -> Iterator[Problem]:
+    if len(config.inputs) > 1:
+        mend = "make a table of each, and put them together in gold"
+        yield Problem(f"a silver table has one input, not {len(config.inputs)}", ("inputs",), mend)
+    columns = config.options["columns"]
+    spelled: dict[str, str] = {}
     for name, column in columns.items():
-        at = ("columns", name)
-        if name.startswith("_"):
-            yield Problem(f"'{name}' begins with an underscore", at, "such names belong to oreflow; choose another")
-        try:
-            of_type = DataType.parse(column["type"])
-        except ValueError as error:
-            yield Problem(str(error), (*at, "type"), "choose one of them")
-            continue
-        if of_type.name in ("array", "binary"):
-            yield Problem(f"text cannot be cast to {of_type}", (*at, "type"), "choose another type")
-        if "format" in column and of_type.name not in ("date", "timestamp", "timestamp_utc"):
-            yield Problem(f"a format has no meaning for {of_type}", (*at, "format"), "take it away")
-    rule = options.get("deduplicate")
+        if (other := spelled.setdefault(name.lower(), name)) != name:
+            yield Problem(f"no table tells '{other}' and '{name}' apart", ("columns", name), "choose another name")
+        yield from _column_problems(name, column)
+    rule = config.options.get("deduplicate")
     if isinstance(rule, dict):
-        for key in ("keys", "order_by"):
-            for index, name in enumerate(rule.get(key, [])):
-                if name not in columns:
-                    mend = f"use columns of this table: {', '.join(columns)}"
-                    yield Problem(f"'{name}' is no column of this table", ("deduplicate", key, index), mend)
+        yield from _merge_problems(rule, columns, config.checks)
+
+
+def _column_problems(name: str, column: Mapping[str, Any]) -> Iterator[Problem]:
+    at = ("columns", name)
+    if name.startswith("_"):
+        yield Problem(f"'{name}' begins with an underscore", at, "such names belong to oreflow; choose another")
+    try:
+        of_type = DataType.parse(column["type"])
+    except ValueError as error:
+        yield Problem(str(error), (*at, "type"), "choose one of them")
+        return
+    if of_type.name in ("array", "binary"):
+        yield Problem(f"text cannot be cast to {of_type}", (*at, "type"), "choose another type")
+    if "format" in column and of_type.name not in ("date", "timestamp", "timestamp_utc"):
+        yield Problem(f"a format has no meaning for {of_type}", (*at, "format"), "take it away")
+
+
+def _merge_problems(rule: Mapping[str, Any], columns: Mapping[str, Any], checks: Sequence[str]) -> Iterator[Problem]:
+    comparing = {kind.name for kind in KINDS if isinstance(kind, RowCheck) and kind.compares_rows}
+    for index, kind in enumerate(checks):
+        if kind in comparing:
+            message = f"a {kind} check has no meaning where the versions of a key replace each other"
+            yield Problem(message, ("checks", index), "take it away; `deduplicate` makes the key unique")
+    for key in ("keys", "order_by"):
+        for index, name in enumerate(rule.get(key, [])):
+            if name not in columns:
+                mend = f"use columns of this table: {', '.join(columns)}"
+                yield Problem(f"'{name}' is no column of this table", ("deduplicate", key, index), mend)

@@ -13,7 +13,7 @@ from typing import Any
 
 import narwhals as nw
 
-from oreflow.contract import LINEAGE, Append, DataType, Merge, Mode, Output, Processor, Rule, Step, StepError
+from oreflow.contract import INTERNAL, LINEAGE, Append, DataType, Merge, Mode, Output, Processor, Rule, Step, StepError
 from oreflow_silver.plugin import METADATA
 
 _CLEAN: Mapping[str, Callable[[nw.Expr], nw.Expr]] = {
@@ -31,10 +31,10 @@ class SilverProcessor(Processor):
 
     def process(self, inputs: Mapping[str, nw.LazyFrame[Any]], step: Step) -> Output:
         """Type the new rows; what to do with each is left to rules and mode."""
-        (name,) = inputs
+        name = next(iter(inputs))
         columns: Mapping[str, Mapping[str, Any]] = step.options["columns"]
         sources = list(dict.fromkeys(column.get("from", target) for target, column in columns.items()))
-        raw = {source: f"_raw_{index}" for index, source in enumerate(sources)}
+        raw = {source: f"{INTERNAL}raw_{index}" for index, source in enumerate(sources)}
         rows = _as_text(_project(inputs[name], name, raw), raw)
         superseded = []
         rule = _deduplication(step.options)
@@ -63,8 +63,9 @@ def _project(rows: nw.LazyFrame[Any], name: str, raw: Mapping[str, str]) -> nw.L
     for source in raw:
         if source not in there:
             others = [column for column in there if not column.startswith("_")]
-            close = difflib.get_close_matches(source, others, 1)
-            hint = f"did you mean '{close[0]}'?" if close else f"it has {', '.join(others)}"
+            lower = {other.lower(): other for other in others}
+            close = difflib.get_close_matches(source.lower(), lower, 1)
+            hint = f"did you mean '{lower[close[0]]}'?" if close else f"it has {', '.join(others)}"
             raise StepError(f"its input {name} has no column '{source}' - {hint}")
     lineage = [column for column in LINEAGE if column in there]
     return rows.select(*[nw.col(source).alias(column) for source, column in raw.items()], *lineage)
@@ -101,8 +102,8 @@ def _typed(
             texts[name] = text
             continue
         if column.get("clean"):
-            texts[f"_text_{name}"] = text
-            source = f"_text_{name}"
+            texts[f"{INTERNAL}text_{name}"] = text
+            source = f"{INTERNAL}text_{name}"
         casts[name] = (source, of_type, column.get("format", ""))
         rules.append(_cast_rule(name, source, of_type, column.get("format", "")))
     if texts:
