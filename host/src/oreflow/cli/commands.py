@@ -50,7 +50,7 @@ class _Commands(click.Group):
         from oreflow.factory import answers, get_processor_factory
 
         found = answers(get_processor_factory().hooks, "cli_commands")
-        return {c.name: c for _, answer in found if not isinstance(answer, Exception) for c in answer if c.name}
+        return {c.name: c for _, answer in found if not isinstance(answer, BaseException) for c in answer if c.name}
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})

@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich import box
 from rich.console import Console
@@ -14,8 +14,9 @@ from rich.markup import escape
 from rich.padding import Padding
 from rich.table import Table
 
-from oreflow.pipeline.plan import PlannedTable, size_text
-from oreflow.pipeline.report import RunReport, TableResult
+if TYPE_CHECKING:
+    from oreflow.pipeline.plan import PlannedTable
+    from oreflow.pipeline.report import RunReport, TableResult
 
 ROWS = 20
 _ROOMY = 110
@@ -73,6 +74,10 @@ def plan(planned: Sequence[PlannedTable], *, why: bool) -> None:
 def report(run: RunReport) -> None:
     """The account of a run: a line for each table; on a narrow screen without what the lines above it said."""
     console = _console()
+    published = sum(table.status == "published" for table in run.tables)
+    if run.succeeded and not published:
+        console.print(f"\nrun {run.run_id}: nothing new, nothing was changed, {run.seconds:.2f} s")
+        return
     console.print()
     cells: dict[str, Callable[[TableResult], str]] = {
         "table": lambda t: t.table,
@@ -91,15 +96,15 @@ def report(run: RunReport) -> None:
     for table in run.tables:
         drawn.add_row(*[cell(table) for cell in cells.values()])
     console.print(drawn)
-    published = sum(table.status == "published" for table in run.tables)
-    outcome = "nothing new: nothing was changed" if run.succeeded and not published else run.status
-    console.print(f"\nrun {run.run_id}: {outcome}, {run.seconds:.2f} s")
+    console.print(f"\nrun {run.run_id}: {run.status}, {run.seconds:.2f} s")
     for remark in run.remarks:
         console.print(f"  {escape(remark)}")
 
 
 def tables(found: Sequence[dict[str, Any]]) -> None:
     """A line for each table of the lake."""
+    from oreflow.pipeline.plan import size_text
+
     drawn = _table(
         "table",
         "version",

@@ -9,11 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
-
-import yaml
+from typing import TYPE_CHECKING, Any
 
 from oreflow.contract import DeclarationError, Problem
+
+if TYPE_CHECKING:
+    import yaml
 
 KeyPath = tuple[str | int, ...]
 
@@ -78,6 +79,8 @@ def read_yaml(path: Path, label: str) -> Document:
     Raises:
         DeclarationError: it cannot be read, is no YAML, is no mapping, or says a key twice.
     """
+    import yaml
+
     try:
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -126,6 +129,8 @@ def _value(
     problems: list[Problem],
     above: tuple[yaml.Node, ...] = (),
 ) -> Any:
+    import yaml
+
     origins.setdefault(path, Origin(label, _line(node)))
     if any(node is other for other in above):
         problems.append(Problem("an alias leads back to itself", path, "write the value out", label, _line(node)))

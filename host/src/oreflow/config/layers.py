@@ -9,8 +9,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from oreflow.config.documents import Document, KeyPath, Origin, read_yaml
 from oreflow.contract import DeclarationError, Problem
 
@@ -134,6 +132,8 @@ def _schema_at(schema: Mapping[str, Any], path: KeyPath) -> Mapping[str, Any]:
 
 
 def _cast(text: str, schema: Mapping[str, Any]) -> Any:
+    import yaml
+
     if schema.get("type") == "string":
         return text
     try:

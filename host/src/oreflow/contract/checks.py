@@ -33,10 +33,15 @@ class Check:
 
 @dataclass(frozen=True)
 class CheckContext:
-    """What a kind of check may use: the engine, and the rows that the table has published (None: no table yet)."""
+    """What a kind of check may use.
+
+    `published` are the rows of the table (None: no table yet). For a kind that compares rows, `sound` is the
+    name of a boolean column: true where the row breaks no rule that would set it aside.
+    """
 
     engine: Engine
     published: nw.LazyFrame[Any] | None = None
+    sound: str = ""
 
 
 class CheckType(ABC):

@@ -133,5 +133,5 @@ def answers(manager: pluggy.PluginManager, hook: str, **arguments: Any) -> Itera
     for implementation in getattr(manager.hook, hook).get_hookimpls():
         try:
             yield implementation.plugin_name, implementation.function(*[arguments[a] for a in implementation.argnames])
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             yield implementation.plugin_name, error

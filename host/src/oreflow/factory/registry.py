@@ -65,10 +65,13 @@ class ProcessorFactory:
         """Each kind of quality check by its name."""
         kinds: dict[str, CheckType] = {}
         for plugin, answer in answers(self.hooks, "check_types"):
-            if isinstance(answer, Exception):
-                self._mark_broken(plugin, f"its check types cannot be had: {answer}")
+            if isinstance(answer, BaseException) or not isinstance(answer, Sequence):
+                self._mark_broken(plugin, f"its check_types cannot be had: {answer!r}")
                 continue
             for kind in answer:
+                if not isinstance(kind, CheckType):
+                    self._mark_broken(plugin, f"its check_types have {kind!r} where a CheckType is expected")
+                    continue
                 if kind.name in kinds:
                     self._mark_broken(
                         plugin, f"check '{kind.name}' is already brought by {self._check_homes[kind.name]}"
@@ -146,7 +149,7 @@ class ProcessorFactory:
         if found:
             return found  # a plugin may rely on its schema
         for plugin, answer in answers(self.hooks, "validate_config", name=offer.processor.name, config=config):
-            if isinstance(answer, Exception):
+            if isinstance(answer, BaseException):
                 found.append(Problem(f"the plugin {plugin} cannot judge this: {type(answer).__name__}: {answer}"))
             else:
                 found += [item if isinstance(item, Problem) else Problem(str(item)) for item in answer or ()]
@@ -238,8 +241,8 @@ class ProcessorFactory:
     def _collect(self, hook: str, kind: type[_Metadata]) -> dict[str, tuple[_Metadata, str]]:
         found: dict[str, tuple[_Metadata, str]] = {}
         for plugin, answer in answers(self.hooks, hook):
-            if isinstance(answer, Exception):
-                self._mark_broken(plugin, f"its {hook} cannot be had: {answer}")
+            if isinstance(answer, BaseException) or not isinstance(answer, Sequence):
+                self._mark_broken(plugin, f"its {hook} cannot be had: {answer!r}")
                 continue
             for metadata in answer:
                 if not isinstance(metadata, kind):

@@ -87,6 +87,7 @@ class Batches:
         return sorted(found, key=lambda file: file.label)
 
     def _new_files(self, done: int, written: Claim | None, *, refresh: bool) -> Pending:
+        refresh = refresh or (written is not None and written.refresh)
         loaded, set_aside = self._loaded(done)
         files = self._list_files()
         if refresh:
@@ -119,6 +120,7 @@ class Batches:
         return loaded, set_aside
 
     def _new_batches(self, done: int, written: Claim | None, *, refresh: bool) -> Pending:
+        refresh = refresh or (written is not None and written.refresh)
         before = self.journal.finished(done) if done else None
         inputs, origins = {}, {}
         for name in self._spec.inputs:

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from oreflow.contract import StepError, TableFormat
+from oreflow.contract import Commit, StepError, TableFormat
 from oreflow.pipeline.lake import Lake, read_json, write_json
 
 
@@ -120,3 +120,13 @@ class Journal:
 
     def _account_path(self, batch: int) -> Path:
         return self._folder / f"{batch:06d}.account.json"
+
+
+def settle(tables: TableFormat, quarantine: Path, batch: int) -> None:
+    """Take out of a quarantine what was set aside from rows that batch `batch` replaced as a whole.
+
+    It is done after the table's commit, and again at the start of the next run in case that was cut off.
+    """
+    existing = tables.load(quarantine)
+    if existing and (old := tuple(file for file in existing.files if file.last_batch < batch)):
+        tables.commit(quarantine, Commit(existing.batch, existing.version, existing.columns, remove=old))

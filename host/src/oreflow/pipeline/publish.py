@@ -10,6 +10,7 @@ from __future__ import annotations
 import shutil
 
 from oreflow.contract import Commit, DataType, Engine, Overwrite, StepError
+from oreflow.pipeline.journal import settle
 from oreflow.pipeline.quality import Failure, gate
 from oreflow.pipeline.stage import Batch, Candidate
 
@@ -100,6 +101,7 @@ class Publication:
         """
         candidate, table = self._candidate, self._batch.table
         claim, account = self._batch.claim, candidate.account
+        account.replaces = self._replaces
         record = {"claim": claim.to_dict(), **account.to_dict()}
         self._publish_quarantine()
         columns = candidate.published.columns or (table.columns if table else dict(_NO_COLUMNS))
@@ -120,27 +122,30 @@ class Publication:
             ),
         )
         self._batch.progress("published")
+        if self._replaces:
+            settle(self._batch.tables, self._batch.quarantine, claim.batch)
         self._batch.journal.write_account(claim.batch, account.to_dict())
         self._batch.progress("accounted")
 
     def _publish_quarantine(self) -> None:
-        """Make the quarantine hold this batch's rejected rows, and those of no earlier attempt at it."""
+        """Make the quarantine hold this batch's rejected rows, and those of no earlier attempt at it.
+
+        Rows of a table that is being replaced stay in it until the table is: `settle` takes them out.
+        """
         staged, batch = self._candidate.quarantined, self._batch.claim.batch
         existing = self._batch.tables.load(self._batch.quarantine)
         stale = tuple(f for f in existing.files if f.first_batch >= batch) if existing else ()
-        replace = self._replaces and existing is not None and bool(existing.files)
-        if staged.files or stale or replace:
+        if staged.files or stale:
             self._batch.quarantine.mkdir(parents=True, exist_ok=True)
-            known = existing.columns if existing and not replace else {}
+            known = existing.columns if existing else {}
             self._batch.tables.commit(
                 self._batch.quarantine,
                 Commit(
                     batch=batch,
                     base=existing.version if existing else None,
-                    columns={**known, **(staged.columns or (existing.columns if existing else {}))},
+                    columns={**known, **staged.columns},
                     add=staged.files,
                     remove=stale,
-                    replace=replace,
                 ),
             )
         self._batch.progress("quarantined")

@@ -7,7 +7,7 @@ the names of all that they broke, and the figures of the gate.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import narwhals as nw
@@ -20,6 +20,7 @@ CANDIDATES = f"{INTERNAL}candidates"
 READABLE = "readable"
 """The rule that a line broke which the reader could not make a record of."""
 
+_SOUND = f"{INTERNAL}sound"
 _QUARANTINE = (*LINEAGE, "_raw", "_rules", "_reason")  # columns of a quarantine that are not the row's own
 _SEPARATOR = "\x1f"  # the ASCII unit separator: in no rule's name, and never in a reason that a person should read
 
@@ -105,11 +106,15 @@ def judge(
         rows = rows.with_columns(
             *[rule.broken.fill_null(True).alias(flag.column) for rule, flag in zip(output.rules, flags, strict=True)]  # noqa: FBT003  the value to fill
         )
-    for index, check in enumerate(checks):
-        kind = kinds[check.type]
-        if not isinstance(kind, RowCheck):
-            continue
+    row_checks = [(i, check, kind) for i, check in enumerate(checks) if isinstance(kind := kinds[check.type], RowCheck)]
+    # Kinds that compare rows come last, and leave out the rows that are set aside anyway.
+    for index, check, kind in sorted(row_checks, key=lambda item: item[2].compares_rows):
         flag = Flag(f"{INTERNAL}check_{index}", check.name, kind.reason(check), check)
+        if kind.compares_rows and not context.sound:
+            broken = [nw.col(other.column) for other in flags if other.sets_aside]
+            sound = ~nw.any_horizontal(*broken, ignore_nulls=True) if broken else nw.lit(True)  # noqa: FBT003  a value
+            rows = rows.with_columns(sound.alias(_SOUND))
+            context = replace(context, sound=_SOUND)
         rows = kind.mark(rows, flag.column, check, context)
         passed = nw.col(flag.column).fill_null(check.nulls == "pass")
         rows = rows.with_columns((~passed).alias(flag.column))

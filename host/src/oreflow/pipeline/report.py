@@ -13,7 +13,8 @@ class Account:
     """Where the rows of a batch went.
 
     `replaced` are rows of earlier batches that a merge took out of the table in favour of newer versions;
-    `rules` says how many rows broke each rule; `set_aside` are the files that could not be read at all.
+    `replaces` says whether the batch became the whole table; `rules` says how many rows broke each rule;
+    `set_aside` are the files that could not be read at all.
     """
 
     read: int = 0
@@ -22,6 +23,7 @@ class Account:
     superseded: int = 0
     replaced: int = 0
     score: float | None = None
+    replaces: bool = False
     rules: dict[str, int] = field(default_factory=dict)
     set_aside: list[dict[str, str]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)

@@ -14,7 +14,7 @@ from filelock import FileLock, Timeout
 from oreflow.contract import DeclarationError, OreflowError, Problem, TableFormat
 from oreflow.factory import ProcessorFactory, answers
 from oreflow.pipeline.batches import Batches
-from oreflow.pipeline.journal import Claim
+from oreflow.pipeline.journal import Claim, settle
 from oreflow.pipeline.lake import Lake, write_json
 from oreflow.pipeline.model import Pipeline
 from oreflow.pipeline.plan import PlannedTable, plan_pipeline
@@ -83,7 +83,10 @@ class Run:
             remarks=remarks,
         )
         report.remarks += self._tell("run_finished", run_id=self.run_id, report=report.to_dict())
-        write_json(self._lake.runs / f"{self.run_id}.json", report.to_dict())
+        try:
+            write_json(self._lake.runs / f"{self.run_id}.json", report.to_dict())
+        except OSError as error:  # the tables are right; only the history lacks this run
+            report.remarks.append(f"the report of this run could not be kept: {error.strerror or error}")
         return report
 
     def _make(self, planned: PlannedTable, results: dict[str, TableResult]) -> TableResult:
@@ -121,6 +124,8 @@ class Run:
         """Run the batch that a crash left, if any, and then whatever is new."""
         batches = Batches(self._pipeline, planned.spec, self._tables)
         done = self._last_batch(planned) or 0
+        if done and batches.journal.account(done).get("replaces"):
+            settle(self._tables, self._lake.quarantine(planned.spec.name), done)
         refresh = planned.spec.name in self._full_refresh
         changed = batches.changed_declaration(done)
         while claim := (pending := batches.next(done, refresh=refresh or (changed and not planned.incremental))).claim:
@@ -185,7 +190,7 @@ class Run:
         """Tell every plugin; one that raises is remarked on and harms nothing."""
         remarks: list[str] = []
         for plugin, answer in answers(self._factory.hooks, hook, **what):
-            if isinstance(answer, Exception):
+            if isinstance(answer, BaseException):
                 remarks.append(f"the plugin {plugin} failed in {hook}: {type(answer).__name__}: {answer}")
         return remarks
 

@@ -42,6 +42,7 @@ _CONFIGURATION = {
     "delta.checkpointInterval": "10",  # so that opening a table with a long history stays quick
     "delta.dataSkippingStatsColumns": _BATCH_COLUMN,  # wherever it stands; the default is the first 32 columns
 }
+_UNDERSTOOD = {"timestampNtz"}
 _NO_CLEANUP = PostCommitHookProperties(create_checkpoint=True, cleanup_expired_logs=False)
 
 
@@ -140,6 +141,7 @@ class _Opened:
 
     def snapshot(self, path: Path) -> Table:
         if self.last is None or self.last.version != self.table.version():
+            _refuse_foreign(path, self.table)
             self.last = Table(
                 path=path,
                 id=str(self.table.metadata().id),
@@ -149,6 +151,18 @@ class _Opened:
                 files=_files(self.table),
             )
         return self.last
+
+
+def _refuse_foreign(path: Path, table: DeltaTable) -> None:
+    """What another writer may have made of a table and reading its files alone would get wrong."""
+    features = set(table.protocol().reader_features or ()) - _UNDERSTOOD
+    if columns := table.metadata().partition_columns:
+        features.add(f"partitioned by {', '.join(columns)}")
+    if features:
+        raise StepError(
+            f"the table in {path} was changed by another program, to what oreflow cannot read:"
+            f" {', '.join(sorted(features))} - make it anew: move the folder away and run again"
+        )
 
 
 def _address(path: Path) -> str:

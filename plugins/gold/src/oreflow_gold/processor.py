@@ -24,6 +24,11 @@ class GoldProcessor(Processor):
             frames = list(inputs.values())
             stacked = frames[0] if len(frames) == 1 else nw.concat(frames, how="diagonal")
             groups = step.options.get("group_by", {})
-            keys = groups if isinstance(groups, Mapping) else {name: f'"{name}"' for name in groups}
+            keys = groups if isinstance(groups, Mapping) else {name: _quoted(name) for name in groups}
             rows = step.engine.aggregate(stacked, keys, step.options["measures"])
         return Output(rows, mode=Overwrite(), row_by_row=False)
+
+
+def _quoted(name: str) -> str:
+    """A column's name as an SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'

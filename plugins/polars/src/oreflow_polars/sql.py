@@ -16,12 +16,35 @@ from oreflow_polars.errors import missing_column, told
 
 _COMMENTS = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
 _OVER_ROWS = ('"Agg"', '"Len"', '"Over"', '"Window"', '"Rolling"')  # nodes of Polars' serialized expressions
+_TOKENS = re.compile(
+    r"""'(?:[^']|'')*' | "(?:[^"]|"")*" | --[^\n]* | /\*.*?\*/
+    | \b(?P<reader>read_\w+|scan_\w+)\s*(?=\()
+    | (?:(?<=::)|(?P<cast>\bas\s+))(?:bigint|integer|smallint|tinyint|int[248]?)\b(?(cast)(?=\s*\)))""",
+    re.VERBOSE | re.IGNORECASE | re.DOTALL,
+)
+"""Texts, names and comments, which are left as they are; calls that read files; casts to whole numbers."""
 _READS = re.compile(r"\(|(?:select|with|from|values)\b", re.IGNORECASE)
+
+
+def _prepared(text: str) -> str:
+    """The text with casts to whole numbers made wide; calls that would read files are refused.
+
+    Raises:
+        StepError: it calls a function that reads files.
+    """
+
+    def replace(match: re.Match[str]) -> str:
+        if match["reader"]:
+            raise StepError(f"'{match['reader']}(...)' reads a file; declare it as a source")
+        kept = match[0][0] in "'\"-/"
+        return match[0] if kept else f"{match['cast'] or ''}hugeint"
+
+    return _TOKENS.sub(replace, text)
 
 
 def _parse(name: str, text: str, schema: pl.Schema) -> pl.Expr:
     with told(f"'{name}'"):
-        expression = pl.sql_expr(text)
+        expression = pl.sql_expr(_prepared(text))
     if expression.meta.is_column_selection() and not expression.meta.is_column():
         raise StepError(f"'{name}': '{text}' is not one value; name a column or write an expression")
     for column in expression.meta.root_names():
@@ -108,6 +131,7 @@ def query(text: str, tables: Mapping[str, pl.LazyFrame]) -> pl.LazyFrame:
     if not _READS.match(text, _COMMENTS.match(text).end()):  # type: ignore[union-attr]  # it matches the empty text too
         raise StepError(f"cannot run this query: it must be a SELECT, not '{text.strip()[:40]}'")
     with told("cannot run this query"):
+        text = _prepared(text)
         schemas = {name: frame.collect_schema() for name, frame in tables.items()}
         empty = {name: _wide(pl.LazyFrame(schema=schema), schema) for name, schema in schemas.items()}
         pl.SQLContext(empty, eager=False).execute(text).collect()

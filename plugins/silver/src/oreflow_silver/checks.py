@@ -133,7 +133,7 @@ class Validity(RowCheck):
 
 
 class Uniqueness(RowCheck):
-    """A row passes where its values are in no row that came before it, in this batch or in the table."""
+    """A row passes where its values are in no sound row that came before it, in this batch or in the table."""
 
     name = "uniqueness"
     compares_rows = True
@@ -151,9 +151,10 @@ class Uniqueness(RowCheck):
         names, before = _names(check.options), f"{result}_before"
         known = rows.collect_schema().names()
         order = [name for name in LINEAGE if name in known] or names
-        rows = rows.with_columns(nw.lit(1).alias(result))
+        # A row that is set aside for another reason takes no value; where it stands in the order does not matter.
+        rows = rows.with_columns(nw.when(nw.col(context.sound)).then(nw.lit(1)).otherwise(nw.lit(0)).alias(result))
         rows = rows.with_columns(nw.col(result).cum_sum().over(*names, order_by=order).alias(result))
-        first = nw.col(result) == 1
+        first = (nw.col(result) == 1) | ~nw.col(context.sound)
         if context.published is not None:
             seen = context.published.select(*names).unique().with_columns(nw.lit(1).alias(before))
             rows = rows.join(seen, on=names, how="left")
