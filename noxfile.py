@@ -24,7 +24,7 @@ PACKAGES = ("host", *(f"plugins/{name}" for name in PLUGINS))
 BUILD_TOOLS = ("hatchling", "editables")
 TEST_TOOLS = ("pytest", "pytest-xdist", "hypothesis")
 LINT_TOOLS = ("ruff", "import-linter")
-TYPE_TOOLS = ("mypy", "types-PyYAML", "types-jsonschema")
+TYPE_TOOLS = ("mypy", "types-PyYAML")
 DOCS_TOOLS = ("mkdocs", "mkdocs-material")
 
 

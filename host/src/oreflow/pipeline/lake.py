@@ -53,14 +53,15 @@ class Lake:
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
-    """Write a file whole or not at all, and have it on the disk when this returns."""
+    """Write a file whole or not at all.
+
+    It is not forced to the disk: what a power cut takes is read from the table's log instead.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("w", encoding="utf-8") as stream:
             json.dump(value, stream, indent=1, default=str)
-            stream.flush()
-            os.fsync(stream.fileno())
         part.replace(path)
     except OSError:
         part.unlink(missing_ok=True)

@@ -5,17 +5,16 @@ from __future__ import annotations
 import secrets
 import time
 import traceback
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
-
-from filelock import FileLock, Timeout
 
 from oreflow.contract import DeclarationError, OreflowError, Problem, TableFormat
 from oreflow.factory import ProcessorFactory, answers
 from oreflow.pipeline.batches import Batches
 from oreflow.pipeline.journal import Claim, settle
 from oreflow.pipeline.lake import Lake, write_json
+from oreflow.pipeline.lock import held
 from oreflow.pipeline.model import Pipeline
 from oreflow.pipeline.plan import PlannedTable, plan_pipeline
 from oreflow.pipeline.report import RunReport, TableResult
@@ -170,21 +169,13 @@ class Run:
             raise
         result.add(claim.batch, account)
 
-    @contextmanager
-    def _lock(self, name: str) -> Iterator[None]:
-        """Hold the table's lock, so that two runs at once do not do the same work twice."""
-        path = self._lake.lock(name)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(path)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            self._tell("step_progressed", run_id=self.run_id, table=name, batch=0, phase="waiting")
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
+    def _lock(self, name: str) -> AbstractContextManager[None]:
+        """The table's lock, so that two runs at once do not do the same work twice."""
+        waits = {"run_id": self.run_id, "table": name, "batch": 0, "phase": "waiting"}
+        return held(self._lake.lock(name), lambda: self._say("step_progressed", **waits))
+
+    def _say(self, hook: str, **what: object) -> None:
+        self._tell(hook, **what)
 
     def _tell(self, hook: str, **what: object) -> list[str]:
         """Tell every plugin; one that raises is remarked on and harms nothing."""

@@ -90,7 +90,7 @@ def with_columns(frame: pl.LazyFrame, expressions: Mapping[str, str]) -> pl.Lazy
     _refuse_aggregates(dict(zip(expressions, parsed, strict=True)), expressions)
     empty = pl.LazyFrame(schema=schema)
     _resolve(_wide(empty, schema), dict(zip(expressions, parsed, strict=True)))
-    used = {name for expression in parsed for name in expression.meta.root_names()}
+    used = {name for expression in parsed if _calculates(expression) for name in expression.meta.root_names()}
     kept = [pl.col(name).cast(schema[name]) for name in used - set(expressions) if schema[name].is_integer()]
     computed = _wide(frame, schema, used).with_columns(parsed)
     return _narrow(computed.with_columns(kept) if kept else computed, expressions)
@@ -102,6 +102,12 @@ def _refuse_aggregates(parsed: Mapping[str, pl.Expr], texts: Mapping[str, str]) 
         plan = expression.meta.serialize(format="json")
         if any(node in plan for node in _OVER_ROWS):
             raise StepError(f"'{name}': '{texts[name]}' looks at other rows; use the columns of one row only")
+
+
+def _calculates(expression: pl.Expr) -> bool:
+    """Whether a whole number could grow out of its bits; a mere comparison needs no wider ones."""
+    plan = expression.meta.serialize(format="json")
+    return any(node in plan for node in ('"Plus"', '"Minus"', '"Multiply"', '"Function"'))
 
 
 def aggregate(frame: pl.LazyFrame, keys: Mapping[str, str], measures: Mapping[str, str]) -> pl.LazyFrame:
