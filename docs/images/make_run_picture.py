@@ -3,7 +3,7 @@
 
     python docs/images/make_run_picture.py
 
-needs oreflow with its plugins in the environment of this Python, and a system with pseudo-terminals.
+needs oreflow with its plugins, and rich, in the environment of this Python, and a system with pseudo-terminals.
 """
 
 from __future__ import annotations

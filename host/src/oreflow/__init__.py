@@ -42,7 +42,43 @@ _HOMES = {
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = ["__version__", *_HOME_OF]  # noqa: PLE0604  all of them are strings
+__all__ = [
+    "__version__",
+    "init",
+    "plan",
+    "plugins",
+    "quarantine",
+    "run",
+    "runs",
+    "tables",
+    "ProcessorFactory",
+    "get_processor_factory",
+    "hookimpl",
+    "hookspec",
+    "RunReport",
+    "TableResult",
+    "Append",
+    "Check",
+    "CheckType",
+    "DataType",
+    "DeclarationError",
+    "Engine",
+    "Merge",
+    "OreflowError",
+    "Output",
+    "Overwrite",
+    "Problem",
+    "ProcessingConfig",
+    "ProcessingEngine",
+    "ProcessingStage",
+    "Processor",
+    "ProcessorCapability",
+    "ProcessorMetadata",
+    "Rule",
+    "Step",
+    "StepError",
+    "TableFormat",
+]
 
 if TYPE_CHECKING:
     from oreflow.api import init, plan, plugins, quarantine, run, runs, tables

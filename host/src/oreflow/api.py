@@ -62,6 +62,8 @@ def run(
     """
     from oreflow.pipeline.run import Run
 
+    tables = [tables] if isinstance(tables, str) else tables
+    full_refresh = [full_refresh] if isinstance(full_refresh, str) else full_refresh
     declared, factory = _load(project, pipeline, environment)
     return Run(declared, factory, engine=engine, only=tables, full_refresh=full_refresh).execute()
 

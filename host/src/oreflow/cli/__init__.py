@@ -61,6 +61,9 @@ def _tell(error: Exception) -> int:
         for problem in error.problems:
             click.echo(f"error: {problem}", err=True)
         return 2
+    if isinstance(error, click.exceptions.NoArgsIsHelpError):
+        click.echo(error.format_message())
+        return 0
     if isinstance(error, click.ClickException):
         click.echo(f"error: {error.format_message()}", err=True)
         if isinstance(error, click.UsageError) and error.ctx:

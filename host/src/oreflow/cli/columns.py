@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterator, Sequence
 
 _GAP = 2
 _NARROWEST = 8
-_WIDE = 240  # where nobody reads along, a line is not cut to the width of a screen that is not there
+_WIDE = 10_000  # where nobody reads along, a line is not cut to the width of a screen that is not there
 
 
 def screen_width() -> int:

@@ -16,7 +16,7 @@ _PROJECT = click.option(
 )
 _ENV = click.option("--env", "environment", help="The environment layer: development, staging, production or test.")
 _PIPELINE = click.option("--pipeline", default="pipeline", help="The pipeline: NAME is config/NAME.yaml.")
-_COUNT = click.IntRange(min=0)
+_COUNT = click.IntRange(min=1)
 _ENGINE = click.option("--engine", help="Use this engine for every table.")
 
 
@@ -84,6 +84,7 @@ def plan(pipeline: str, engine: str | None, why: bool, project: str, environment
         _print_json({"pipeline": pipeline, "tables": [table.to_dict() for table in planned]})
     else:
         show.plan(planned, why=why)
+        show.broken([plugin for plugin in api.plugins() if plugin["status"] == "broken"])
 
 
 @oreflow.command()

@@ -60,7 +60,8 @@ class _Lines:
 def _rows(result: dict[str, Any]) -> str:
     kinds = ("published", "quarantined", "superseded")
     counts = ", ".join(f"{result[f'rows_{kind}']:,} {kind}" for kind in kinds if result[f"rows_{kind}"])
-    return f"{result['rows_read']:,} rows = {counts or 'none'}"
+    rows = "1 row" if result["rows_read"] == 1 else f"{result['rows_read']:,} rows"
+    return f"{rows} = {counts or 'none'}"
 
 
 @contextmanager

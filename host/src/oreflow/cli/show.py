@@ -145,6 +145,14 @@ def runs(found: Sequence[RunReport]) -> None:
     _draw(names, rows, {*_KINDS, "seconds"})
 
 
+def broken(found: Sequence[dict[str, Any]]) -> None:
+    """A line for each plugin that was left out."""
+    for plugin in found:
+        click.echo(
+            f"\nthe plugin {plugin['name']} of {plugin['distribution']} is broken and left out: {plugin['reason']}"
+        )
+
+
 def plugins(found: Sequence[dict[str, Any]]) -> None:
     """A line for each plugin; broken ones with the reason."""
     if not found:

@@ -75,6 +75,8 @@ def _unknown_keys(unexpected: Sequence[str], rule: Mapping[str, Any], path: tupl
     for key in unexpected:
         if rule.get("patternProperties") and not known:
             yield Problem(f"'{key}' is no name for an entry here", (*path, key), rule.get("description", ""))
+        elif key.endswith(")"):  # what YAML makes of {type: decimal(18,3)}
+            yield Problem(f"unknown key '{key}'", (*path, key), 'put a type with a comma in quotes: "decimal(18,3)"')
         else:
             yield Problem(f"unknown key '{key}'", (*path, key), did_you_mean(key, known))
 

@@ -56,7 +56,8 @@ class DataType:
             raise ValueError(f"'{text}': a decimal has 1 to 38 digits, and no more of them after the point")
         if array := _ARRAY.fullmatch(name):
             return cls("array", element=str(cls.parse(array[1])))
-        raise ValueError(f"'{text}' is no type; there are {', '.join(_SIMPLE)} and decimal(precision,scale)")
+        kinds = ", ".join(kind for kind in _SIMPLE if kind != "binary")
+        raise ValueError(f"'{text}' is no type; there are {kinds} and decimal(precision,scale)")
 
     def __str__(self) -> str:
         if self.name == "decimal":

@@ -143,7 +143,11 @@ def _reference_problems(data: Mapping[str, Any]) -> list[Problem]:
     tables, sources = data.get("tables"), data.get("sources", {})
     if not isinstance(tables, dict) or not isinstance(sources, dict):
         return []
-    problems: list[Problem] = []
+    problems = [
+        Problem("sources are files of this machine", ("sources", name, "path"), "give a path such as ./data/raw/*.csv")
+        for name, source in sources.items()
+        if isinstance(source, dict) and "://" in str(source.get("path", ""))
+    ]
     for name, table in tables.items():
         if isinstance(table, dict) and name.split(".")[0] in _ORDER:
             problems += _table_references(name, table, tables, sources)

@@ -78,7 +78,7 @@ def plan_pipeline(
         except DeclarationError as error:
             problems += [pipeline.document.locate(problem) for problem in _placed(error, spec, engine)]
     if problems:
-        raise DeclarationError(problems)
+        raise DeclarationError(dict.fromkeys(problems))
     return tuple(planned)
 
 
@@ -91,6 +91,9 @@ def _config(pipeline: Pipeline, spec: TableSpec, engine: str | None) -> Processi
 def _placed(error: DeclarationError, spec: TableSpec, engine: str | None) -> Iterator[Problem]:
     """Why no processor fits, at the key that asked for it."""
     for problem in error.problems:
+        if problem.path == ("lake",):
+            yield problem
+            continue
         key = "processor" if spec.processor else "engine"
         if not problem.path and key in spec.origins and not engine:
             yield Problem(problem.message, tuple(spec.origins[key]), problem.mend)

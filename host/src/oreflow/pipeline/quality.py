@@ -84,7 +84,8 @@ class Judged:
     def sample(self, flag: Flag, rows: int) -> nw.LazyFrame[Any]:
         """A few rows that break a rule: their lineage and the reason."""
         lineage = [name for name in LINEAGE if name in self.columns]
-        return self.rows.filter(nw.col(flag.column)).head(rows).select(*lineage, flag.reason.alias("_reason"))
+        broken = self.rows.filter(nw.col(flag.column)).select(*lineage, flag.reason.alias("_reason"))
+        return (broken.sort(*lineage) if lineage else broken).head(rows)
 
     @property
     def _broken(self) -> nw.Expr | None:

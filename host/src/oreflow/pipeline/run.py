@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 
-from oreflow.contract import DeclarationError, OreflowError, Problem, TableFormat
+from oreflow.contract import DeclarationError, OreflowError, Problem, StepError, TableFormat
 from oreflow.factory import ProcessorFactory, answers
 from oreflow.pipeline.batches import Batches
 from oreflow.pipeline.journal import Claim, settle
@@ -65,7 +65,12 @@ class Run:
         except OSError as error:
             problem = Problem(f"the lake {self._lake.root} cannot be written: {error.strerror}", ("lake",))
             raise DeclarationError([self._pipeline.document.locate(problem)]) from error
-        remarks = self._tell("run_started", run_id=self.run_id, pipeline=self._pipeline.name, tables=names)
+        remarks = [
+            f"the plugin {plugin.name} of {plugin.distribution} is broken and was left out: {plugin.broken}"
+            for plugin in self._factory.plugins
+            if plugin.broken
+        ]
+        remarks += self._tell("run_started", run_id=self.run_id, pipeline=self._pipeline.name, tables=names)
         results: dict[str, TableResult] = {}
         for planned in self._planned:
             result = self._make(planned, results)
@@ -101,7 +106,8 @@ class Run:
                 with self._lock(planned.spec.name):
                     self._make_batches(planned, result)
         except OreflowError as error:
-            result.status, result.reason = "failed", str(error)
+            place = self._pipeline.document.locate(Problem("", ("tables", planned.spec.name)))
+            result.status, result.reason = "failed", f"{error} (declared in {place.file}:{place.line})"
         except OSError as error:
             result.status, result.reason = "failed", f"{error.filename or 'a file'}: {error.strerror or error}"
         except Exception as error:
@@ -126,19 +132,27 @@ class Run:
         if done and batches.journal.account(done).get("replaces"):
             settle(self._tables, self._lake.quarantine(planned.spec.name), done)
         refresh = planned.spec.name in self._full_refresh
-        changed = batches.changed_declaration(done)
+        was_refreshed = False
+        changed = old_rows = batches.changed_declaration(done)
         while claim := (pending := batches.next(done, refresh=refresh or (changed and not planned.incremental))).claim:
             result.remarks += pending.remarks
-            self._run_batch(planned, batches, claim, result)
+            was_refreshed = was_refreshed or claim.refresh
+            try:
+                self._run_batch(planned, batches, claim, result)
+            except StepError as error:
+                if changed and planned.incremental and not claim.refresh:
+                    raise StepError(f"{error} - its declaration has changed; {_anew(planned)}") from error
+                raise
             done, refresh, changed = claim.batch, False, False
         result.remarks += [remark for remark in pending.remarks if remark not in result.remarks]
         if result.status == "unchanged":
-            result.reason = "nothing new"
-        if changed and planned.incremental:
-            result.remarks.append(
-                "its declaration has changed; rows published before keep the old one until"
-                f" `oreflow run --full-refresh {planned.spec.name}` makes the table anew"
-            )
+            # Of a table that there is not yet, why not is all that there is to say.
+            result.reason = "nothing new" if done else "; ".join(pending.remarks) or "nothing to read yet"
+            result.remarks = result.remarks if done else []
+        elif result.rows_quarantined and not result.rows_published:
+            result.remarks.append("no row was published: all that were read are in quarantine")
+        if old_rows and planned.incremental and not was_refreshed:
+            result.remarks.append(f"its declaration has changed, and older rows are as it was; {_anew(planned)}")
 
     def _last_batch(self, planned: PlannedTable) -> int | None:
         table = self._tables.load(self._lake.table(planned.spec.name))
@@ -184,6 +198,10 @@ class Run:
             if isinstance(answer, BaseException):
                 remarks.append(f"the plugin {plugin} failed in {hook}: {type(answer).__name__}: {answer}")
         return remarks
+
+
+def _anew(planned: PlannedTable) -> str:
+    return f"`oreflow run --full-refresh {planned.spec.name}` makes the table anew"
 
 
 def _since(start: float) -> float:

@@ -173,7 +173,7 @@ def _address(path: Path) -> str:
     """
     address = str(path.absolute())
     if found := _MISREAD.search(address):
-        message = f"a Delta table cannot lie in {address}: its library misreads {found[0]!r} in a path"
+        message = f"a Delta table cannot lie in a folder with {found[0]!r} in its path, which its library misreads"
         raise DeclarationError([Problem(message, ("lake",), "rename the folder, or set `lake:` to another one")])
     return address
 

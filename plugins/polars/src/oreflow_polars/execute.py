@@ -35,17 +35,13 @@ def run(staging: Mapping[str, Staging], collect: Mapping[str, pl.LazyFrame]) -> 
     plans = [sink.plan for sink in sinks.values()] + list(collect.values())
     if not plans:
         return Executed()
-    with told(f"cannot compute {_names([*staging, *collect])}"):
+    with told("cannot compute the rows"):
         frames = pl.collect_all(plans, engine="streaming")
     collected = frames[len(sinks) :]
     return Executed(
         staged={name: _staged(sink) for name, sink in sinks.items()},
         collected={name: frame.to_dicts() for name, frame in zip(collect, collected, strict=True)},
     )
-
-
-def _names(names: list[str]) -> str:
-    return ", ".join(f"'{name}'" for name in names)
 
 
 def _sink(name: str, order: Staging) -> _Sink:

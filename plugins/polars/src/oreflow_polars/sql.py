@@ -104,6 +104,29 @@ def _refuse_aggregates(parsed: Mapping[str, pl.Expr], texts: Mapping[str, str]) 
             raise StepError(f"'{name}': '{texts[name]}' looks at other rows; use the columns of one row only")
 
 
+def _groups(keys: Mapping[str, str], schema: pl.Schema) -> tuple[list[pl.Expr], dict[str, str]]:
+    """The keys as expressions; those whose functions must know the types of their columns, as columns to add."""
+    groups: list[pl.Expr] = []
+    typed: dict[str, str] = {}
+    for name, text in keys.items():
+        try:
+            groups.append(_parse(name, text, schema))
+        except StepError as error:
+            if "cannot determine the type" not in str(error):
+                raise
+            typed[f"\0key {len(typed)}"] = text
+            groups.append(pl.col(f"\0key {len(typed) - 1}").alias(name))
+    return groups, typed
+
+
+def _with_typed(frame: pl.LazyFrame, keys: Mapping[str, str]) -> pl.LazyFrame:
+    if not keys:
+        return frame
+    computed = ", ".join(f'{_prepared(text)} as "{name}"' for name, text in keys.items())
+    query = f"select *, {computed} from self"  # noqa: S608  a query over frames; the declaration's author writes it
+    return pl.SQLContext({"self": frame}, eager=False).execute(query)
+
+
 def _calculates(expression: pl.Expr) -> bool:
     """Whether a whole number could grow out of its bits; a mere comparison needs no wider ones."""
     plan = expression.meta.serialize(format="json")
@@ -115,10 +138,13 @@ def aggregate(frame: pl.LazyFrame, keys: Mapping[str, str], measures: Mapping[st
     with told("cannot aggregate"):
         schema = frame.collect_schema()
     empty = _wide(pl.LazyFrame(schema=schema), schema)
-    groups, aggregates = _parsed(keys, schema), _parsed(measures, schema)
-    _resolve(empty, dict(zip(keys, groups, strict=True)))
-    _refuse_scalars(empty, dict(zip(measures, aggregates, strict=True)), measures)
     wide = _wide(frame, schema)
+    groups, typed = _groups(keys, schema)
+    with told("cannot group"):
+        empty, wide = _with_typed(empty, typed), _with_typed(wide, typed)
+    _resolve(empty, dict(zip(keys, groups, strict=True)))
+    aggregates = _parsed(measures, schema)
+    _refuse_scalars(empty, dict(zip(measures, aggregates, strict=True)), measures)
     if not groups:
         return _narrow(wide.select(aggregates))
     return _narrow(wide.group_by(groups).agg(aggregates).select(*keys, *measures))

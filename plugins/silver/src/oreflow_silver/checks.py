@@ -229,6 +229,12 @@ def _value_problems(options: Mapping[str, Any], columns: Mapping[str, str]) -> I
             literal(value, declared.partition("(")[0])
         except ValueError as error:
             yield Problem(str(error), at, f"the column is {declared}")
+            return
+    bounds = options.get("range", {})
+    if {"min", "max"} <= set(bounds):
+        low, high = (literal(bounds[key], declared.partition("(")[0]) for key in ("min", "max"))
+        if type(low) is type(high) and low > high:
+            yield Problem("min is above max, so that no row can pass", ("range",), "exchange the two")
 
 
 def _wanted(options: Mapping[str, Any]) -> str:

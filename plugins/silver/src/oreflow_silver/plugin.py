@@ -138,6 +138,8 @@ def _column_problems(name: str, column: Mapping[str, Any]) -> Iterator[Problem]:
         return
     if of_type.name in ("array", "binary"):
         yield Problem(f"text cannot be cast to {of_type}", (*at, "type"), "choose another type")
+    if "%" not in column.get("format", "%"):
+        yield Problem(f"the format '{column['format']}' has no directive", (*at, "format"), 'say it like "%Y-%m-%d"')
     if "format" in column and of_type.name not in ("date", "timestamp", "timestamp_utc"):
         yield Problem(f"a format has no meaning for {of_type}", (*at, "format"), "take it away")
 
