@@ -269,7 +269,7 @@ def test_an_empty_folder_is_no_error_and_is_said(project):
     shop = project(DECLARATION)
     results = shop.run_well()
     assert {result.status for result in results.values()} == {"unchanged"}
-    assert results["bronze.sales"].remarks == ["no file matches ./data/raw/*.csv"]
+    assert results["bronze.sales"].reason == "no file matches ./data/raw/*.csv"
     assert shop.tables() == []
     shop.put("a.csv", HEADER + "1,de,1.00\n")
     assert {result.status for result in shop.run_well().values()} == {"published"}
