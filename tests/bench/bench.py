@@ -34,7 +34,7 @@ FEW = 3  # runs of a thing that has no pair
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 REAL = ROOT.parent / "shared" / "data" / "online_retail" / "by-day"
-OREFLOW = (sys.executable, "-m", "oreflow")
+OREFLOW = (str(Path(sys.executable).with_name("oreflow")),)
 
 # Where each of the two puts the same table.
 BY_OREFLOW = {

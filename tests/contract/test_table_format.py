@@ -6,15 +6,24 @@ A new format passes by being added to FORMATS.
 from __future__ import annotations
 
 import threading
+from pathlib import Path
 
 import polars as pl
 import pytest
 
 from oreflow import get_processor_factory
-from oreflow.contract import Commit, CommitConflict, DataFile, DataType, StepError
+from oreflow.contract import Commit, CommitConflict, DataFile, DataType, StepError, Table, TableFormat
 
 FORMATS = ["delta"]
 COLUMNS = {"id": DataType("int64"), "_batch_id": DataType("int64")}
+
+
+def _commit(tables: TableFormat, folder: Path, commit: Commit) -> Table:
+    """Commit, and look at the table as it is then."""
+    tables.commit(folder, commit)
+    table = tables.load(folder)
+    assert table is not None
+    return table
 
 
 @pytest.fixture(scope="module", params=FORMATS)
@@ -39,7 +48,7 @@ def _stage(folder, stem: str, batch: int, **columns) -> DataFile:
 
 
 def _first(tables, folder):
-    return tables.commit(folder, Commit(1, None, COLUMNS, [_stage(folder, "a", 1, id=[1, 2])], account={"read": 2}))
+    return _commit(tables, folder, Commit(1, None, COLUMNS, [_stage(folder, "a", 1, id=[1, 2])], account={"read": 2}))
 
 
 def _ids(table):
@@ -69,13 +78,13 @@ def test_a_commit_tells_what_the_next_reader_sees(tables, folder):
 
 
 def test_a_first_commit_without_files_makes_a_table_without_rows(tables, folder):
-    table = tables.commit(folder, Commit(1, None, COLUMNS))
+    table = _commit(tables, folder, Commit(1, None, COLUMNS))
     assert (table.rows, table.batch, table.columns) == (0, 1, COLUMNS)
 
 
 def test_a_later_commit_adds_its_files_and_its_batch_number(tables, folder):
     first = _first(tables, folder)
-    second = tables.commit(folder, Commit(2, first.version, COLUMNS, [_stage(folder, "b", 2, id=[3])]))
+    second = _commit(tables, folder, Commit(2, first.version, COLUMNS, [_stage(folder, "b", 2, id=[3])]))
     assert second.version > first.version
     assert (second.batch, _ids(second)) == (2, [1, 2, 3])
     assert [file.first_batch for file in second.files] == [1, 2]
@@ -83,14 +92,14 @@ def test_a_later_commit_adds_its_files_and_its_batch_number(tables, folder):
 
 def test_a_commit_without_files_still_carries_its_batch_number(tables, folder):
     first = _first(tables, folder)
-    second = tables.commit(folder, Commit(2, first.version, COLUMNS))
+    second = _commit(tables, folder, Commit(2, first.version, COLUMNS))
     assert (second.batch, _ids(second)) == (2, [1, 2])
 
 
 def test_files_are_added_and_removed_in_one_step(tables, folder):
     first = _first(tables, folder)
     new = DataFile(**{**vars(_stage(folder, "b", 2, id=[2, 3])), "first_batch": 1})
-    second = tables.commit(folder, Commit(2, first.version, COLUMNS, [new], remove=first.files))
+    second = _commit(tables, folder, Commit(2, first.version, COLUMNS, [new], remove=first.files))
     assert _ids(second) == [2, 3]
     assert [(file.first_batch, file.last_batch) for file in second.files] == [(1, 2)]
     assert (folder / "a.parquet").exists(), "who still reads the version before can go on"
@@ -100,13 +109,13 @@ def test_a_replacing_commit_is_the_whole_table_with_a_schema_of_its_own(tables, 
     first = _first(tables, folder)
     columns = {"id": DataType("string"), "_batch_id": DataType("int64")}
     file = _stage(folder, "b", 2, id=["x"])
-    second = tables.commit(folder, Commit(2, first.version, columns, [file], replace=True))
+    second = _commit(tables, folder, Commit(2, first.version, columns, [file], replace=True))
     assert (_ids(second), second.columns, second.batch) == (["x"], columns, 2)
 
 
 def test_a_replacing_commit_without_files_empties_the_table(tables, folder):
     first = _first(tables, folder)
-    second = tables.commit(folder, Commit(2, first.version, COLUMNS, replace=True))
+    second = _commit(tables, folder, Commit(2, first.version, COLUMNS, replace=True))
     assert (second.rows, second.columns) == (0, COLUMNS)
 
 
@@ -114,7 +123,7 @@ def test_a_column_can_be_added(tables, folder):
     first = _first(tables, folder)
     columns = {**COLUMNS, "name": DataType("string")}
     file = _stage(folder, "b", 2, id=[3], name=["c"])
-    second = tables.commit(folder, Commit(2, first.version, columns, [file]))
+    second = _commit(tables, folder, Commit(2, first.version, columns, [file]))
     assert second.columns == columns
     assert (_ids(second), second.batch) == ([1, 2, 3], 2)
 
@@ -129,7 +138,7 @@ def test_a_type_cannot_be_changed_and_the_message_says_which(tables, folder):
 
 def test_a_commit_against_an_older_version_is_a_conflict_and_changes_nothing(tables, folder):
     first = _first(tables, folder)
-    second = tables.commit(folder, Commit(2, first.version, COLUMNS, [_stage(folder, "b", 2, id=[3])]))
+    second = _commit(tables, folder, Commit(2, first.version, COLUMNS, [_stage(folder, "b", 2, id=[3])]))
     with pytest.raises(CommitConflict):
         tables.commit(folder, Commit(2, first.version, COLUMNS, [_stage(folder, "c", 2, id=[4])]))
     with pytest.raises(CommitConflict):
@@ -154,7 +163,7 @@ def test_of_writers_against_the_same_version_exactly_one_succeeds(tables, folder
     def write(file: DataFile) -> None:
         start.wait()
         try:
-            outcomes.append(tables.commit(folder, Commit(2, base, COLUMNS, [file])))
+            outcomes.append(_commit(tables, folder, Commit(2, base, COLUMNS, [file])))
         except CommitConflict as conflict:
             outcomes.append(conflict)
 
@@ -193,15 +202,15 @@ def test_a_first_commit_that_was_cut_off_leaves_no_table(tables, folder):
 )
 def test_every_type_of_the_contract_comes_back_as_it_went_in(tables, folder, of_type):
     columns = {"value": DataType.parse(of_type)}
-    assert tables.commit(folder, Commit(1, None, columns)).columns == columns
+    assert _commit(tables, folder, Commit(1, None, columns)).columns == columns
     assert tables.load(folder).columns == columns
 
 
 def test_a_hundred_batches_are_all_there(tables, folder):
-    table = tables.commit(folder, Commit(1, None, COLUMNS))
+    table = _commit(tables, folder, Commit(1, None, COLUMNS))
     for batch in range(2, 102):
-        table = tables.commit(
-            folder, Commit(batch, table.version, COLUMNS, [_stage(folder, f"b{batch}", batch, id=[batch])])
+        table = _commit(
+            tables, folder, Commit(batch, table.version, COLUMNS, [_stage(folder, f"b{batch}", batch, id=[batch])])
         )
     assert _ids(tables.load(folder)) == list(range(2, 102))
     assert tables.load(folder).batch == 101

@@ -79,10 +79,10 @@ class TableFormat(ABC):
         """The newest version of the table in folder `path`; None where there is none."""
 
     @abstractmethod
-    def commit(self, path: Path, commit: Commit) -> Table:
+    def commit(self, path: Path, commit: Commit) -> None:
         """Publish, as the version after `commit.base`, carrying the batch number in the same atomic step.
 
-        Returns the table as it is after the commit. Raises:
+        Raises:
             CommitConflict: the table is no longer at `commit.base`; nothing was changed.
             StepError: the table cannot take the columns; says which and why.
         """

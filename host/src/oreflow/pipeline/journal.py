@@ -7,7 +7,7 @@ where the files are missing or damaged.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -44,7 +44,8 @@ class Claim:
 
     def to_dict(self) -> dict[str, Any]:
         """The claim as JSON values."""
-        return {**asdict(self), "claimed_at": self.claimed_at.isoformat()}
+        files = [vars(file) for file in self.files]
+        return {**vars(self), "claimed_at": self.claimed_at.isoformat(), "files": files}
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Claim:

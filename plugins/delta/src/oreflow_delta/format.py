@@ -74,7 +74,7 @@ class DeltaFormat(TableFormat):
             opened.table.update_incremental()
         return opened
 
-    def commit(self, path: Path, commit: Commit) -> Table:
+    def commit(self, path: Path, commit: Commit) -> None:
         """See `TableFormat.commit`."""
         properties = CommitProperties(
             custom_metadata={_APPLICATION: json.dumps({"batch": commit.batch, **commit.account})},
@@ -101,7 +101,6 @@ class DeltaFormat(TableFormat):
             if commit.base is None and "already exists" in str(error):
                 raise CommitConflict(f"{path}: {error}") from error
             raise
-        return self._open(path).snapshot(path)
 
     def _change(self, path: Path, commit: Commit, adds: list[AddAction], properties: CommitProperties) -> None:
         table = self._open(path).table
