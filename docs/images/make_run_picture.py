@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.text import Text
 
 PICTURE = Path(__file__).with_name("run.svg")
-WIDTH, HEIGHT = 112, 50
+WIDTH, HEIGHT = 118, 50
 SHOWN = (
     "oreflow init shop && cd shop",
     "oreflow run",
