@@ -61,7 +61,7 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     part = path.with_name(f".{path.name}.{os.getpid()}.part")
     try:
         with part.open("w", encoding="utf-8") as stream:
-            json.dump(value, stream, indent=1, default=str)
+            stream.write(json.dumps(value, default=str))
         part.replace(path)
     except OSError:
         part.unlink(missing_ok=True)

@@ -73,6 +73,11 @@ class Judged:
         )
 
     @property
+    def counted_by_quarantine(self) -> bool:
+        """Whether every rule sets its rows aside, so that the quarantine tells how many broke it."""
+        return all(flag.sets_aside for flag in self.flags)
+
+    @property
     def counts(self) -> nw.LazyFrame[Any]:
         """One row: how many candidates there are, and how many of them break each rule."""
         # A 0/1 sum, since summing booleans fails on Spark.

@@ -169,7 +169,8 @@ class Stage:
                     collect["replaced"] = merging.replaced
             batches = (self._batch.claim.batch,) * 2 if output.row_by_row else (0, 0)
             staging["published"] = Staging(accepted, self._batch.path, self._batch.prefix, batches)
-            collect["counts"] = judged.counts
+            if not (output.row_by_row and judged.counted_by_quarantine):
+                collect["counts"] = judged.counts
             for place, (before, after) in enumerate(output.superseded):
                 collect[f"before {place}"] = before.select(nw.len().alias("_rows"))
                 collect[f"after {place}"] = after.select(nw.len().alias("_rows"))
@@ -187,6 +188,8 @@ class Stage:
             account=Account(remarks=[f"{f.label} was set aside whole: {f.reason}" for f in inputs.unreadable]),
             unreadable=inputs.scan.rejected if inputs.scan else None,
         )
+        if judged and not candidate.counts:
+            candidate.counts = self._counts(judged, candidate, _total(done.collected, "merged"))
         self._count(candidate, inputs, output, done.collected)
         if isinstance(mode, Merge) and table and done.collected.get("replaced"):
             replaced = done.collected["replaced"]
@@ -295,6 +298,18 @@ class Stage:
             return None
         together = frames[0] if len(frames) == 1 else nw.concat(frames, how="diagonal")
         return together.with_columns(nw.lit(self._batch.claim.batch, nw.Int64).alias("_batch_id"))
+
+    def _counts(self, judged: Judged, candidate: Candidate, merged: int) -> dict[str, int]:
+        """How many rows break each rule, from the rows that were set aside for it: a pass over all is spared."""
+        staged = candidate.quarantined
+        broken: dict[str, int] = {}
+        if staged.files:
+            aside = Table(self._batch.quarantine, 0, 0, staged.columns, staged.files)
+            rules = self._engine.scan_table(aside).select("_rules").explode("_rules")
+            counts = self._engine.execute({}, {"rules": rules.group_by("_rules").agg(nw.len().alias("_rows"))})
+            broken = {row["_rules"]: int(row["_rows"]) for row in counts.collected["rules"]}
+        candidates = candidate.published.rows + merged + staged.rows - broken.get(READABLE, 0)
+        return {CANDIDATES: candidates} | {flag.column: broken.get(flag.name, 0) for flag in judged.flags}
 
     def _count(self, candidate: Candidate, inputs: _Inputs, output: Output | None, collected: _Collected) -> None:
         """Fill the account from what was counted in different places: inputs, plan, and written files."""

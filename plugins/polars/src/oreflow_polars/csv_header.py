@@ -7,6 +7,7 @@ import stat
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
@@ -60,12 +61,24 @@ def read_header(path: Path, delimiter: str) -> Header:
 
 def _parse(file: BinaryIO, delimiter: str) -> Header:
     raw = file.readline(_LONGEST)
+    return _in_one_line(raw, delimiter) or _header(raw, _rest(file), delimiter)
+
+
+@lru_cache(maxsize=64)
+def _in_one_line(raw: bytes, delimiter: str) -> Header | None:
+    """The header, where it is sound and ends with its line; most of a thousand daily files begin with the same."""
+    try:
+        return _header(raw, iter(()), delimiter)
+    except UnreadableError:
+        return None  # perhaps it goes on in the next line
+
+
+def _header(raw: bytes, rest: Iterator[str], delimiter: str) -> Header:
     if not raw:
         raise UnreadableError("it is empty")
     first = _decode(raw).removeprefix("\ufeff")
     if not body(first).strip():
         raise UnreadableError("its first line is blank, there is no header")
-    rest = _rest(file)
     try:
         record = read_record(first, lambda _: next(rest, None), delimiter)
     except MalformedError as error:

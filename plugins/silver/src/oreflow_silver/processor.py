@@ -114,5 +114,6 @@ def _typed(
 def _cast_rule(name: str, source: str, of_type: DataType, pattern: str) -> Rule:
     wanted = f"{of_type} of the form {pattern}" if pattern else str(of_type)
     broken = nw.col(name).is_null() & ~nw.col(source).is_null()
-    reason = nw.concat_str(nw.lit(f"{name}: '"), nw.col(source), nw.lit(f"' is no {wanted}"))
+    value = nw.when(broken).then(nw.col(source))  # NULL elsewhere, so that no text is put together for sound rows
+    reason = nw.concat_str(nw.lit(f"{name}: '"), value, nw.lit(f"' is no {wanted}"))
     return Rule(f"{name} is {of_type}", broken, reason)
