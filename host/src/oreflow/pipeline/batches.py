@@ -12,7 +12,6 @@ import hashlib
 import os
 import stat
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -51,9 +50,7 @@ class Batches:
 
     def write(self, claim: Claim) -> Claim:
         """Write a claim down, with the digests of its files."""
-        with ThreadPoolExecutor() as threads:  # hashing lets other threads run
-            digests = threads.map(self._digest, claim.files)
-        files = tuple(replace(file, sha256=digest) for file, digest in zip(claim.files, digests, strict=True))
+        files = tuple(replace(file, sha256=self._digest(file)) for file in claim.files)
         complete = replace(claim, files=files)
         self.journal.write_claim(complete)
         return complete

@@ -13,6 +13,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from threading import RLock
 from typing import Any
 
 from deltalake import CommitProperties, DeltaTable, PostCommitHookProperties, Transaction
@@ -53,6 +54,9 @@ class DeltaFormat(TableFormat):
 
     def __init__(self) -> None:
         self._opened: dict[Path, _Opened] = {}
+        # An opened table moves on with every commit made through it: between the look at its version and the commit
+        # no other thread may use it, or a conflict would go unseen.
+        self._lock = RLock()
 
     def load(self, path: Path) -> Table | None:
         """See `TableFormat.load`."""
@@ -60,7 +64,8 @@ class DeltaFormat(TableFormat):
         if not (path / "_delta_log").is_dir():
             return None
         try:
-            return self._open(path).snapshot(path)
+            with self._lock:
+                return self._open(path).snapshot(path)
         except TableNotFoundError:
             return None  # a first commit that was cut off left its log folder empty
 
@@ -94,7 +99,8 @@ class DeltaFormat(TableFormat):
                     commit_properties=properties,
                 )
             else:
-                self._change(path, commit, adds, properties)
+                with self._lock:
+                    self._change(path, commit, adds, properties)
         except CommitFailedError as error:
             raise CommitConflict(f"{path}: {error}") from error
         except DeltaError as error:
@@ -123,7 +129,9 @@ class DeltaFormat(TableFormat):
 
     def account(self, path: Path, batch: int) -> Mapping[str, Any]:
         """See `TableFormat.account`."""
-        for entry in self._open(path).table.history():
+        with self._lock:
+            history = self._open(path).table.history()
+        for entry in history:
             account: dict[str, Any] = json.loads(entry.get(_APPLICATION, "{}"))
             if account.pop("batch", None) == batch:
                 return account
