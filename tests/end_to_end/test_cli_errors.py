@@ -43,6 +43,12 @@ MISTAKES = {
         12,
         ["unknown key 'typ'", "did you mean 'type'"],
     ),
+    "name of a check that is taken": (
+        "name: has id",
+        "name: readable",
+        15,
+        ["a check cannot be called 'readable'", "choose another name"],
+    ),
     "unknown key of a check": ("column: id}", "colum: id}", 15, ["unknown key 'colum'"]),
     "unknown stage of a default": ("  bronze: {engine", "  bronce: {engine", 6, ["bronce", "did you mean 'bronze'"]),
     "wrong type": ("lake: ./lake", "lake: [1, 2]", 2, ["expected a text, got a list"]),

@@ -14,6 +14,7 @@ from typing import Any
 from oreflow.config import Document, KeyPath, choose_environment, did_you_mean, load_layers, validate
 from oreflow.contract import Check, DeclarationError, Problem, ProcessingConfig, ProcessingStage
 from oreflow.factory import ProcessorFactory
+from oreflow.pipeline.report import READABLE
 from oreflow.pipeline.schema import CHECK_KEYS, COMMON_KEYS, declaration_schema
 
 _ORDER = {stage.value: position for position, stage in enumerate(ProcessingStage)}
@@ -287,6 +288,8 @@ def _check_problems(spec: TableSpec, factory: ProcessorFactory) -> Iterator[Prob
         if check.name in seen:
             mend = "quarantined rows are told apart by the name; give each check its own `name:`"
             yield Problem(f"two checks are called '{check.name}'", at, mend)
+        if check.name == READABLE:
+            yield Problem(f"a check cannot be called '{READABLE}'", at, "the reader's own rule is; choose another name")
         seen.add(check.name)
         for problem in factory.check_types[check.type].problems(check.options, columns):
             yield Problem(problem.message, (*at, *problem.path), problem.mend)

@@ -14,12 +14,9 @@ import narwhals as nw
 
 from oreflow.contract import INTERNAL, LINEAGE, Check, CheckType, Output, RowCheck, TableCheck
 from oreflow.contract.checks import CheckContext
-from oreflow.pipeline.report import Account
+from oreflow.pipeline.report import READABLE, Account
 
 CANDIDATES = f"{INTERNAL}candidates"
-READABLE = "readable"
-"""The rule that a line broke which the reader could not make a record of."""
-
 _SOUND = f"{INTERNAL}sound"
 _QUARANTINE = (*LINEAGE, "_raw", "_rules", "_reason")  # columns of a quarantine that are not the row's own
 _SEPARATOR = "\x1f"  # the ASCII unit separator: in no rule's name, and never in a reason that a person should read

@@ -7,6 +7,9 @@ from typing import Any
 
 from oreflow.contract import StepError
 
+READABLE = "readable"
+"""The rule that a line broke which the reader could not make a record of."""
+
 
 @dataclass
 class Account:

@@ -41,8 +41,8 @@ from oreflow.pipeline.lake import Lake
 from oreflow.pipeline.merge import REPLACED, merge, rewrite
 from oreflow.pipeline.model import TableSpec
 from oreflow.pipeline.plan import PlannedTable
-from oreflow.pipeline.quality import CANDIDATES, READABLE, Judged, judge
-from oreflow.pipeline.report import Account
+from oreflow.pipeline.quality import CANDIDATES, Judged, judge
+from oreflow.pipeline.report import READABLE, Account
 
 _EMPTY = Staged((), {})
 _Collected = Mapping[str, Sequence[Mapping[str, Any]]]
