@@ -22,6 +22,8 @@ from oreflow.pipeline.journal import Claim, ClaimedFile, Journal
 from oreflow.pipeline.lake import Lake
 from oreflow.pipeline.model import Pipeline, Source, TableSpec
 
+_BLOCK = 1 << 20  # bytes
+
 
 @dataclass(frozen=True)
 class Pending:
@@ -70,11 +72,14 @@ class Batches:
         """The digest of the content; '' where it cannot be read."""
         if file.bytes < 0:
             return ""
+        digest = hashlib.sha256()
         try:
-            with (self._pipeline.project / file.label).open("rb") as stream:
-                return hashlib.file_digest(stream, "sha256").hexdigest()
+            with open(os.path.join(self._pipeline.project, file.label), "rb", buffering=0) as stream:  # noqa: PTH118, PTH123
+                while block := stream.read(_BLOCK):  # file_digest would make and clear a buffer for each small file
+                    digest.update(block)
         except OSError:
             return ""
+        return digest.hexdigest()
 
     def _list_files(self) -> list[ClaimedFile]:
         source, project = self._spec.source, self._pipeline.project

@@ -288,7 +288,8 @@ class Stage:
                 )
 
     def _rejected(self, scan: SourceScan | None, judged: Judged | None) -> nw.LazyFrame[Any] | None:
-        frames = [judged.rejected] if judged and judged.rejected is not None else []
+        broken = judged.rejected if judged else None
+        frames = [] if broken is None else [broken]
         if scan and scan.rejected is not None:
             columns = ["_raw", "_rules", "_reason", "_source_file", "_source_row"]
             frames.append(

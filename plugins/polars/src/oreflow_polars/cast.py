@@ -22,6 +22,8 @@ from oreflow_polars.strptime import Pattern, read_pattern
 
 Reader = Callable[[pl.Series], pl.Series]
 
+_SAMPLE = 256
+"""Rows that tell whether the rows of a column repeat each other."""
 _BLANKS = " \t"
 _WORDS = {
     **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
@@ -82,6 +84,14 @@ def _integers(target: pl.DataType) -> tuple[Reader, ...]:
 
 
 def _read(attempts: Sequence[Reader], target: pl.DataType, text: pl.Series) -> pl.Series:
+    """Read each text; one that stands in many rows that follow each other, as those of an order do, is read once."""
+    if text.head(_SAMPLE).rle_id().n_unique() > min(len(text), _SAMPLE) // 2:
+        return _read_each(attempts, target, text)
+    once = text.rle().struct.field("value")
+    return _read_each(attempts, target, once).gather(text.rle_id()).alias(text.name)
+
+
+def _read_each(attempts: Sequence[Reader], target: pl.DataType, text: pl.Series) -> pl.Series:
     """Try each way of reading in turn, then all of them again without outer blanks."""
     value = _in_turn(attempts, target, text)
     return _retry(value, text, lambda rest: _in_turn(attempts, target, rest.str.strip_chars(_BLANKS)))

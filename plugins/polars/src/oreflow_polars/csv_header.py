@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import stat
 from collections import Counter
 from collections.abc import Iterator
@@ -11,7 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
-from oreflow_polars.csv_text import MalformedError, body, read_record, well_formed
+from oreflow_polars.csv_text import MalformedError, body, read_record
 
 _RESERVED = ("_batch_id", "_source_file", "_source_row", "_ingested_at", "_raw", "_rules", "_reason")
 _COMPRESSED = {
@@ -30,11 +29,10 @@ class UnreadableError(Exception):
 
 @dataclass(frozen=True)
 class Header:
-    """Column names (outer blanks stripped), the number of lines that they take, and the first line's shape."""
+    """Column names (outer blanks stripped), and the number of lines that they take."""
 
     columns: tuple[str, ...]
     lines: int
-    well_formed: bool
 
 
 def read_header(path: Path, delimiter: str) -> Header:
@@ -85,9 +83,7 @@ def _header(raw: bytes, rest: Iterator[str], delimiter: str) -> Header:
         raise UnreadableError(f"its header is malformed: {error}") from None
     columns = tuple((name or "").strip() for name in record.fields)
     _check(columns)
-    # Polars keeps the byte order mark in the line; a CR that is not part of the line's end is left to careful reading.
-    shown = body(_decode(raw))
-    return Header(columns, record.lines, re.fullmatch(well_formed(len(columns), delimiter), shown) is not None)
+    return Header(columns, record.lines)
 
 
 def _rest(file: BinaryIO) -> Iterator[str]:

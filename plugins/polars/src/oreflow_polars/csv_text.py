@@ -85,18 +85,3 @@ def _extend(lines: list[str], line_after: Callable[[int], str | None]) -> None:
         if _CLOSING.match(body(line)):
             return
     raise MalformedError("quote never closed", start - 1)
-
-
-def well_formed(fields: int, delimiter: str) -> str:
-    """The regular expression of a line that is one whole record with so many fields.
-
-    It leaves out what is rare and needs care: a CR or NUL inside, a blank line where there is one field, and a
-    byte order mark at the start, which Polars takes off the line after the header too, where it belongs to the value.
-    """
-    outside = re.escape(delimiter)
-    plain, quoted = rf'[^"\r\x00{outside}]', r'"(?:[^"\r\x00]|"")*"'
-    first = rf'[^"\r\x00﻿{outside}]{plain}*'
-    if fields == 1:
-        return rf"^(?:{first}|{quoted})$"
-    field = rf"(?:{plain}*|{quoted})"
-    return rf"^(?:(?:{first})?|{quoted})(?:{outside}{field}){{{fields - 1}}}$"

@@ -8,7 +8,6 @@ the lines, so that the account of a run does not rest on the frames that it chec
 
 from __future__ import annotations
 
-import codecs
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -16,13 +15,11 @@ from typing import Any
 
 import narwhals as nw
 import polars as pl
-import polars.exceptions as px
 
 from oreflow.contract import SourceFile, SourceScan, StepError, Unreadable
 from oreflow_polars import careful
+from oreflow_polars.csv_clean import count_records
 from oreflow_polars.csv_header import Header, UnreadableError, read_header
-from oreflow_polars.csv_text import well_formed
-from oreflow_polars.errors import plain
 
 # A header with a NUL byte is refused, so these names are never a source's own.
 _PATH, _INDEX, _BEFORE = "\0path", "\0index", "\0before"
@@ -112,47 +109,22 @@ def _headers(files: Iterable[SourceFile], delimiter: str) -> tuple[list[_File], 
 def _sort(files: Sequence[_File], delimiter: str) -> list[_Clean | _File]:
     """Tell the files that can be read as they are from those that need care; clean ones without records go."""
     first_seen = {file.path: file for file in reversed(files) if file.header.lines == 1}
-    lines: dict[str, tuple[int, int]] = {}
     by_width: dict[int, list[str]] = {}
     for path, file in first_seen.items():
         by_width.setdefault(len(file.header.columns), []).append(path)
-    for width, paths in by_width.items():
-        lines |= _count(paths, well_formed(width, delimiter))
+    records: dict[str, int] = {}
+    try:
+        for width, paths in by_width.items():
+            records |= count_records(paths, width, delimiter)
+    except OSError as error:
+        raise StepError(f"cannot read the source file {error.filename}: {error.strerror}") from error
     sorted_files: list[_Clean | _File] = []
     for file in files:
-        total, malformed = lines.get(file.path, (0, 1))
-        if file is first_seen.get(file.path) and total and malformed == (not file.header.well_formed):
-            if total > 1:
-                sorted_files.append(_Clean(file, total - 1))
-        else:
+        if file is not first_seen.get(file.path) or file.path not in records:
             sorted_files.append(file)
+        elif records[file.path]:
+            sorted_files.append(_Clean(file, records[file.path]))
     return sorted_files
-
-
-def _count(paths: Sequence[str], shape: str) -> dict[str, tuple[int, int]]:
-    """The lines of each file, and how many are not well formed; files that are not UTF-8 are left out."""
-    malformed = (~pl.col("line").str.contains(shape)).sum()
-    plan = pl.scan_lines(list(paths), name="line", include_file_paths=_PATH, glob=False)
-    try:
-        counts = plan.group_by(_PATH).agg(pl.len().cast(pl.Int64), malformed.cast(pl.Int64).alias("malformed"))
-        return {path: (total, bad) for path, total, bad in counts.collect(engine="streaming").iter_rows()}
-    except px.PolarsError as error:
-        text = [path for path in paths if _is_utf8(path)]
-        if len(text) == len(paths):
-            raise plain(error, "cannot read the source files") from error
-        return _count(text, shape) if text else {}
-
-
-def _is_utf8(path: str) -> bool:
-    decoder = codecs.getincrementaldecoder("utf-8")()
-    try:
-        with Path(path).open("rb") as file:
-            while block := file.read(1 << 20):
-                decoder.decode(block)
-            decoder.decode(b"", final=True)
-    except UnicodeDecodeError:
-        return False
-    return True
 
 
 def _fast(group: Sequence[_Clean], delimiter: str) -> pl.LazyFrame:
