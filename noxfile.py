@@ -28,15 +28,15 @@ TYPE_TOOLS = ("mypy", "types-PyYAML")
 DOCS_TOOLS = ("mkdocs", "mkdocs-material")
 
 
-def install(session: nox.Session, *tools: str, packages: bool = True) -> None:
+def install(session: nox.Session, *tools: str, packages: bool = True, editable: bool = True) -> None:
     """Install tools, and oreflow with its plugins as they stand in this tree."""
     if packages:
         tools = (*tools, *BUILD_TOOLS)
     session.install("-c", "constraints.txt", *tools)
     if packages:
         # All six at once, because they need each other. Their build tool is there already: no download for each.
-        editable = [argument for package in PACKAGES for argument in ("-e", package)]
-        session.install("-c", "constraints.txt", "--no-build-isolation", *editable)
+        folders = [argument for package in PACKAGES for argument in (["-e", package] if editable else [f"./{package}"])]
+        session.install("-c", "constraints.txt", "--no-build-isolation", *folders)
 
 
 def check_lint(session: nox.Session) -> None:
@@ -97,7 +97,8 @@ def docs(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure oreflow against the hand-written script; arguments go to tests/bench/bench.py."""
-    install(session)
+    # Installed as a user has it: pip compiles what it installs, of a tree in place it depends on the environment.
+    install(session, editable=False)
     session.run("python", "tests/bench/bench.py", *session.posargs)
 
 

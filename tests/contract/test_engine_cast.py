@@ -134,6 +134,16 @@ def test_each_value_alone(kind, engine, rows, text_frame):
         assert [row["value"] for row in found] == [table[text]] * 2, text
 
 
+@pytest.mark.parametrize("case", TABLES, ids=lambda case: " ".join(case[:2]).strip())
+def test_values_that_repeat_in_runs(case, engine, rows, text_frame):
+    """The rows of one order share its date and customer; an engine may read such a value once."""
+    kind, pattern, table = case
+    texts = [text for text in [*table, None] for _ in range(5)] * 2
+    found = rows(engine.cast_columns(text_frame(texts), {"value": ("text", DataType.parse(kind), pattern)}))
+    assert [row["text"] for row in found] == texts
+    assert [row["value"] for row in found] == [{**table, None: None}[text] for text in texts]
+
+
 def test_nan(engine, rows, text_frame):
     frame = text_frame(["nan", "NaN", "-NAN"])
     found = rows(engine.cast_columns(frame, {"value": ("text", DataType("float64"), "")}))

@@ -231,6 +231,29 @@ def test_many_files_keep_their_order_and_names(engine, tmp_path, rows):
     assert scan.rows_read == len(expected)
 
 
+@pytest.mark.parametrize("last", ["1,2\n", "1,2", "1,2,3\n", "1", '"1\n1",2', "\ufeff1,2\n"])
+def test_large_files_to_the_last_line(last, scan_texts, rows):
+    """Engines look at large files piece by piece; what is wrong may be in the last one."""
+    many, line = 50_000, b"1," + b"y" * 100 + b"\n"  # about five megabytes
+    scan = scan_texts({"large.csv": b"a,b\n" + line * many + last.encode(), "small.csv": b"a,b\n1,2\n"})
+    good = last.rstrip("\n") not in ("1,2,3", "1")
+    assert len(rows(scan.rows)) == many + good + 1
+    assert [row["_source_row"] for row in (rows(scan.rejected) if scan.rejected is not None else ())] == (
+        [] if good else [many + 2]
+    )
+    assert scan.rows_read == many + 2
+
+
+def test_an_endless_line(scan_texts, rows):
+    long = "x" * 9_000_000
+    scan = scan_texts({"f.csv": f"a,b\n{long},2\n{long}\n3,4\n".encode()})
+    assert [(row["a"] == long, row["b"], row["_source_row"]) for row in rows(scan.rows)] == [
+        (True, "2", 2),
+        (False, "4", 4),
+    ]
+    assert [row["_source_row"] for row in rows(scan.rejected)] == [3]
+
+
 def test_the_same_file_twice_is_two_files(engine, tmp_path, rows):
     path = tmp_path / "f.csv"
     path.write_bytes(b"a,b\n1,2\n")
