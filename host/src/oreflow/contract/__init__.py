@@ -23,6 +23,7 @@ from oreflow.contract.metadata import (
     ProcessorCapability,
     ProcessorMetadata,
     TableFormatMetadata,
+    capability,
 )
 from oreflow.contract.processor import INTERNAL, LINEAGE, Append, Merge, Mode, Output, Overwrite, Processor, Rule, Step
 from oreflow.contract.tables import UNKNOWN_BATCH, Commit, DataFile, Table, TableFormat
@@ -72,4 +73,5 @@ __all__ = [
     "TableFormat",
     "TableFormatMetadata",
     "Unreadable",
+    "capability",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -14,6 +15,7 @@ API_VERSION = 1
 """The number of this contract; a plugin states the one that it was written for."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
+_OWN_CAPABILITY = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 _VERSION = re.compile(r"\d+(\.\d+)*([abc.+-]?[0-9a-z.+-]*)?")
 
 
@@ -36,7 +38,11 @@ class ProcessingEngine(StrEnum):
 
 
 class ProcessorCapability(StrEnum):
-    """What a processor, or the engine under it, can do; selection filters by it."""
+    """What a processor, or the engine under it, can do; selection filters by it.
+
+    A plugin may name further ones of its own, with a point in them so that no slip of the pen passes
+    for one: `geocode.postcodes`.
+    """
 
     AGGREGATION = "aggregation"
     BATCH = "batch"
@@ -67,6 +73,30 @@ def _members(kind: type[_Member], values: Iterable[Any], where: str) -> tuple[_M
     return tuple(result)
 
 
+def _capabilities(values: Iterable[Any]) -> tuple[ProcessorCapability | str, ...]:
+    if isinstance(values, str) or not isinstance(values, Iterable):
+        raise InvalidMetadata("capabilities", f"expected a list, got {values!r}")
+    return tuple(capability(value) for value in values)
+
+
+def capability(name: object) -> ProcessorCapability | str:
+    """A capability by its name.
+
+    Raises:
+        InvalidMetadata: there is none of this name.
+    """
+    known = [member.value for member in ProcessorCapability]
+    if name in known:
+        return ProcessorCapability(name)
+    if isinstance(name, str) and _OWN_CAPABILITY.fullmatch(name):
+        return name
+    close = difflib.get_close_matches(str(name), known, 1)
+    hint = (
+        f", did you mean '{close[0]}'?" if close else f" of {', '.join(known)}, nor one of your own with a point in it"
+    )
+    raise InvalidMetadata("capabilities", f"'{name}' is none{hint}")
+
+
 def _check_name(name: object, version: object, description: object) -> None:
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise InvalidMetadata("name", f"{name!r} is not lower-case letters, digits and underscores")
@@ -83,6 +113,10 @@ class ProcessorMetadata:
     `option_schema` is a JSON Schema object for the keys that a table of this processor may carry in
     the declaration; keys that it does not name are refused.
 
+    `example` shows the processor at work: `options` as a table would declare them, and `rows`, a list of raw rows
+    (column -> text or None) that they are for. `oreflow plugins show` prints it, and the conformance kit
+    begins with it.
+
     Raises:
         InvalidMetadata: a field is not what it should be; names the field.
     """
@@ -92,8 +126,9 @@ class ProcessorMetadata:
     description: str
     engine: ProcessingEngine | str
     supported_stages: Iterable[ProcessingStage]
-    capabilities: Iterable[ProcessorCapability]
+    capabilities: Iterable[ProcessorCapability | str]
     option_schema: Mapping[str, Any] = field(default_factory=dict)
+    example: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_name(self.name, self.version, self.description)
@@ -105,9 +140,11 @@ class ProcessorMetadata:
         if not stages:
             raise InvalidMetadata("supported_stages", "name at least one stage")
         object.__setattr__(self, "supported_stages", stages)
-        object.__setattr__(self, "capabilities", _members(ProcessorCapability, self.capabilities, "capabilities"))
+        object.__setattr__(self, "capabilities", _capabilities(self.capabilities))
         if not isinstance(self.option_schema, Mapping):
             raise InvalidMetadata("option_schema", "expected a JSON Schema object")
+        if not isinstance(self.example, Mapping) or set(self.example) - {"options", "rows"}:
+            raise InvalidMetadata("example", "expected an object with the keys options and rows")
 
 
 @dataclass(frozen=True)
@@ -121,11 +158,11 @@ class EngineMetadata:
     name: str
     version: str
     description: str
-    capabilities: Iterable[ProcessorCapability]
+    capabilities: Iterable[ProcessorCapability | str]
 
     def __post_init__(self) -> None:
         _check_name(self.name, self.version, self.description)
-        object.__setattr__(self, "capabilities", _members(ProcessorCapability, self.capabilities, "capabilities"))
+        object.__setattr__(self, "capabilities", _capabilities(self.capabilities))
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from oreflow.contract import (
     ProcessingConfig,
     ProcessingEngine,
     Processor,
-    ProcessorCapability,
     ProcessorMetadata,
     TableFormat,
     TableFormatMetadata,
@@ -118,7 +117,7 @@ class ProcessorFactory:
                     "brings": [f"{what} {about.name}" for what, about in own]
                     + [f"check {name}" for name, home in self._check_homes.items() if home == key and name in checks],
                     "stages": sorted({s.value for _, a in own for s in getattr(a, "supported_stages", ())}),
-                    "capabilities": sorted({c.value for _, a in own for c in getattr(a, "capabilities", ())}),
+                    "capabilities": sorted({str(c) for _, a in own for c in getattr(a, "capabilities", ())}),
                 }
             )
         return described
@@ -128,7 +127,7 @@ class ProcessorFactory:
     def select(
         self,
         config: ProcessingConfig,
-        required_capabilities: Sequence[ProcessorCapability] = (),
+        required_capabilities: Sequence[str] = (),
         name: str = "",
         *,
         larger_than_memory: bool = False,
@@ -168,9 +167,7 @@ class ProcessorFactory:
             raise DeclarationError([Problem(f"there is no processor '{name}'", mend=did_you_mean(name, known))])
         return self.create(self.select(config, name=name).offer, config)
 
-    def create_best_processor(
-        self, config: ProcessingConfig, required_capabilities: Sequence[ProcessorCapability] = ()
-    ) -> Processor:
+    def create_best_processor(self, config: ProcessingConfig, required_capabilities: Sequence[str] = ()) -> Processor:
         """The processor that fits a configuration best and can do all that is required.
 
         Raises:

@@ -24,7 +24,7 @@ class Offer:
     name: str
     processor: ProcessorMetadata
     engine: str
-    capabilities: frozenset[ProcessorCapability]
+    capabilities: frozenset[str]
     distribution: str
 
 
@@ -58,7 +58,7 @@ class Request:
 
     config: ProcessingConfig
     problems_of: Callable[[Offer], Sequence[Problem]]
-    required: Sequence[ProcessorCapability] = ()
+    required: Sequence[str] = ()
     name: str = ""
     larger_than_memory: bool = False
 
@@ -145,7 +145,7 @@ def _obstacle(offer: Offer, request: Request) -> str:
         return f"is for {stages}, not {config.stage.value}"
     if config.engine not in (ProcessingEngine.AUTO.value, offer.engine):
         return f"runs on {offer.engine}, {config.engine} was asked for"
-    missing = [capability.value for capability in request.required if capability not in offer.capabilities]
+    missing = [str(capability) for capability in request.required if capability not in offer.capabilities]
     return f"is not able to do: {', '.join(missing)}" if missing else ""
 
 
