@@ -217,5 +217,5 @@ def start_run() -> Callable[..., subprocess.Popen[str]]:
 @pytest.fixture
 def fresh_factory(monkeypatch: pytest.MonkeyPatch) -> oreflow.ProcessorFactory:
     """The factory of this process, made anew, so that what a test registers is gone after it."""
-    monkeypatch.setattr("oreflow.factory.registry._factory", [])
+    monkeypatch.setattr("oreflow.factory.registry._factories", {})
     return oreflow.get_processor_factory()

@@ -154,10 +154,10 @@ def test_plugins_are_listed_with_what_they_bring(shop):
 
 
 BROKEN = {
-    "broken_import": ("import nothing_of_that_name\n", "cannot be imported", "nothing_of_that_name"),
+    "broken_import": ("import nothing_of_that_name\n", "which is not installed", "'nothing_of_that_name'"),
     "broken_exit": ("raise SystemExit(3)\n", "cannot be imported", "SystemExit"),
-    "broken_api": ("oreflow_api = 99\n", "API 99", "upgrade oreflow"),
-    "broken_none": ("", "API None", "upgrade the plugin"),
+    "broken_api": ("oreflow_api = 99\n", "API 99", "oreflow is too old"),
+    "broken_none": ("", "for which API", "written"),
     "broken_hook": (
         "from oreflow import hookimpl\noreflow_api = 1\n@hookimpl\ndef procesors(): return []\n",
         "'procesors'",

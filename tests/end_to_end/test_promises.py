@@ -110,7 +110,7 @@ def test_an_installed_plugin_that_loses_a_row_makes_the_command_fail(project, tm
     shop = project(CUSTOM.replace("NAME", "loser"), {"a.csv": HEADER + "1,de,1.00\n2,fr,2.00\n3,de,3.00\n"})
     done = shop.cli("run", env={"PYTHONPATH": str(site)})
     assert done.code == 1
-    assert "loser loses 2 rows" in done.out
+    assert "loser of loser 1.0 loses 2 rows" in done.out
     assert "Traceback" not in done.out + done.err
     assert shop.version("silver.sales") is None
 

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from oreflow.config import Document, Environment, Origin, choose_environment, did_you_mean, load_layers, validate
+from oreflow.config import (
+    Document,
+    Environment,
+    Origin,
+    apply_variables,
+    choose_environment,
+    did_you_mean,
+    read_layers,
+    validate,
+)
 from oreflow.config.documents import read_yaml
 from oreflow.contract import DeclarationError, Problem
 
@@ -27,7 +36,9 @@ def layers(tmp_path):
         (tmp_path / "config").mkdir(exist_ok=True)
         for name, text in files.items():
             (tmp_path / "config" / name).write_text(text, encoding="utf-8")
-        return load_layers(tmp_path, "shop", environment, variables or {}, SCHEMA)
+        document = read_layers(tmp_path, "shop", environment)
+        apply_variables(document, "shop", variables or {}, SCHEMA)
+        return document
 
     return load
 

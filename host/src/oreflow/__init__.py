@@ -12,7 +12,22 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 _HOMES = {
-    "oreflow.api": ("init", "plan", "plugins", "quarantine", "run", "runs", "tables"),
+    "oreflow.api": (
+        "check_plugin",
+        "doctor",
+        "init",
+        "lock",
+        "lock_changes",
+        "new_plugin",
+        "plan",
+        "plugin",
+        "plugins",
+        "project_factory",
+        "quarantine",
+        "run",
+        "runs",
+        "tables",
+    ),
     "oreflow.factory": ("ProcessorFactory", "get_processor_factory"),
     "oreflow.hookspecs": ("hookimpl", "hookspec"),
     "oreflow.pipeline.report": ("RunReport", "TableResult"),
@@ -44,9 +59,16 @@ _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 __all__ = [
     "__version__",
+    "check_plugin",
+    "doctor",
     "init",
+    "lock",
+    "lock_changes",
+    "new_plugin",
     "plan",
+    "plugin",
     "plugins",
+    "project_factory",
     "quarantine",
     "run",
     "runs",
@@ -81,7 +103,22 @@ __all__ = [
 ]
 
 if TYPE_CHECKING:
-    from oreflow.api import init, plan, plugins, quarantine, run, runs, tables
+    from oreflow.api import (
+        check_plugin,
+        doctor,
+        init,
+        lock,
+        lock_changes,
+        new_plugin,
+        plan,
+        plugin,
+        plugins,
+        project_factory,
+        quarantine,
+        run,
+        runs,
+        tables,
+    )
     from oreflow.contract import (
         Append,
         Check,

@@ -6,14 +6,17 @@ Each function takes the project's folder. What is wrong in a declaration or a re
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from oreflow.config import did_you_mean
 from oreflow.contract import DeclarationError, Engine, Problem, ProcessorCapability, Table
 from oreflow.factory import ProcessorFactory, get_processor_factory
 
 if TYPE_CHECKING:
+    from oreflow.inspection import Finding, Judgement
     from oreflow.pipeline.model import Pipeline
     from oreflow.pipeline.plan import PlannedTable
     from oreflow.pipeline.report import RunReport
@@ -60,12 +63,14 @@ def run(
     `engine` takes the place of every table's own; `tables` limits the run to some;
     `full_refresh` names tables to make anew from all of their input.
     """
+    from oreflow.pipeline.locking import lock_path
     from oreflow.pipeline.run import Run
 
     tables = [tables] if isinstance(tables, str) else tables
     full_refresh = [full_refresh] if isinstance(full_refresh, str) else full_refresh
     declared, factory = _load(project, pipeline, environment)
-    return Run(declared, factory, engine=engine, only=tables, full_refresh=full_refresh).execute()
+    lock = lock_path(Path(project), pipeline)
+    return Run(declared, factory, engine=engine, only=tables, full_refresh=full_refresh, lock=lock).execute()
 
 
 def tables(
@@ -131,16 +136,135 @@ def runs(
     return reports[:limit]
 
 
-def plugins() -> list[dict[str, Any]]:
+def plugins(project: str | Path = ".") -> list[dict[str, Any]]:
     """What is installed: each plugin with its distribution, what it brings, and why it is broken, if it is."""
-    return get_processor_factory().describe_plugins()
+    from oreflow.inspection import describe
+
+    factory = project_factory(project)
+    factory.examine_schemas()
+    return [describe(factory, plugin) for plugin in factory.plugins]
+
+
+def plugin(name: str, project: str | Path = ".") -> dict[str, Any]:
+    """One plugin, by its name or that of its distribution or processor: metadata, options, hooks, profile of past runs.
+
+    Raises:
+        DeclarationError: there is none.
+    """
+    from oreflow.inspection import show
+    from oreflow.pipeline.history import profiles
+    from oreflow.pipeline.lake import Lake
+
+    lake = Lake(Path(project) / "lake")
+    if (Path(project) / "config" / f"{DEFAULT_NAME}.yaml").is_file():
+        declared, factory = _load(project, DEFAULT_NAME, None)
+        lake = Lake(declared.lake)
+    else:
+        factory = project_factory(project)
+    return show(factory, name, profiles(lake))
+
+
+def doctor(project: str | Path = ".") -> list[Finding]:
+    """What is wrong with the plugins that are installed, each with what mends it."""
+    from oreflow.inspection import examine
+
+    factory = project_factory(project)
+    factory.examine_schemas()
+    return list(examine(factory))
+
+
+def new_plugin(name: str, stage: str, folder: str | Path = ".") -> list[Path]:
+    """Make a package with a processor for a stage, in a new folder of its name; gives the files that were written.
+
+    Raises:
+        DeclarationError: the name is no package's, or the folder is there already.
+    """
+    from oreflow.scaffold import write_plugin
+
+    return write_plugin(Path(folder), name, stage)
+
+
+def check_plugin(distribution: str, project: str | Path = ".") -> list[Judgement]:
+    """The judgement of the conformance kit on each processor of a distribution.
+
+    Raises:
+        DeclarationError: it is not installed or brings no processor, or oreflow-testkit is not installed.
+    """
+    from oreflow.contract import ProcessorMetadata
+
+    factory = project_factory(project)
+    found = [p for p in factory.plugins if distribution in (p.distribution, p.name)]
+    if not found:
+        mend = did_you_mean(distribution, {p.distribution for p in factory.plugins})
+        raise DeclarationError([Problem(f"no plugin '{distribution}' is installed", mend=mend)])
+    if unusable := [p for p in found if p.status != "ok"]:
+        raise DeclarationError([Problem(f"{p} is {p.status}: {p.reason}", mend=p.mend) for p in unusable])
+    items = [item for p in found for item in (p.brings or {}).get("processors", ())]
+    names = [item.name for item in items if isinstance(item, ProcessorMetadata)]
+    if not names:
+        raise DeclarationError([Problem(f"{distribution} brings no processor, and only processors are judged")])
+    try:
+        judge = importlib.import_module("oreflow_testkit").judge
+    except ModuleNotFoundError:
+        mend = "pip install oreflow-testkit"
+        raise DeclarationError([Problem("the conformance kit is not installed", mend=mend)]) from None
+    return [judgement for name in names for judgement in judge(name)]
+
+
+def lock(
+    project: str | Path = ".",
+    pipeline: str = DEFAULT_NAME,
+    *,
+    environment: str | None = None,
+    engine: str | None = None,
+) -> Path:
+    """Write down who makes each table now, so that a run by others stops; gives the lock file."""
+    from oreflow.pipeline.locking import lock_path, locked_choices, write_lock
+    from oreflow.pipeline.plan import plan_pipeline
+
+    declared, factory = _load(project, pipeline, environment)
+    planned = plan_pipeline(declared, factory, factory.create_table_format(), engine)
+    path = lock_path(Path(project), pipeline)
+    write_lock(path, locked_choices(declared, planned, factory))
+    return path
+
+
+def lock_changes(
+    project: str | Path = ".",
+    pipeline: str = DEFAULT_NAME,
+    *,
+    environment: str | None = None,
+    engine: str | None = None,
+) -> list[Problem]:
+    """What would be done otherwise than was locked; nothing where there is no lock."""
+    from oreflow.pipeline.locking import differences, lock_path, locked_choices
+    from oreflow.pipeline.plan import plan_pipeline
+
+    path = lock_path(Path(project), pipeline)
+    if not path.is_file():
+        return []
+    declared, factory = _load(project, pipeline, environment)
+    planned = plan_pipeline(declared, factory, factory.create_table_format(), engine)
+    return differences(path, locked_choices(declared, planned, factory))
+
+
+def project_factory(project: str | Path = ".") -> ProcessorFactory:
+    """The factory of what a project's declaration lets in; of all that is installed where there is none.
+
+    Raises:
+        DeclarationError: the declaration cannot be read, so that nobody knows what it lets in.
+    """
+    if not (Path(project) / "config" / f"{DEFAULT_NAME}.yaml").is_file():
+        return get_processor_factory(Path(project))
+    from oreflow.pipeline.model import read_declaration
+
+    return read_declaration(Path(project).resolve(), DEFAULT_NAME, None)[1]
 
 
 def _load(project: str | Path, pipeline: str, environment: str | None) -> tuple[Pipeline, ProcessorFactory]:
     from oreflow.pipeline.model import load_pipeline
 
-    factory = get_processor_factory()
-    return load_pipeline(Path(project), factory, pipeline, environment), factory
+    return load_pipeline(Path(project), pipeline, environment)
 
 
 def _describe(declared: Pipeline, name: str, factory: ProcessorFactory, limit: int) -> dict[str, Any]:
@@ -186,4 +310,19 @@ def _reading_engine(factory: ProcessorFactory) -> Engine:
     return factory.create_engine(able[0])
 
 
-__all__ = ["init", "plan", "plugins", "quarantine", "run", "runs", "tables"]
+__all__ = [
+    "check_plugin",
+    "doctor",
+    "init",
+    "lock",
+    "lock_changes",
+    "new_plugin",
+    "plan",
+    "plugin",
+    "plugins",
+    "project_factory",
+    "quarantine",
+    "run",
+    "runs",
+    "tables",
+]

@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import click
 
 from oreflow import __version__
+from oreflow.contract.errors import OreflowError
 
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_OUTPUT = "oreflow.output"
+
+
+def _keep_output_clean(ctx: click.Context, _: click.Parameter, wanted: bool) -> bool:
+    """Send what plugins may print elsewhere, so that standard output is JSON and nothing else."""
+    if wanted and _OUTPUT not in ctx.meta:
+        ctx.meta[_OUTPUT] = sys.stdout
+        ctx.with_resource(contextlib.redirect_stdout(sys.stderr))
+    return wanted
+
+
+_JSON = click.option("--json", "as_json", is_flag=True, callback=_keep_output_clean, help="Print JSON.")
 _PROJECT = click.option(
     "--project", default=".", type=click.Path(file_okay=False), help="The project's folder (here, where not said)."
 )
@@ -47,10 +61,22 @@ class _Commands(click.Group):
             raise
 
     def _added(self) -> dict[str, click.Command]:
-        from oreflow.factory import answers, get_processor_factory
+        from oreflow import api
+        from oreflow.factory import answers
 
-        found = answers(get_processor_factory().hooks, "cli_commands")
-        return {c.name: c for _, answer in found if not isinstance(answer, BaseException) for c in answer if c.name}
+        try:
+            hooks = api.project_factory().hooks
+        except OreflowError:  # the command that reads the declaration will say it
+            return {}
+        added: dict[str, click.Command] = {}
+        for plugin, answer in answers(hooks, "cli_commands"):
+            commands = answer if isinstance(answer, (list, tuple)) else [answer]
+            if wrong := [each for each in commands if not isinstance(each, click.Command) or not each.name]:
+                click.echo(f"the plugin {plugin} brings {wrong[0]!r} where a command is expected; left out", err=True)
+            for command in commands:
+                if command not in wrong:
+                    added.setdefault(str(command.name), command)
+        return added
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -72,19 +98,34 @@ def init(folder: str) -> None:
 @oreflow.command()
 @click.argument("pipeline", default="pipeline")
 @_ENGINE
-@click.option("--why", is_flag=True, help="Show every candidate, and why it won or lost.")
+@click.option(
+    "--why",
+    is_flag=False,
+    flag_value="all",
+    metavar="[TABLE]",
+    help="Show every candidate for TABLE (all tables, where not said), its score, and why it won or lost.",
+)
 @_project_options
-def plan(pipeline: str, engine: str | None, why: bool, project: str, environment: str | None, as_json: bool) -> None:
+def plan(
+    pipeline: str, engine: str | None, why: str | None, project: str, environment: str | None, as_json: bool
+) -> None:
     """Show what a run would do, by which processor, and why."""
     from oreflow import api
     from oreflow.cli import show
 
     planned = api.plan(project, pipeline, environment=environment, engine=engine)
+    if why not in (None, "all"):
+        planned = tuple(table for table in planned if table.spec.name == why)
+        if not planned:
+            raise click.UsageError(f"the pipeline has no table '{why}'; say the pipeline's name before --why")
+    changes = api.lock_changes(project, pipeline, environment=environment, engine=engine)
     if as_json:
-        _print_json({"pipeline": pipeline, "tables": [table.to_dict() for table in planned]})
+        tables = [table.to_dict() for table in planned]
+        _print_json({"pipeline": pipeline, "tables": tables, "lock": [str(change) for change in changes]})
     else:
-        show.plan(planned, why=why)
-        show.broken([plugin for plugin in api.plugins() if plugin["status"] == "broken"])
+        show.plan(planned, why=why is not None)
+        show.broken([plugin for plugin in api.plugins(project) if plugin["status"] == "broken"])
+        show.lock_changes(changes)
 
 
 @oreflow.command()
@@ -196,14 +237,84 @@ def runs(limit: int, pipeline: str, project: str, environment: str | None, as_js
 
 
 @oreflow.command()
+@click.argument("pipeline", default="pipeline")
+@_ENGINE
+@_PROJECT
+@_ENV
+def lock(pipeline: str, engine: str | None, project: str, environment: str | None) -> None:
+    """Write down who makes each table, so that a run by any other processor or version stops."""
+    from oreflow import api
+
+    click.echo(f"wrote {api.lock(project, pipeline, environment=environment, engine=engine)}")
+
+
+@oreflow.group(invoke_without_command=True)
+@_PROJECT
 @_JSON
-def plugins(as_json: bool) -> None:
+@click.pass_context
+def plugins(ctx: click.Context, project: str, as_json: bool) -> None:
     """List the installed plugins, what they bring, and which are broken and why."""
+    if ctx.invoked_subcommand:
+        _refuse_lost_options(ctx)
+        return
     from oreflow import api
     from oreflow.cli import show
 
-    found = api.plugins()
+    found = api.plugins(project)
     _print_json(found) if as_json else show.plugins(found)
+
+
+@plugins.command("show")
+@click.argument("name")
+@_PROJECT
+@_JSON
+def show_plugin(name: str, project: str, as_json: bool) -> None:
+    """Show one plugin: what it brings, its options, its hooks, and how it has done in past runs."""
+    from oreflow import api
+    from oreflow.cli import show
+
+    found = api.plugin(name, project)
+    _print_json(found) if as_json else show.plugin(found)
+
+
+@plugins.command()
+@_PROJECT
+@_JSON
+def doctor(project: str, as_json: bool) -> int:
+    """Say what is wrong with the plugins here, and the command that mends it; exit code 1 where something is."""
+    from oreflow import api
+    from oreflow.cli import show
+
+    found = api.doctor(project)
+    _print_json([finding.to_dict() for finding in found]) if as_json else show.findings(found)
+    return 1 if found else 0
+
+
+@plugins.command("new")
+@click.argument("name")
+@click.option(
+    "--stage", required=True, type=click.Choice(["bronze", "silver", "gold"]), help="The stage of its processor."
+)
+def new_plugin(name: str, stage: str) -> None:
+    """Make NAME, a package with a processor, its tests and all that it needs to be published."""
+    from oreflow import api
+    from oreflow.cli import show
+
+    show.created_plugin(name, api.new_plugin(name, stage))
+
+
+@plugins.command("check")
+@click.argument("distribution")
+@_PROJECT
+@_JSON
+def check_plugin(distribution: str, project: str, as_json: bool) -> int:
+    """Judge the processors of an installed DISTRIBUTION by the conformance kit; exit code 1 where one fails."""
+    from oreflow import api
+    from oreflow.cli import show
+
+    found = api.check_plugin(distribution, project)
+    _print_json([vars(judgement) for judgement in found]) if as_json else show.judgements(distribution, found)
+    return 0 if all(judgement.passed for judgement in found) else 1
 
 
 def _refuse_lost_options(ctx: click.Context) -> None:
@@ -215,4 +326,5 @@ def _refuse_lost_options(ctx: click.Context) -> None:
 
 
 def _print_json(value: Any) -> None:
-    click.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False))
+    output = click.get_current_context().meta[_OUTPUT]
+    click.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False), file=output)

@@ -11,9 +11,10 @@ import click
 from oreflow.cli import columns
 
 if TYPE_CHECKING:
+    from oreflow.contract import Problem
+    from oreflow.inspection import Finding, Judgement
     from oreflow.pipeline.plan import PlannedTable
     from oreflow.pipeline.report import RunReport, TableResult
-
 ROWS = 20
 _KINDS = ("published", "quarantined", "superseded")
 _ROOMY = 100
@@ -149,28 +150,126 @@ def broken(found: Sequence[dict[str, Any]]) -> None:
     """A line for each plugin that was left out."""
     for plugin in found:
         click.echo(
-            f"\nthe plugin {plugin['name']} of {plugin['distribution']} is broken and left out: {plugin['reason']}"
+            f"\nthe plugin {plugin['name']} of {plugin['distribution']} {plugin['version']} is broken and left out:"
+            f" {plugin['reason']} - {plugin['mend']}"
         )
 
 
 def plugins(found: Sequence[dict[str, Any]]) -> None:
-    """A line for each plugin; broken ones with the reason."""
+    """A line for each plugin; below them why those are not there that are not, and what mends it."""
     if not found:
         click.echo('no plugin is installed; pip install "oreflow[polars]" has the standard ones')
         return
-    rows = [
-        [
-            plugin["name"],
-            plugin["distribution"],
-            plugin["version"],
-            plugin["status"] + (f": {plugin['reason']}" if plugin["reason"] else ""),
-            ", ".join(plugin["brings"]),
-            ", ".join(plugin["stages"]),
-            ", ".join(plugin["capabilities"]),
+    lists = ("brings", "stages", "engines", "capabilities")
+    names = ["name", "distribution", "version", "status", *lists]
+    rows = [[", ".join(about[n]) if n in lists else about[n] for n in names] for about in found]
+    _draw(["plugin", *names[1:]], rows)
+    for about in found:
+        told = [f"disabled: {about['reason']}"] if about["status"] == "disabled" else []
+        if about["status"] == "broken":
+            told = [f"broken: {about['reason']}", f"mend: {about['mend']}"]
+        told += [f"note: {note}" for note in about["notes"]]
+        if told:
+            click.echo(f"\n{about['distribution']} {about['version']}  {about['name']}")
+            for text in told:
+                for line in columns.indented(text, 4):
+                    click.echo(line)
+
+
+def plugin(about: dict[str, Any]) -> None:
+    """One plugin, with all that it says of itself and what is known of it."""
+    click.echo(f"{about['name']}  {about['distribution']} {about['version']}, {about['status']}")
+    for what in ("reason", "mend"):
+        if about[what]:
+            click.echo(f"  {what}: {about[what]}")
+    for note in about["notes"]:
+        click.echo(f"  note: {note}")
+    if about["hooks"]:
+        click.echo(f"  hooks: {', '.join(about['hooks'])}")
+    for other in about["others"]:
+        click.echo(f"\n{other['kind']} {other['name']}" + (f": {other['description']}" if other["description"] else ""))
+    for processor in about["processors"]:
+        _processor(processor)
+
+
+def _processor(about: dict[str, Any]) -> None:
+    click.echo(f"\nprocessor {about['name']} {about['version']}: {about['description']}")
+    for title, values in (("stages", "stages"), ("can do", "capabilities"), ("offered as", "offers")):
+        click.echo(f"  {title}: {', '.join(about[values]) or 'nothing'}")
+    if about["options"]:
+        click.echo()
+        rows = [
+            [o["name"], o["type"], "required" if o["required"] else _value(o["default"]), o["description"]]
+            for o in about["options"]
         ]
-        for plugin in found
+        _draw(["option", "type", "default", "meaning"], rows)
+    if about["example"]:
+        import yaml
+
+        click.echo("\nexample:")
+        for line in yaml.safe_dump(about["example"], sort_keys=False, allow_unicode=True).splitlines():
+            click.echo(f"  {line}")
+    for name, profile in about["profile"].items():
+        speed = "" if profile["rows_per_second"] is None else f", {profile['rows_per_second']:,.0f} rows/s"
+        failed = f", {profile['failures']:,} failed" if profile["failures"] else ""
+        click.echo(f"\n{name} so far: {counted(profile['runs'], 'run')}{failed}, {profile['seconds']:.2f} s{speed}")
+        if profile["last_error"]:
+            for line in columns.indented(f"last error: {profile['last_error']}", 2):
+                click.echo(line)
+
+
+def _value(value: Any) -> str:
+    return "" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def findings(found: Sequence[Finding]) -> None:
+    """What is wrong, and below each what mends it."""
+    if not found:
+        click.echo("all is well: every plugin can be used")
+        return
+    for finding in found:
+        click.echo(f"{'x' if finding.harms else '-'} {finding.subject}: {finding.problem}")
+        for line in columns.indented(f"mend: {finding.mend}", 4):
+            click.echo(line)
+    harmful = sum(finding.harms for finding in found)
+    click.echo(f"\n{counted(harmful, 'fault')}, {counted(len(found) - harmful, 'note')}")
+
+
+def judgements(distribution: str, found: Sequence[Judgement]) -> None:
+    """What the conformance kit says of a distribution."""
+    rows = [
+        [judgement.check, judgement.engine, "passed" if judgement.passed else "FAILED", judgement.proves]
+        for judgement in found
     ]
-    _draw(["plugin", "distribution", "version", "status", "brings", "stages", "capabilities"], rows)
+    _draw(["check", "engine", "result", "what it proves"], rows)
+    for judgement in found:
+        if not judgement.passed:
+            click.echo(f"\n{judgement.check} on {judgement.engine or 'any engine'}:")
+            for line in columns.indented(judgement.reason, 4):
+                click.echo(line)
+    failed = sum(not judgement.passed for judgement in found)
+    told = (
+        f"{failed:,} of {counted(len(found), 'check')} failed"
+        if failed
+        else f"all {counted(len(found), 'check')} passed"
+    )
+    click.echo(f"\n{distribution}: {told}")
+
+
+def created_plugin(name: str, files: Sequence[Path]) -> None:
+    """What `plugins new` made, and what to type next."""
+    click.echo(f"Made the package {name}:")
+    for file in files:
+        click.echo(f"  {file}")
+    click.echo(f'\nNext: cd {name} && pip install -e ".[test]" && pytest')
+
+
+def lock_changes(changes: Sequence[Problem]) -> None:
+    """What keeps a run from starting, since it was locked otherwise."""
+    if changes:
+        click.echo("\nThe lock file says otherwise, so that a run would stop:")
+    for change in changes:
+        click.echo(f"  {change}")
 
 
 def _draw(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str] = ()) -> None:

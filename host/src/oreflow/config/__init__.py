@@ -1,7 +1,7 @@
 """Configuration: layered files with their lines kept, and validation that speaks plainly."""
 
 from oreflow.config.documents import Document, KeyPath, Origin
-from oreflow.config.layers import Environment, choose_environment, load_layers
+from oreflow.config.layers import Environment, apply_variables, choose_environment, read_layers
 from oreflow.config.validation import did_you_mean, validate
 
 __all__ = [
@@ -9,8 +9,9 @@ __all__ = [
     "Environment",
     "KeyPath",
     "Origin",
+    "apply_variables",
     "choose_environment",
     "did_you_mean",
-    "load_layers",
+    "read_layers",
     "validate",
 ]

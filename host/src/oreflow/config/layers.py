@@ -38,13 +38,11 @@ def choose_environment(asked: str | None, variables: Mapping[str, str]) -> Envir
         raise DeclarationError([Problem(f"there is no environment '{name}'", mend=f"use one of {known}")]) from None
 
 
-def load_layers(
-    project: Path, name: str, environment: Environment, variables: Mapping[str, str], schema: Mapping[str, Any]
-) -> Document:
-    """Read `config/NAME.yaml` and what lies over it. `schema` decides what a variable's text becomes.
+def read_layers(project: Path, name: str, environment: Environment) -> Document:
+    """Read `config/NAME.yaml` and the files that lie over it.
 
     Raises:
-        DeclarationError: the base file is missing, a file is wrong, or a variable fits no key.
+        DeclarationError: the base file is missing, or a file is wrong.
     """
     folder = project / "config"
     base = folder / f"{name}.yaml"
@@ -60,7 +58,6 @@ def load_layers(
                 problems.extend(error.problems)
     if problems:
         raise DeclarationError(problems)
-    _apply_variables(document, name, variables, schema)
     return document
 
 
@@ -74,7 +71,12 @@ def _missing(folder: Path, name: str) -> Problem:
     return Problem(message, mend="go to a project's folder, or make one with `oreflow init NAME`")
 
 
-def _apply_variables(document: Document, name: str, variables: Mapping[str, str], schema: Mapping[str, Any]) -> None:
+def apply_variables(document: Document, name: str, variables: Mapping[str, str], schema: Mapping[str, Any]) -> None:
+    """Lay the environment variables `NAME_KEY` over a document. `schema` decides what a variable's text becomes.
+
+    Raises:
+        DeclarationError: a variable fits no key.
+    """
     prefix = re.sub(r"\W", "_", name).upper() + "_"
     problems = []
     for variable in sorted(variables):

@@ -9,6 +9,7 @@ from oreflow.contract.engine import Engine, Executed, SourceFile, SourceScan, St
 from oreflow.contract.errors import (
     CommitConflict,
     DeclarationError,
+    HookDeprecation,
     InvalidMetadata,
     OreflowError,
     Problem,
@@ -47,6 +48,7 @@ __all__ = [
     "Engine",
     "EngineMetadata",
     "Executed",
+    "HookDeprecation",
     "InvalidMetadata",
     "Merge",
     "Mode",

@@ -62,3 +62,11 @@ class InvalidMetadata(OreflowError):
 
 class CommitConflict(OreflowError):
     """Another writer committed to the table since it was loaded; nothing of this commit is visible."""
+
+
+class HookDeprecation(DeprecationWarning):
+    """A plugin implements a hook, or asks for an argument of one, that a later API will not have.
+
+    A hook that is to go is marked with it in `hookspecs` (`warn_on_impl`, `warn_on_impl_args`) for at least one
+    minor release before the API number changes.
+    """

@@ -3,33 +3,85 @@
 Entry points are read with the standard library: stevedore, which would be the usual choice, loses the
 distribution behind an entry point (so that no message could name the package to mend), lets some
 exceptions of a plugin through, and costs more than the rest of `oreflow plugins` together.
+
+A plugin is whole or it is broken: of one that cannot be imported, registered or described nothing stays.
 """
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib.metadata import EntryPoint, entry_points
+import importlib.util
+import inspect
+import re
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from importlib.metadata import Distribution, EntryPoint, entry_points
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pluggy
 
 from oreflow import hookspecs
-from oreflow.contract import API_VERSION, ProcessingConfig, Processor, ProcessorMetadata
+from oreflow.contract import (
+    API_VERSION,
+    CheckType,
+    EngineMetadata,
+    HookDeprecation,
+    InvalidMetadata,
+    ProcessingConfig,
+    Processor,
+    ProcessorMetadata,
+    TableFormatMetadata,
+)
+from oreflow.factory import guard
+from oreflow.factory.policy import PROJECT_FILE, Policy
 
 GROUP = "oreflow.plugins"
+DESCRIPTIONS: Mapping[str, type] = {
+    "processors": ProcessorMetadata,
+    "engines": EngineMetadata,
+    "table_formats": TableFormatMetadata,
+    "check_types": CheckType,
+}
+"""The hooks by which a plugin says what it brings, with the type of what they answer."""
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """An installed plugin: its entry point's name, its distribution, and why it is broken, if it is."""
+    """An installed plugin: its entry point's name, its distribution, and why it is not there, if it is not.
+
+    `status` is ok, broken or disabled; `reason` says why and `mend` what helps. `notes` are what is
+    wrong but harms nothing; `seconds` is how long it took to import, `brings` what it describes.
+    """
 
     name: str
     distribution: str
     version: str
-    broken: str = ""
+    status: str = "ok"
+    reason: str = ""
+    mend: str = ""
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+    brings: Mapping[str, Sequence[Any]] | None = None
+    hooks: tuple[str, ...] = ()
+    module: str = ""
+
+    @property
+    def key(self) -> str:
+        """Its name among all plugins of all distributions."""
+        return f"{self.distribution}:{self.name}"
+
+    @property
+    def origin(self) -> str:
+        """The distribution with its version, for messages."""
+        return f"{self.distribution} {self.version}".strip()
+
+    def __str__(self) -> str:
+        return f"the plugin {self.name} of {self.origin}"
 
 
 def new_plugin_manager() -> pluggy.PluginManager:
@@ -48,34 +100,155 @@ class _HostPlugin:
         return call()
 
 
-def discover(manager: pluggy.PluginManager) -> list[Plugin]:
-    """Register every installed plugin; a broken one is listed with its reason and left out."""
+def discover(manager: pluggy.PluginManager, policy: Policy, project: Path | None = None) -> list[Plugin]:
+    """Register every installed plugin that the policy lets in, and the project's own file; broken ones are left out."""
     found = []
-    for point in sorted(set(entry_points(group=GROUP)), key=lambda p: (p.dist.name if p.dist else "", p.name)):
-        distribution, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "")
-        reason = _register(manager, point, f"{distribution}:{point.name}")
-        found.append(Plugin(point.name, distribution, version, reason))
+    points = set(entry_points(group=GROUP))
+    for point in sorted(points, key=lambda p: (p.dist.name if p.dist else "", p.name, p.value)):
+        name, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "")
+        plugin = Plugin(point.name, name, version, module=point.module)
+        found.append(_admit(manager, policy, plugin, point.load, point))
+    file = project / PROJECT_FILE if project else None
+    if file and file.is_file():
+        plugin = Plugin(file.stem, PROJECT_FILE, "", module=file.stem)
+        found.append(_admit(manager, policy, plugin, partial(_load_file, file)))
     return found
 
 
-def _register(manager: pluggy.PluginManager, point: EntryPoint, name: str) -> str:
-    try:
-        plugin = point.load()
-    except (Exception, SystemExit) as error:
-        return f"cannot be imported: {type(error).__name__}: {error}"
-    plugin = _with_hooks(plugin() if isinstance(plugin, type) else plugin)
-    api = getattr(plugin, "oreflow_api", None)
+def _admit(
+    manager: pluggy.PluginManager,
+    policy: Policy,
+    plugin: Plugin,
+    load: Callable[[], Any],
+    point: EntryPoint | None = None,
+) -> Plugin:
+    if refusal := policy.refusal(plugin.distribution, plugin.name):
+        return replace(plugin, status="disabled", reason=refusal)
+    with warnings.catch_warnings(record=True) as raised:
+        warnings.simplefilter("always")
+        outcome = guard.call(lambda: _register(manager, plugin, load))
+    plugin = replace(plugin, seconds=outcome.seconds, notes=_notes(outcome.printed, raised))
+    for old in (warning.message for warning in raised if issubclass(warning.category, HookDeprecation)):
+        warnings.warn(f"{plugin}: {old}", HookDeprecation, stacklevel=2)  # pluggy's own does not name the plugin
+    if outcome.error is not None:
+        _forget(manager, plugin.key)
+        reason, mend = _explain(outcome.error, plugin, point.dist if point else None)
+        return replace(plugin, status="broken", reason=reason, mend=mend)
+    assert outcome.value is not None  # noqa: S101  for the type checker
+    return replace(plugin, brings=outcome.value, hooks=_hooks_of(manager, plugin.key))
+
+
+class _RefusedError(Exception):
+    """A plugin that can be imported, but not be used; `mend` is what helps."""
+
+    def __init__(self, reason: str, mend: str = "") -> None:
+        super().__init__(reason)
+        self.mend = mend
+
+
+def _register(manager: pluggy.PluginManager, plugin: Plugin, load: Callable[[], Any]) -> Mapping[str, Sequence[Any]]:
+    """Import a plugin, register it, and ask what it brings."""
+    loaded = load()
+    loaded = _with_hooks(loaded() if isinstance(loaded, type) else loaded)
+    api = getattr(loaded, "oreflow_api", None)
     if api != API_VERSION:
-        older = isinstance(api, int) and api < API_VERSION
-        mend = "upgrade the plugin" if older or api is None else "upgrade oreflow"
-        return f"is written for API {api}, this oreflow has {API_VERSION}: {mend}"
+        raise _wrong_api(api, plugin)
     try:
-        manager.register(plugin, name)
-    except Exception as error:
-        return f"cannot be registered: {error}"
-    if unknown := _unknown_hook(manager, plugin):
-        manager.unregister(plugin)
-        return unknown
+        manager.register(loaded, plugin.key)
+    except pluggy.PluginValidationError as error:
+        raise _RefusedError(_signature(error)) from error
+    if unknown := _unknown_hook(manager, loaded):
+        raise _RefusedError(unknown)
+    return {hook: _described(manager, plugin, hook) for hook in DESCRIPTIONS}
+
+
+def _wrong_api(api: object, plugin: Plugin) -> _RefusedError:
+    if api is None:
+        return _RefusedError(
+            "does not say for which API it is written", f"its author has to add: oreflow_api = {API_VERSION}"
+        )
+    newer = isinstance(api, int) and api > API_VERSION
+    reason = f"is written for API {api} of oreflow, and this oreflow has API {API_VERSION}"
+    if newer:
+        return _RefusedError(f"{reason}: oreflow is too old for it", "pip install --upgrade oreflow")
+    return _RefusedError(f"{reason}: the plugin is too old", f"pip install --upgrade {plugin.distribution}")
+
+
+def _signature(error: pluggy.PluginValidationError) -> str:
+    """Pluggy's message in one line: `hook 'x' has the argument 'y', which it does not offer`."""
+    text = str(error)
+    hook = re.search(r"hook '(\w+)'", text)
+    wrong = re.search(r"Argument\(s\) \{?(.*?)\}? are declared", text)
+    if not hook or not wrong:
+        return " ".join(text.split())
+    spec = getattr(hookspecs, hook[1], None)
+    offers = ", ".join(inspect.signature(spec).parameters) if spec else ""
+    return f"its hook {hook[1]} asks for {wrong[1]}, which the hook does not give; it gives {offers or 'nothing'}"
+
+
+def _described(manager: pluggy.PluginManager, plugin: Plugin, hook: str) -> Sequence[Any]:
+    implementation = implementation_of(manager, hook, plugin.key)
+    if implementation is None:
+        return ()
+    answer = _told_by(f"its {hook}", implementation.function)
+    if not isinstance(answer, Sequence) or isinstance(answer, str):
+        raise _RefusedError(f"its {hook} answers {answer!r} where a list is expected")
+    kind = DESCRIPTIONS[hook]
+    for item in answer:
+        if not isinstance(item, kind):
+            raise _RefusedError(f"its {hook} has {item!r} where {kind.__name__} is expected")
+    return tuple(answer)
+
+
+def _told_by(what: str, ask_for: Callable[[], Any]) -> Any:
+    """What a plugin says of itself, once it is imported."""
+    try:
+        return ask_for()
+    except InvalidMetadata:
+        raise
+    except BaseException as error:
+        text = " ".join(str(error).split())
+        raise _RefusedError(f"{what} cannot be had: {type(error).__name__}: {text}".rstrip(": ")) from error
+
+
+def _notes(printed: str, raised: Sequence[warnings.WarningMessage]) -> tuple[str, ...]:
+    notes = []
+    if text := printed.strip():
+        shown = text.splitlines()[0][:60]
+        notes.append(f"prints while it is loaded: '{shown}'")
+    notes += [str(warning.message) for warning in raised if issubclass(warning.category, HookDeprecation)]
+    return tuple(dict.fromkeys(notes))
+
+
+def _explain(error: BaseException, plugin: Plugin, distribution: Distribution | None) -> tuple[str, str]:
+    """Why a plugin is broken, and what mends it."""
+    package = plugin.distribution
+    leave_out = f"pip uninstall {package}, or leave it out with OREFLOW_PLUGINS=-{package}"
+    if package == PROJECT_FILE:
+        leave_out = f"mend {PROJECT_FILE}, or leave it out with OREFLOW_PLUGINS=-{PROJECT_FILE}"
+    if isinstance(error, _RefusedError):
+        return str(error), error.mend or f"pip install --upgrade {package}; or {leave_out}"
+    if isinstance(error, InvalidMetadata):
+        return f"its metadata is invalid: {error}", f"its author has to mend it; {leave_out}"
+    if isinstance(error, TimeoutError):
+        return f"its import hangs: {error}", leave_out
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        wanted = _requirement_for(error.name, distribution)
+        own = error.name.partition(".")[0] == plugin.module.partition(".")[0]
+        mend = f"pip install --force-reinstall {package}" if own else f'pip install "{wanted or error.name}"'
+        return f"needs the module '{error.name}', which is not installed", mend
+    text = " ".join(str(error).split())
+    return f"cannot be imported: {type(error).__name__}" + (f": {text}" if text else ""), leave_out
+
+
+def _requirement_for(module: str, distribution: Distribution | None) -> str:
+    """What the distribution requires under a name like the module's."""
+    wanted = re.sub(r"[-_.]+", "-", module.partition(".")[0]).lower()
+    for requirement in (distribution.requires or ()) if distribution else ():
+        text = requirement.partition(";")[0].strip()
+        name = re.match(r"[A-Za-z0-9._-]+", text)
+        if name and re.sub(r"[-_.]+", "-", name[0]).lower() == wanted:
+            return text
     return ""
 
 
@@ -90,48 +263,104 @@ def _unknown_hook(manager: pluggy.PluginManager, plugin: Any) -> str:
     return ""
 
 
+def _hooks_of(manager: pluggy.PluginManager, key: str) -> tuple[str, ...]:
+    plugin = manager.get_plugin(key)
+    return tuple(sorted(caller.name for caller in manager.get_hookcallers(plugin) or ()))
+
+
+def _forget(manager: pluggy.PluginManager, key: str) -> None:
+    if manager.has_plugin(key):
+        manager.unregister(name=key)
+
+
+def _load_file(file: Path) -> Any:
+    """The project's own plugin: its hooks, and each processor class in it."""
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None  # noqa: S101  a .py file has a loader
+    assert spec.loader is not None  # noqa: S101
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[file.stem] = module  # where dataclasses and pickle look for what is in it
+    spec.loader.exec_module(module)
+    classes = [
+        item
+        for item in vars(module).values()
+        if isinstance(item, type) and issubclass(item, Processor) and item.__module__ == file.stem
+        if isinstance(getattr(item, "metadata", None), ProcessorMetadata)
+    ]
+    if not hasattr(module, "oreflow_api"):
+        vars(module)["oreflow_api"] = API_VERSION  # it is of this project, not of the past
+    if classes and not hasattr(module, "processors"):
+        for name, hook in vars(hooks_for([(ByClass(kind), kind.metadata) for kind in classes])).items():
+            vars(module).setdefault(name, hook)
+    return module
+
+
+class ByClass:
+    """A plugin that only constructs a class."""
+
+    def __init__(self, processor: type[Processor]) -> None:
+        self._processor = processor
+
+    def create_processor(self, config: ProcessingConfig) -> Processor:
+        """Construct it."""
+        return self._processor(config)
+
+
 def _with_hooks(plugin: Any) -> Any:
     """A plugin in its simplest form (metadata, create_processor, validate_config) as one with hooks."""
-    metadata = getattr(plugin, "metadata", None)
-    return as_hooks(plugin, metadata) if isinstance(metadata, ProcessorMetadata) else plugin
+    metadata = _told_by("its metadata", lambda: getattr(plugin, "metadata", None))
+    if not isinstance(metadata, ProcessorMetadata):
+        return plugin
+    return hooks_for([(plugin, metadata)], getattr(plugin, "oreflow_api", API_VERSION))
 
 
-def as_hooks(plugin: Any, metadata: ProcessorMetadata) -> Any:
-    """Hook implementations for an object with `create_processor(config)` and `validate_config(config)`."""
+def hooks_for(plugins: Sequence[tuple[Any, ProcessorMetadata]], api: int = API_VERSION) -> Any:
+    """Hook implementations for objects with `create_processor(config)` and perhaps `validate_config(config)`."""
+    by_name = {metadata.name: plugin for plugin, metadata in plugins}
 
     @hookspecs.hookimpl
     def processors() -> list[ProcessorMetadata]:
-        return [metadata]
+        return [metadata for _, metadata in plugins]
 
     @hookspecs.hookimpl
     def create_processor(name: str, config: ProcessingConfig) -> Processor | None:
-        return plugin.create_processor(config) if name == metadata.name else None
+        return by_name[name].create_processor(config) if name in by_name else None
 
     @hookspecs.hookimpl
     def validate_config(name: str, config: ProcessingConfig) -> list[Any]:
-        if name != metadata.name or not hasattr(plugin, "validate_config"):
+        if not hasattr(by_name.get(name), "validate_config"):
             return []
-        answer = plugin.validate_config(config)
+        answer = by_name[name].validate_config(config)
         if isinstance(answer, bool):
-            return [] if answer else [f"the plugin of '{metadata.name}' refuses this configuration"]
+            return [] if answer else [f"the plugin of '{name}' refuses this configuration"]
         return list(answer or ())
 
     return SimpleNamespace(
-        oreflow_api=getattr(plugin, "oreflow_api", API_VERSION),
-        processors=processors,
-        create_processor=create_processor,
-        validate_config=validate_config,
+        oreflow_api=api, processors=processors, create_processor=create_processor, validate_config=validate_config
     )
 
 
+def implementation_of(manager: pluggy.PluginManager, hook: str, key: str) -> Any:
+    """A plugin's own implementation of a hook; None where it has none."""
+    found = getattr(manager.hook, hook).get_hookimpls()
+    return next((implementation for implementation in found if implementation.plugin_name == key), None)
+
+
+def ask(implementation: Any, **arguments: Any) -> Any:
+    """The answer of one implementation, which may leave arguments out that it does not need."""
+    return implementation.function(*[arguments[name] for name in implementation.argnames])
+
+
 def answers(manager: pluggy.PluginManager, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
-    """Each plugin's answer to a hook, by the plugin's name; an error is an answer too.
+    """Each plugin's answer to a hook, by the plugin's key; an error is an answer too.
 
     Each implementation is called by itself, since one that raises would otherwise discard the
     answers of all the others.
     """
     for implementation in getattr(manager.hook, hook).get_hookimpls():
         try:
-            yield implementation.plugin_name, implementation.function(*[arguments[a] for a in implementation.argnames])
-        except (Exception, SystemExit) as error:
+            yield implementation.plugin_name, ask(implementation, **arguments)
+        except KeyboardInterrupt:
+            raise  # the user's
+        except BaseException as error:
             yield implementation.plugin_name, error

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from oreflow.contract import (
     DeclarationError,
@@ -14,18 +14,37 @@ from oreflow.contract import (
     ProcessorMetadata,
 )
 
-_BUILT_FOR_ENGINE, _PREFERRED_ENGINE, _STANDARD = 10, 5, 1
+_PREFERRED_CAPABILITY, _BUILT_FOR_ENGINE, _PREFERRED_ENGINE, _STANDARD = 100, 10, 5, 1
+"""What counts, and how much: docs/reference/selection.md says the same in words."""
 
 
 @dataclass(frozen=True)
 class Offer:
-    """A processor on an engine, under the name by which it can be asked for (`polars_silver`)."""
+    """A processor on an engine, under the name by which it can be asked for (`polars_silver`).
+
+    `plugin` is the key of the plugin that brings it; `conflict` says who else brings a processor of its
+    name, which makes it one that has to be asked for.
+    """
 
     name: str
     processor: ProcessorMetadata
     engine: str
     capabilities: frozenset[str]
     distribution: str
+    plugin: str = ""
+    version: str = ""
+    conflict: str = ""
+
+    @property
+    def origin(self) -> str:
+        """The distribution with its version, for messages."""
+        return f"{self.distribution} {self.version}".strip()
+
+    def answers_to(self, name: str) -> bool:
+        """Whether a name asks for it: its own or its processor's, either of them with `distribution:` before it."""
+        plain = self.name.removeprefix(f"{self.distribution}:")
+        names = {f"{self.distribution}:{plain}", f"{self.distribution}:{self.processor.name}"}
+        return name in (names if self.conflict else names | {plain, self.processor.name})
 
 
 @dataclass(frozen=True)
@@ -53,7 +72,8 @@ class Request:
 
     `name` asks for one offer or processor by name; `problems_of` says what an offer has against the
     configuration; `larger_than_memory` says that the input does not fit this machine, which makes
-    `engine: auto` prefer an engine that is distributed or out of core.
+    `engine: auto` prefer an engine that is distributed or out of core. `speed` gives the rows per second of
+    an offer's past runs (None: it has none), which is asked for only where offers are otherwise equal.
     """
 
     config: ProcessingConfig
@@ -61,6 +81,8 @@ class Request:
     required: Sequence[str] = ()
     name: str = ""
     larger_than_memory: bool = False
+    preferred: Sequence[str] = ()
+    speed: Callable[[Offer], float | None] = lambda _: None
 
 
 def select(offers: Iterable[Offer], request: Request) -> Selection:
@@ -73,10 +95,31 @@ def select(offers: Iterable[Offer], request: Request) -> Selection:
     verdicts = _ranked(offers, request)
     if not verdicts or verdicts[0].score is None:
         raise DeclarationError(_least_problems(request, verdicts) or [_nothing_fits(request, verdicts)])
-    best = verdicts[0]
-    rivals = sum(verdict.score is not None for verdict in verdicts) - 1
-    reason = best.reason if rivals else "the only one that fits"
-    return Selection(best.offer, reason, tuple(verdicts))
+    fit = [verdict for verdict in verdicts if verdict.score is not None]
+    if len(fit) == 1:
+        return Selection(fit[0].offer, _only(request), tuple(verdicts))
+    equal = [verdict for verdict in fit if verdict.score == fit[0].score]
+    best, reason = _fastest(equal, request)
+    others = [verdict for verdict in verdicts if verdict.offer is not best.offer]
+    won = replace(best, reason=", ".join(part for part in (best.reason, reason) if part))
+    return Selection(won.offer, won.reason, (won, *others))
+
+
+def _only(request: Request) -> str:
+    able = f" and can do {', '.join(request.required)}" if request.required else ""
+    return f"the only one that fits{able}"
+
+
+def _fastest(equal: list[Verdict], request: Request) -> tuple[Verdict, str]:
+    """Of equal offers the one that did most rows in a second, where all have been tried; else the first by name."""
+    if len(equal) == 1:
+        return equal[0], ""
+    speeds = [request.speed(verdict.offer) for verdict in equal]
+    known = [speed for speed in speeds if speed is not None]
+    if len(known) < len(speeds) or len(set(known)) == 1:
+        return equal[0], "first by name"
+    best = max(known)
+    return equal[speeds.index(best)], f"fastest so far, {best:,.0f} rows/s"
 
 
 def option_problems(offers: Iterable[Offer], request: Request) -> Sequence[Problem]:
@@ -106,6 +149,9 @@ def _judge(offer: Offer, request: Request) -> Verdict:
     if problems := tuple(request.problems_of(offer)):
         return Verdict(offer, None, f"its options do not fit: {problems[0].message}", problems)
     score, reasons = 0, []
+    if wanted := [str(name) for name in request.preferred if name in offer.capabilities]:
+        score += _PREFERRED_CAPABILITY * len(wanted)
+        reasons.append(f"can do {', '.join(wanted)}, as preferred")
     automatic = request.config.engine == ProcessingEngine.AUTO.value
     if request.name:
         reasons.append("asked for by name")
@@ -138,15 +184,18 @@ def _fit(offer: Offer, *, larger: bool) -> tuple[int, str]:
 
 def _obstacle(offer: Offer, request: Request) -> str:
     config = request.config
-    if request.name and request.name not in (offer.name, offer.processor.name):
-        return f"'{request.name}' was asked for"
+    if request.name and not offer.answers_to(request.name):
+        contested = offer.conflict and request.name == offer.processor.name
+        return offer.conflict if contested else f"'{request.name}' was asked for"
     if config.stage not in offer.processor.supported_stages:
         stages = ", ".join(stage.value for stage in offer.processor.supported_stages)
         return f"is for {stages}, not {config.stage.value}"
     if config.engine not in (ProcessingEngine.AUTO.value, offer.engine):
         return f"runs on {offer.engine}, {config.engine} was asked for"
     missing = [str(capability) for capability in request.required if capability not in offer.capabilities]
-    return f"is not able to do: {', '.join(missing)}" if missing else ""
+    if missing:
+        return f"is not able to do: {', '.join(missing)}"
+    return "" if request.name else offer.conflict
 
 
 def _nothing_fits(request: Request, verdicts: list[Verdict]) -> Problem:

@@ -5,17 +5,19 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from oreflow.config import Document, KeyPath, choose_environment, did_you_mean, load_layers, validate
+from oreflow.config import Document, KeyPath, apply_variables, choose_environment, did_you_mean, read_layers, validate
 from oreflow.contract import Check, DeclarationError, Problem, ProcessingConfig, ProcessingStage
-from oreflow.factory import ProcessorFactory
+from oreflow.factory import RESERVED_OPTIONS, ProcessorFactory, get_processor_factory
+from oreflow.pipeline.missing import explain_missing
 from oreflow.pipeline.report import READABLE
-from oreflow.pipeline.schema import CHECK_KEYS, COMMON_KEYS, declaration_schema
+from oreflow.pipeline.schema import CHECK_KEYS, PLUGINS_SCHEMA, declaration_schema
 
 _ORDER = {stage.value: position for position, stage in enumerate(ProcessingStage)}
 
@@ -43,6 +45,8 @@ class TableSpec:
     inputs: tuple[str, ...]
     engine: str
     processor: str
+    required: tuple[str, ...]
+    preferred: tuple[str, ...]
     quality_threshold: float | None
     checks: tuple[Check, ...]
     options: Mapping[str, Any]
@@ -103,19 +107,18 @@ class Pipeline:
         raise DeclarationError([Problem(f"the pipeline '{self.name}' has no table '{name}'", mend=mend)])
 
 
-def load_pipeline(project: Path, factory: ProcessorFactory, name: str, environment: str | None = None) -> Pipeline:
-    """Read and check `config/NAME.yaml` with its layers.
+def load_pipeline(project: Path, name: str, environment: str | None = None) -> tuple[Pipeline, ProcessorFactory]:
+    """Read and check `config/NAME.yaml` with its layers; gives it with the factory of the plugins that it allows.
 
     Raises:
         DeclarationError: everything that is wrong, at once, each with its file and line.
     """
     project = project.resolve()
-    if "/" in name or name.endswith((".yaml", ".yml")):
-        raise DeclarationError([Problem(f"'{name}' is a path", mend="say the name: config/NAME.yaml is run by NAME")])
+    document, factory = read_declaration(project, name, environment)
     schema = declaration_schema(factory)
-    document = load_layers(project, name, choose_environment(environment, os.environ), os.environ, schema)
+    apply_variables(document, name, os.environ, schema)
     data = document.data
-    problems = validate(data, schema)
+    problems = explain_missing(validate(data, schema), data, factory, project)
     specs = _specs(data, problems, factory)
     problems += _reference_problems(data)
     if "://" in str(data.get("lake", "")):
@@ -123,14 +126,36 @@ def load_pipeline(project: Path, factory: ProcessorFactory, name: str, environme
     problems += [problem for spec in specs.values() for problem in _option_problems(spec, factory)]
     if problems:
         problems += [
-            Problem(f"the plugin {p.name} of {p.distribution} is broken, and what it brings is missing: {p.broken}")
-            for p in factory.plugins
-            if p.broken
+            Problem(f"{plugin} is broken, and what it brings is missing: {plugin.reason}", mend=plugin.mend)
+            for plugin in factory.missing
         ]
         found = {document.locate(problem) for problem in problems}
         raise DeclarationError(sorted(found, key=lambda problem: (problem.file, problem.line, problem.key)))
     lake = (project / str(data.get("lake", "./lake"))).resolve()
-    return Pipeline(data["name"], data.get("description", ""), project, lake, _in_order(specs), document)
+    pipeline = Pipeline(data["name"], data.get("description", ""), project, lake, _in_order(specs), document)
+    return pipeline, factory
+
+
+def read_declaration(project: Path, name: str, environment: str | None) -> tuple[Document, ProcessorFactory]:
+    """The files of a declaration, and the factory of the plugins that it lets in, which alone were loaded.
+
+    Raises:
+        DeclarationError: a file is missing or wrong.
+    """
+    if "/" in name or name.endswith((".yaml", ".yml")):
+        raise DeclarationError([Problem(f"'{name}' is a path", mend="say the name: config/NAME.yaml is run by NAME")])
+    document = read_layers(project, name, choose_environment(environment, os.environ))
+    # Variables for other keys wait until the plugins have said which keys there are.
+    prefix = re.sub(r"\W", "_", name).upper() + "_PLUGINS__"
+    own = {key: value for key, value in os.environ.items() if key.startswith(prefix)}
+    apply_variables(document, name, own, {"properties": {"plugins": PLUGINS_SCHEMA}})
+    said = document.data.get("plugins")
+    if said is None:
+        return document, get_processor_factory(project)
+    if problems := validate(said, PLUGINS_SCHEMA):  # before anything is loaded that might not be allowed
+        places = [replace(problem, path=("plugins", *problem.path)) for problem in problems]
+        raise DeclarationError([document.locate(problem) for problem in places])
+    return document, get_processor_factory(project, said.get("allow"))
 
 
 def _inputs(table: Mapping[str, Any]) -> list[str]:
@@ -218,10 +243,12 @@ def _spec(data: Mapping[str, Any], name: str, own: Mapping[str, Any], factory: P
         inputs=tuple(_inputs(merged)),
         engine=merged.get("engine", "auto"),
         processor=merged.get("processor", ""),
+        required=tuple(merged.get("required_capabilities", ())),
+        preferred=tuple(merged.get("preferred_capabilities", ())),
         quality_threshold=merged.get("quality_threshold"),
         checks=_checks(merged.get("checks", []), factory),
-        options={key: value for key, value in own.items() if key not in COMMON_KEYS},
-        defaults={key: value for key, value in merged.items() if key not in COMMON_KEYS and key not in own},
+        options={key: value for key, value in own.items() if key not in RESERVED_OPTIONS},
+        defaults={key: value for key, value in merged.items() if key not in RESERVED_OPTIONS and key not in own},
         origins={**origins, "": ("tables", name)},
     )
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from oreflow.contract import (
@@ -15,8 +16,9 @@ from oreflow.contract import (
     StepError,
     TableFormat,
 )
-from oreflow.factory import ProcessorFactory, Selection
+from oreflow.factory import Offer, ProcessorFactory, Selection
 from oreflow.pipeline.batches import Batches
+from oreflow.pipeline.history import profiles
 from oreflow.pipeline.lake import Lake
 from oreflow.pipeline.model import Pipeline, TableSpec
 
@@ -45,11 +47,20 @@ class PlannedTable:
             "inputs": list(self.spec.inputs) or [self.spec.source.name if self.spec.source else ""],
             "processor": self.selection.offer.name,
             "engine": self.selection.offer.engine,
+            "distribution": self.selection.offer.distribution,
+            "version": self.selection.offer.version,
             "reason": self.selection.reason,
             "work": self.work,
             "candidates": [
-                {"processor": v.offer.name, "score": v.score, "reason": v.reason, "distribution": v.offer.distribution}
-                for v in self.selection.candidates
+                {
+                    "processor": verdict.offer.name,
+                    "engine": verdict.offer.engine,
+                    "score": verdict.score,
+                    "reason": verdict.reason,
+                    "distribution": verdict.offer.distribution,
+                    "version": verdict.offer.version,
+                }
+                for verdict in self.selection.candidates
             ],
         }
 
@@ -67,12 +78,20 @@ def plan_pipeline(
     problems: list[Problem] = []
     planned: list[PlannedTable] = []
     waiting: set[str] = set()
+    speed = _speed_in(Lake(pipeline.lake))
     for spec in pipeline.tables:
         try:
             work, size = _work(pipeline, spec, tables, waiting)
             config = _config(pipeline, spec, engine)
             larger = size * _TEXT_GROWTH > _memory_bytes()
-            selection = factory.select(config, name=spec.processor, larger_than_memory=larger)
+            selection = factory.select(
+                config,
+                spec.required,
+                spec.processor,
+                preferred_capabilities=spec.preferred,
+                larger_than_memory=larger,
+                speed=speed,
+            )
             config = config.for_processor(selection.offer.processor)
             planned.append(PlannedTable(spec, config, selection, work))
         except DeclarationError as error:
@@ -80,6 +99,17 @@ def plan_pipeline(
     if problems:
         raise DeclarationError(dict.fromkeys(problems))
     return tuple(planned)
+
+
+def _speed_in(lake: Lake) -> Callable[[Offer], float | None]:
+    """How many rows a second an offer did in the lake's runs, which are looked at only where somebody asks."""
+    known = cache(lambda: profiles(lake))
+
+    def speed(offer: Offer) -> float | None:
+        profile = known().get(offer.name)
+        return profile.rows_per_second if profile else None
+
+    return speed
 
 
 def _config(pipeline: Pipeline, spec: TableSpec, engine: str | None) -> ProcessingConfig:

@@ -56,15 +56,18 @@ class TableResult:
     """What became of one table.
 
     `status` is published, unchanged, failed or skipped; `batch` is the last batch of the table
-    (None: there is none); `quality_score` is published / (published + quarantined), from 0 to 1
-    (None where there is neither). `rows_read` is always the sum of the other three, checked before
-    anything is published; for a gold table it counts the rows of its query's result.
+    (None: there is none); `distribution` and `version` are the processor's. `quality_score` is
+    published / (published + quarantined), from 0 to 1 (None where there is neither). `rows_read` is
+    always the sum of the other three, checked before anything is published; for a gold table it
+    counts the rows of its query's result.
     """
 
     table: str
     batch: int | None = None
     processor: str | None = None
     engine: str | None = None
+    distribution: str = ""
+    version: str = ""
     status: str = "unchanged"
     rows_read: int = 0
     rows_published: int = 0
@@ -97,7 +100,10 @@ class TableResult:
 
 @dataclass
 class RunReport:
-    """A run: `status` is success (also when nothing was new) or failed."""
+    """A run: `status` is success (also when nothing was new) or failed.
+
+    `plugins` are those that had a part in it: what of theirs, distribution and version.
+    """
 
     run_id: str
     pipeline: str
@@ -106,6 +112,7 @@ class RunReport:
     tables: list[TableResult]
     started_at: str = ""
     remarks: list[str] = field(default_factory=list)
+    plugins: list[dict[str, str]] = field(default_factory=list)
 
     @property
     def succeeded(self) -> bool:

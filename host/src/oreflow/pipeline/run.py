@@ -8,13 +8,16 @@ import traceback
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
+from pathlib import Path
 
 from oreflow.contract import DeclarationError, OreflowError, Problem, StepError, TableFormat
-from oreflow.factory import ProcessorFactory, answers
+from oreflow.factory import ProcessorFactory, Profile, answers
 from oreflow.pipeline.batches import Batches
+from oreflow.pipeline.faults import PluginFault, told
 from oreflow.pipeline.journal import Claim, settle
 from oreflow.pipeline.lake import Lake, write_json
 from oreflow.pipeline.lock import held
+from oreflow.pipeline.locking import differences, locked_choices
 from oreflow.pipeline.model import Pipeline
 from oreflow.pipeline.plan import PlannedTable, plan_pipeline
 from oreflow.pipeline.report import RunReport, TableResult
@@ -26,7 +29,7 @@ class Run:
     """One run of a pipeline. Plugins are told of its progress through the hooks of `factory`.
 
     `engine` takes the place of every table's own; `only` are the tables to make (all, where empty);
-    `full_refresh` are those to make anew from everything.
+    `full_refresh` are those to make anew from everything; `lock` is a lock file, which need not be there.
 
     Raises:
         DeclarationError: something stands in the way; nothing was run.
@@ -40,6 +43,7 @@ class Run:
         engine: str | None = None,
         only: Sequence[str] = (),
         full_refresh: Sequence[str] = (),
+        lock: Path | None = None,
     ) -> None:
         for name in (*only, *full_refresh):
             pipeline.table(name)
@@ -52,6 +56,8 @@ class Run:
         self._tables: TableFormat = factory.create_table_format()
         self._full_refresh = frozenset(full_refresh)
         planned = plan_pipeline(pipeline, factory, self._tables, engine)
+        if lock and (changes := differences(lock, locked_choices(pipeline, planned, factory), only)):
+            raise DeclarationError(changes)
         self._planned = [table for table in planned if not only or table.spec.name in only]
         self.started_at = datetime.now(UTC)
         self.run_id = f"{self.started_at:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
@@ -65,11 +71,7 @@ class Run:
         except OSError as error:
             problem = Problem(f"the lake {self._lake.root} cannot be written: {error.strerror}", ("lake",))
             raise DeclarationError([self._pipeline.document.locate(problem)]) from error
-        remarks = [
-            f"the plugin {plugin.name} of {plugin.distribution} is broken and was left out: {plugin.broken}"
-            for plugin in self._factory.plugins
-            if plugin.broken
-        ]
+        remarks = [f"{plugin} is broken and was left out: {plugin.reason}" for plugin in self._factory.missing]
         remarks += self._tell("run_started", run_id=self.run_id, pipeline=self._pipeline.name, tables=names)
         results: dict[str, TableResult] = {}
         for planned in self._planned:
@@ -85,6 +87,7 @@ class Run:
             tables=list(results.values()),
             started_at=self.started_at.isoformat(timespec="milliseconds"),
             remarks=remarks,
+            plugins=self._taking_part(),
         )
         report.remarks += self._tell("run_finished", run_id=self.run_id, report=report.to_dict())
         try:
@@ -93,9 +96,23 @@ class Run:
             report.remarks.append(f"the report of this run could not be kept: {error.strerror or error}")
         return report
 
+    def _taking_part(self) -> list[dict[str, str]]:
+        """Who touches the data of this run."""
+        factory = self._factory
+        chosen = [table.selection.offer for table in self._planned]
+        found = [(f"processor {offer.name}", offer.distribution, offer.version) for offer in chosen]
+        brought = [("engine", offer.engine) for offer in chosen] + [("table format", "delta")]
+        brought += [("check type", check.type) for table in self._planned for check in table.spec.checks]
+        plugins = [(f"{what} {name}", factory.bringer(what, name)) for what, name in brought]
+        wrappers = [i.plugin_name for i in factory.hooks.hook.run_step.get_hookimpls() if i.plugin_name != "oreflow"]
+        plugins += [("around each step", factory.plugin(key)) for key in wrappers]
+        found += [(what, plugin.distribution, plugin.version) for what, plugin in plugins if plugin]
+        rows = dict.fromkeys(found)
+        return [{"part": what, "distribution": home, "version": version} for what, home, version in rows]
+
     def _make(self, planned: PlannedTable, results: dict[str, TableResult]) -> TableResult:
         offer = planned.selection.offer
-        result = TableResult(planned.spec.name, processor=offer.name, engine=offer.engine)
+        result = TableResult(planned.spec.name, None, offer.name, offer.engine, offer.distribution, offer.version)
         start = time.perf_counter()
         broken = [name for name in planned.spec.inputs if name in results and results[name].status not in _DONE]
         try:
@@ -105,23 +122,32 @@ class Run:
             else:
                 with self._lock(planned.spec.name):
                     self._make_batches(planned, result)
+        except PluginFault as error:
+            result.status, result.reason = "failed", self._unforeseen(planned, error)
         except OreflowError as error:
             place = self._pipeline.document.locate(Problem("", ("tables", planned.spec.name)))
             result.status, result.reason = "failed", f"{error} (declared in {place.file}:{place.line})"
         except OSError as error:
             result.status, result.reason = "failed", f"{error.filename or 'a file'}: {error.strerror or error}"
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             result.status, result.reason = "failed", self._unforeseen(planned, error)
         result.seconds = _since(start)
+        if result.status in ("published", "failed"):
+            profile = self._factory.profiles.setdefault(offer.name, Profile())
+            profile.ran(result.rows_read, result.seconds, result.reason if result.status == "failed" else "")
         return result
 
-    def _unforeseen(self, planned: PlannedTable, error: Exception) -> str:
+    def _unforeseen(self, planned: PlannedTable, error: BaseException) -> str:
         """A fault in a plugin or in oreflow: the traceback goes to a file, for whoever mends it."""
         file = self._lake.runs / f"{self.run_id}.{planned.spec.name}.traceback.txt"
         file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        if isinstance(error, PluginFault):
+            return f"{error}, the traceback is in {file}"
         offer = planned.selection.offer
         return (
-            f"{type(error).__name__}: {error} - a fault in {offer.name} (package {offer.distribution}) or in oreflow;"
+            f"{told(error)} - a fault in {offer.name} (package {offer.distribution}) or in oreflow;"
             f" nothing was published, the traceback is in {file}"
         )
 
@@ -196,7 +222,7 @@ class Run:
         remarks: list[str] = []
         for plugin, answer in answers(self._factory.hooks, hook, **what):
             if isinstance(answer, BaseException):
-                remarks.append(f"the plugin {plugin} failed in {hook}: {type(answer).__name__}: {answer}")
+                remarks.append(f"{self._factory.plugin(plugin)} failed in {hook}: {type(answer).__name__}: {answer}")
         return remarks
 
 

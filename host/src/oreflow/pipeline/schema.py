@@ -11,16 +11,31 @@ from typing import Any
 from oreflow.contract import CheckType, ProcessingStage
 from oreflow.factory import ProcessorFactory
 
-COMMON_KEYS = ("checks", "description", "engine", "input", "inputs", "processor", "quality_threshold", "source")
-"""The keys of a table that belong to the host; all others are options of its processor."""
-
 CHECK_KEYS = ("action", "name", "nulls", "threshold", "type")
 """The keys of a check that belong to the host; all others are options of its kind."""
 
+PLUGINS_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": False,
+    "description": "which plugins may be loaded",
+    "properties": {
+        "allow": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "the only distributions that may be loaded, such as oreflow-polars; all where not said",
+        }
+    },
+}
 _SHARE = {"type": "number", "minimum": 0, "maximum": 1}
+_CAPABILITIES = {"type": "array", "items": {"type": "string"}}
 _STAGE_KEYS: dict[str, Any] = {
     "engine": {"type": "string", "description": "an engine by name, or auto", "examples": ["auto", "polars", "spark"]},
-    "processor": {"type": "string", "description": "a processor by name; without it, the best one is chosen"},
+    "processor": {
+        "type": "string",
+        "description": "a processor by name, or distribution:name; without it, the best one is chosen",
+    },
+    "required_capabilities": {**_CAPABILITIES, "description": "what the processor must be able to do"},
+    "preferred_capabilities": {**_CAPABILITIES, "description": "what counts in favour of a processor"},
     "quality_threshold": {**_SHARE, "description": "the share of rows, from 0 to 1, that must not be quarantined"},
 }
 _TABLE_KEYS: dict[str, Any] = {
@@ -39,6 +54,7 @@ _TABLE_KEYS: dict[str, Any] = {
 
 def declaration_schema(factory: ProcessorFactory) -> dict[str, Any]:
     """The schema of `config/NAME.yaml` for what is installed now."""
+    factory.examine_schemas()
     checks = _checks_schema(list(factory.check_types.values()))
     options = {stage: _options(factory, stage) for stage in ProcessingStage}
     return {
@@ -59,6 +75,7 @@ def declaration_schema(factory: ProcessorFactory) -> dict[str, Any]:
                 "pattern": "^[^\\x00]+$",
                 "description": "the folder where tables live, relative to the project",
             },
+            "plugins": PLUGINS_SCHEMA,
             "sources": {
                 "type": "object",
                 "description": "raw files by name",
@@ -69,7 +86,7 @@ def declaration_schema(factory: ProcessorFactory) -> dict[str, Any]:
                 "description": "defaults of each stage; a table may override any key",
                 "additionalProperties": False,
                 "properties": {
-                    stage.value: _section({**_STAGE_KEYS, "checks": checks, **options[stage]})
+                    stage.value: _section({**options[stage], **_STAGE_KEYS, "checks": checks})
                     for stage in ProcessingStage
                 },
             },
@@ -80,7 +97,7 @@ def declaration_schema(factory: ProcessorFactory) -> dict[str, Any]:
                 "additionalProperties": False,
                 "patternProperties": {
                     f"^{stage.value}\\.[A-Za-z_][A-Za-z0-9_]*$": _section(
-                        {**_TABLE_KEYS, "checks": checks, **options[stage]}
+                        {**options[stage], **_TABLE_KEYS, "checks": checks}
                     )
                     for stage in ProcessingStage
                 },
@@ -115,7 +132,9 @@ def _options(factory: ProcessorFactory, stage: ProcessingStage) -> dict[str, Any
     for metadata, _ in factory.processors.values():
         if stage in metadata.supported_stages:
             for key, schema in metadata.option_schema.get("properties", {}).items():
-                properties.setdefault(key, copy.deepcopy(schema))
+                known = properties.setdefault(key, copy.deepcopy(schema))
+                if known != schema:  # two processors mean different things by it: the one that is chosen judges
+                    properties[key] = {"description": f"an option of several processors: {key}"}
     return properties
 
 

@@ -5,6 +5,7 @@ Nothing here can be seen by a reader, and all of it can be thrown away.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -36,6 +37,7 @@ from oreflow.contract import (
 )
 from oreflow.contract.checks import CheckContext
 from oreflow.factory import ProcessorFactory
+from oreflow.pipeline.calling import process
 from oreflow.pipeline.journal import Claim, Journal
 from oreflow.pipeline.lake import Lake
 from oreflow.pipeline.merge import REPLACED, merge, rewrite
@@ -88,8 +90,9 @@ class Batch:
 
     @property
     def processor(self) -> str:
-        """The name of the processor, for messages."""
-        return self.planned.selection.offer.name
+        """The processor and its package, for messages."""
+        offer = self.planned.selection.offer
+        return f"{offer.name} of {offer.origin}"
 
     @property
     def path(self) -> Path:
@@ -141,7 +144,7 @@ class Stage:
     def step(self, history: Callable[[str], nw.LazyFrame[Any] | None] = lambda _: None) -> Step:
         """What the processor is told of the step that it is called for."""
         claim, planned = self._batch.claim, self._batch.planned
-        spec, options = planned.spec, planned.config.options
+        spec, options = planned.spec, copy.deepcopy(dict(planned.config.options))  # the processor's, to do as it likes
         return Step(spec.name, spec.stage, claim.batch, claim.claimed_at, options, self._engine, history)
 
     def make(self) -> Candidate:
@@ -237,14 +240,9 @@ class Stage:
     def _process(self, engine: Engine, inputs: _Inputs) -> Output | None:
         if not inputs.frames:
             return None
-        processor = self._batch.factory.create(self._batch.planned.selection.offer, self._batch.planned.config)
-        output = processor.process(inputs.frames, self.step(inputs.history))
-        if not isinstance(output, Output):
-            raise StepError(
-                f"the processor {self._batch.processor} returned {type(output).__name__} where an Output is expected"
-                f" - tell its author, the package {self._batch.planned.selection.offer.distribution}"
-            )
-        return output
+        offer = self._batch.planned.selection.offer
+        processor = self._batch.factory.create(offer, self._batch.planned.config)
+        return process(processor, offer, inputs.frames, self.step(inputs.history))
 
     def _judge(self, output: Output, engine: Engine, table: Table | None) -> Judged:
         rows = self._spelled_as_published(output)

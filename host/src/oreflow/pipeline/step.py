@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from oreflow.pipeline.calling import around
 from oreflow.pipeline.publish import Publication
 from oreflow.pipeline.report import Account
 from oreflow.pipeline.stage import Batch, Candidate, Stage
@@ -18,7 +19,7 @@ def run_batch(batch: Batch) -> Account:
     batch.sweep()
     engine = batch.factory.create_engine(batch.planned.selection.offer.engine)
     stage = Stage(batch, engine)
-    candidate: Candidate = batch.factory.hooks.hook.run_step(step=stage.step(), call=stage.make)
+    candidate = around(batch.factory, stage.step(), stage.make, Candidate)
     publication = Publication(batch, candidate, engine)
     publication.audit()
     batch.progress("audited")

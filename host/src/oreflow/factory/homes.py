@@ -1,0 +1,28 @@
+"""The packages that the host knows: whose a well-known name is, and what to install where it is missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+HOMES: Mapping[tuple[str, str], str] = {
+    ("engine", "polars"): "oreflow-polars",
+    ("engine", "spark"): "oreflow-spark",
+    ("table format", "delta"): "oreflow-delta",
+    ("processor", "bronze"): "oreflow-bronze",
+    ("processor", "silver"): "oreflow-silver",
+    ("processor", "gold"): "oreflow-gold",
+    ("check type", "completeness"): "oreflow-silver",
+    ("check type", "validity"): "oreflow-silver",
+    ("check type", "uniqueness"): "oreflow-silver",
+    ("check type", "row_count"): "oreflow-silver",
+}
+
+
+def home_of(what: str, name: str) -> str:
+    """The distribution that brings a `processor`, `engine`, `table format` or `check type`; '' where nobody knows."""
+    if home := HOMES.get((what, name)):
+        return home
+    if what == "processor":
+        engine, _, processor = name.partition("_")
+        return HOMES.get(("processor", processor), "") if ("engine", engine) in HOMES else ""
+    return ""

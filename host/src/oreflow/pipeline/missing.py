@@ -1,0 +1,81 @@
+"""What to say where a declaration asks for a processor or a capability that nothing installed brings.
+
+Who is missing is known from the name that was asked for, or from the run that made the table last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from oreflow.contract import DeclarationError, InvalidMetadata, Problem, capability
+from oreflow.factory import ProcessorFactory
+from oreflow.pipeline.history import Maker, maker_of
+from oreflow.pipeline.lake import Lake
+
+
+def explain_missing(
+    problems: Sequence[Problem], data: Mapping[str, Any], factory: ProcessorFactory, project: Path
+) -> list[Problem]:
+    """The problems of a declaration's form, with what is missing said in place of what follows from it."""
+    found = list(problems)
+    tables, stages = data.get("tables"), data.get("processors")
+    if not isinstance(tables, dict):
+        return found
+    lake = Lake(project / str(data.get("lake", "./lake")))
+    for name, own in tables.items():
+        if not isinstance(own, dict):
+            continue
+        stage = name.partition(".")[0]
+        defaults = stages.get(stage) if isinstance(stages, dict) else None
+        table = _Table(name, own, defaults if isinstance(defaults, dict) else {})
+        unknown = [p for p in found if p.path[:2] == ("tables", name) and p.message.startswith("unknown key")]
+        said = table.problems(factory)
+        if not said and not unknown:
+            continue
+        maker = maker_of(lake, name)
+        if maker and maker.distribution not in {plugin.distribution for plugin in factory.plugins}:
+            said = [_made_by(maker, said[0].path if said else ("tables", name))]
+        if said:
+            found = [problem for problem in found if problem not in unknown] + said
+    return found
+
+
+def _made_by(maker: Maker, path: tuple[str | int, ...]) -> Problem:
+    message = f"it was last made by {maker.processor} of {maker.distribution} {maker.version}, which is not installed"
+    return Problem(message, path, f"pip install {maker.distribution}=={maker.version}")
+
+
+class _Table:
+    """What a table asks for by name, as far as it has the right form."""
+
+    def __init__(self, name: str, own: Mapping[str, Any], defaults: Mapping[str, Any]) -> None:
+        self._name, self._own, self._merged = name, own, {**defaults, **own}
+
+    def problems(self, factory: ProcessorFactory) -> list[Problem]:
+        """The processor or the capabilities that nothing installed brings."""
+        found = []
+        if isinstance(asked := self._merged.get("processor"), str):
+            try:
+                factory.require_processor(asked)
+            except DeclarationError as error:
+                found += [Problem(p.message, self._path("processor"), p.mend) for p in error.problems]
+        able = {each for offer in factory.offers for each in offer.capabilities}
+        for key in ("required_capabilities", "preferred_capabilities"):
+            asked_for = self._merged.get(key)
+            for index, each in enumerate(asked_for if isinstance(asked_for, list) else ()):
+                if isinstance(each, str) and (message := _wrong(each, able, key)):
+                    found.append(Problem(message, (*self._path(key), index), "see `oreflow plugins` for what there is"))
+        return found
+
+    def _path(self, key: str) -> tuple[str | int, ...]:
+        return ("tables", self._name, key) if key in self._own else ("processors", self._name.partition(".")[0], key)
+
+
+def _wrong(name: str, able: set[str], key: str) -> str:
+    try:
+        capability(name)
+    except InvalidMetadata as error:
+        return str(error).partition(": ")[2]
+    return f"nothing that is installed can do '{name}'" if key.startswith("required") and name not in able else ""

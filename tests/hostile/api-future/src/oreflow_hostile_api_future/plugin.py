@@ -1,0 +1,3 @@
+"""Is written for an API of the future."""
+
+oreflow_api = 99

@@ -1,0 +1,1 @@
+"""Does not say which API it is written for."""

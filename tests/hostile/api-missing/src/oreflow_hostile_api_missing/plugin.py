@@ -1,0 +1,8 @@
+"""Does not say which API it is written for."""
+
+from oreflow.hookspecs import hookimpl
+
+
+@hookimpl
+def processors():
+    return []

@@ -1,0 +1,1 @@
+"""Is written for an API of the past."""

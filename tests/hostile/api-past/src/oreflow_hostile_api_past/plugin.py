@@ -1,0 +1,3 @@
+"""Is written for an API of the past."""
+
+oreflow_api = 0

@@ -1,0 +1,1 @@
+"""Fails an assertion when it is imported."""

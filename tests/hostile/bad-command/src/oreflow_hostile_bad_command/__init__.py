@@ -1,0 +1,1 @@
+"""Answers the hook for commands with a number among them."""

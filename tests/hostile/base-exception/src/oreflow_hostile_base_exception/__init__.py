@@ -1,0 +1,1 @@
+"""Raises what is no Exception, only a BaseException, when it is imported."""

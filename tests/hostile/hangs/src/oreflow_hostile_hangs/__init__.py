@@ -1,0 +1,1 @@
+"""Sleeps for an hour when it is imported."""

@@ -1,0 +1,1 @@
+"""Imports a heavy library when it is imported, not when it is used."""

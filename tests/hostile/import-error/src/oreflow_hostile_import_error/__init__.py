@@ -1,0 +1,1 @@
+"""Imports a name that does not exist."""

@@ -1,0 +1,1 @@
+"""Raises KeyboardInterrupt when it is imported."""

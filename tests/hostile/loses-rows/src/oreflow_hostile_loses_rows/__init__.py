@@ -1,0 +1,1 @@
+"""Filters rows out of a step without saying so."""

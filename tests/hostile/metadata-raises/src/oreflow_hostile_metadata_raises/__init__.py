@@ -1,0 +1,1 @@
+"""Is in the simplest form, and its metadata cannot be had."""

@@ -1,0 +1,1 @@
+"""Brings a processor with the name of the one of name-twice-a."""

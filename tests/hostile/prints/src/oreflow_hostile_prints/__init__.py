@@ -1,0 +1,1 @@
+"""Prints to standard output, which belongs to the host."""

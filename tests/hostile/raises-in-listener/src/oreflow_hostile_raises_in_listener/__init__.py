@@ -1,0 +1,1 @@
+"""Raises in every hook that only listens."""

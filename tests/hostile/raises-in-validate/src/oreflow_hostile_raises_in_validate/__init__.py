@@ -1,0 +1,1 @@
+"""Raises when it is to validate the options of its processor."""

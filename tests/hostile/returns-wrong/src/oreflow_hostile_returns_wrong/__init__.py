@@ -1,0 +1,1 @@
+"""Returns from a step what is no proper Output; the option `what` says what."""

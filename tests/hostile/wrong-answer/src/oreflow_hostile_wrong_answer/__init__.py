@@ -1,0 +1,1 @@
+"""Answers a hook for a list with a number."""

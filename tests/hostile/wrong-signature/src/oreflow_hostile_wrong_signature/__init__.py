@@ -1,0 +1,1 @@
+"""Implements a hook with an argument that the hook does not have."""
