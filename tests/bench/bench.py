@@ -6,12 +6,14 @@ median of the ratios of the pairs. A faster wrong answer counts for nothing: the
 
     nox -s bench                                  # both scales
     nox -s bench -- --scales 1 --pairs 3          # a quick look
+    nox -s bench -- --scales                      # nothing but starting
     nox -s bench -- --strict                      # fail where a bound is broken
 """
 
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import shutil
 import subprocess
@@ -28,6 +30,7 @@ from statistics import median
 RATIO_BOUNDS = {1: 1.5, 10: 1.25}  # scale -> at most this many times the script's wall time
 UNCHANGED_CPU_BOUND = 0.8  # seconds of CPU for a run that finds nothing new
 START_CPU_BOUND = 0.3  # seconds of CPU for --help, and for `plugins`
+MANY, MANY_CPU_BOUND = 100, 0.5  # so many plugins more, and seconds of CPU for `plugins` with them
 PAIRS = {1: 5, 10: 3}
 FEW = 3  # runs of a thing that has no pair
 
@@ -184,21 +187,69 @@ def verdict(what: str, value: float, bound: float | None) -> bool:
     return kept
 
 
+PLUGIN = """
+from oreflow.contract import ProcessingEngine, ProcessingStage, Processor, ProcessorCapability, ProcessorMetadata
+from oreflow.hookspecs import hookimpl
+
+oreflow_api = 1
+METADATA = ProcessorMetadata(
+    name="many_{number}", version="1.0.0", description="One of many", engine=ProcessingEngine.ANY,
+    supported_stages=[ProcessingStage.SILVER], capabilities=[ProcessorCapability.BATCH],
+    option_schema={{"required": ["many_{number}"], "properties": {{"many_{number}": {{"type": "string"}}}}}},
+)
+
+
+@hookimpl
+def processors():
+    return [METADATA]
+
+
+@hookimpl
+def create_processor(name, config):
+    return None
+"""
+
+
+def install_many(site: Path, number: int) -> None:
+    """So many distributions with a plugin each, as pip leaves them: compiled."""
+    for index in range(number):
+        about = site / f"oreflow_many_{index}-1.0.0.dist-info"
+        about.mkdir(parents=True)
+        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: oreflow-many-{index}\nVersion: 1.0.0\n")
+        (about / "entry_points.txt").write_text(f"[oreflow.plugins]\nmany_{index} = oreflow_many_{index}\n")
+        (site / f"oreflow_many_{index}.py").write_text(PLUGIN.format(number=index))
+    compileall.compile_dir(site, quiet=1)
+
+
+def bench_start(work: Path) -> list[bool]:
+    """What the commands cost that do nothing but start."""
+    print("start-up")
+    many = work / "site"
+    install_many(many, MANY)
+    kept = []
+    for title, verb, path, bound in (
+        ("oreflow --help", "--help", "", START_CPU_BOUND),
+        ("oreflow plugins", "plugins", "", START_CPU_BOUND),
+        (f"oreflow plugins, {MANY} more", "plugins", str(many), MANY_CPU_BOUND),
+    ):
+        os.environ["PYTHONPATH"] = path
+        runs = [measure((*OREFLOW, verb), work) for _ in range(1 + FEW)][1:]
+        kept.append(verdict(f"{title}, CPU s", median(run.cpu for run in runs), bound))
+    del os.environ["PYTHONPATH"]
+    return kept
+
+
 def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description="Measure oreflow against the hand-written script.")
-    parser.add_argument("--scales", type=int, nargs="+", default=[1, 10], help="times the data (1 10)")
+    parser.add_argument("--scales", type=int, nargs="*", default=[1, 10], help="times the data (1 10)")
     parser.add_argument("--pairs", type=int, help="pairs of runs (5 at scale 1, else 3)")
     parser.add_argument("--strict", action="store_true", help="exit with 1 where a bound is broken")
     options = parser.parse_args()
 
     with tempfile.TemporaryDirectory(prefix="oreflow-bench-") as folder:
         work = Path(folder)
-        kept = []
-        print("start-up")
-        for verb in ("--help", "plugins"):
-            runs = [measure((*OREFLOW, verb), work) for _ in range(1 + FEW)][1:]
-            kept.append(verdict(f"oreflow {verb}, CPU s", median(run.cpu for run in runs), START_CPU_BOUND))
+        kept = bench_start(work)
         kept += [bench_scale(work, scale, options.pairs or PAIRS.get(scale, 3)) for scale in options.scales]
     return int(options.strict and not all(kept))
 
