@@ -122,6 +122,20 @@ MISTAKES = {
         11,
         ["'fuzzy'", "exact"],
     ),
+    "column whose name stands for others": (
+        "id: {type: int64}",
+        "'^i.*$': {type: int64}",
+        12,
+        ["no column can be called '^i.*$'"],
+    ),
+    "column made from all others": ("id: {type: int64}", "id: {from: '*', type: int64}", 12, ["called '*'"]),
+    "check of all columns": (
+        "{source: sales}",
+        "{source: sales, checks: [{type: completeness, column: '*'}]}",
+        8,
+        ["no column can be called '*'"],
+    ),
+    "measure whose name stands for others": ('{sales: "count(*)"}', '{"^s$": "count(*)"}', 18, ["called '^s$'"]),
     "format of a number": ("id: {type: int64}", "id: {type: int64, format: '%d'}", 12, ["no meaning for int64"]),
     "two ways of a mart": (
         "    measures:",

@@ -28,7 +28,7 @@ from oreflow.contract.metadata import (
 )
 from oreflow.contract.processor import INTERNAL, LINEAGE, Append, Merge, Mode, Output, Overwrite, Processor, Rule, Step
 from oreflow.contract.tables import UNKNOWN_BATCH, Commit, DataFile, Table, TableFormat
-from oreflow.contract.types import Columns, DataType
+from oreflow.contract.types import Columns, DataType, is_wildcard
 
 __all__ = [
     "API_VERSION",
@@ -76,4 +76,5 @@ __all__ = [
     "TableFormatMetadata",
     "Unreadable",
     "capability",
+    "is_wildcard",
 ]

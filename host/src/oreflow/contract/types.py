@@ -67,3 +67,11 @@ class DataType:
 
 Columns = dict[str, DataType]
 """Column names with their types, in the order of the table."""
+
+
+def is_wildcard(name: str) -> bool:
+    """Whether an engine may take a column's name for a pattern of names: `*`, and whatever stands between ^ and $.
+
+    Polars does, wherever it takes a name. A column that is called so would be lost among others, or bring them all.
+    """
+    return name == "*" or (name.startswith("^") and name.endswith("$"))

@@ -34,6 +34,7 @@ from oreflow.contract import (
     Table,
     TableFormat,
     Unreadable,
+    is_wildcard,
 )
 from oreflow.contract.checks import CheckContext
 from oreflow.factory import ProcessorFactory
@@ -250,7 +251,7 @@ class Stage:
             rows = rows.with_columns(nw.lit(self._batch.claim.batch, nw.Int64).alias("_batch_id"))
         names = rows.collect_schema().names()
         columns = list(output.columns) or [name for name in names if not name.startswith(INTERNAL)]
-        _refuse_twins(columns)
+        _refuse_names(columns)
         missing = [name for name in columns if name not in names]
         if missing:
             raise StepError(
@@ -340,9 +341,12 @@ def _key_rules(mode: Any) -> Sequence[Rule]:
     ]
 
 
-def _refuse_twins(columns: Sequence[str]) -> None:
+def _refuse_names(columns: Sequence[str]) -> None:
+    """Refuse names by which a column could not be told from others."""
     spelled: dict[str, str] = {}
     for name in columns:
+        if is_wildcard(name):
+            raise StepError(f"no column can be called '{name}', which stands for other columns - choose another name")
         if (other := spelled.setdefault(name.lower(), name)) != name or columns.count(name) > 1:
             raise StepError(f"no table tells the columns '{other}' and '{name}' apart - give one of them another name")
 

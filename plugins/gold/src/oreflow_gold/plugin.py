@@ -12,6 +12,7 @@ from oreflow.contract import (
     Processor,
     ProcessorCapability,
     ProcessorMetadata,
+    is_wildcard,
 )
 from oreflow.hookspecs import hookimpl
 
@@ -70,7 +71,13 @@ def validate_config(name: str, config: ProcessingConfig) -> list[Problem]:
     if "measures" not in options:
         return [Problem("it says neither measures nor sql", (), "add `measures:` (with `group_by:`), or `sql:`")]
     groups = options.get("group_by", ())
-    return [
+    names = [(key, name) for key in ("group_by", "measures") for name in options.get(key, ())]
+    wildcards = [
+        Problem(f"no column can be called '{name}'", (key,), "the name stands for others; choose another")
+        for key, name in names
+        if is_wildcard(name)
+    ]
+    return wildcards + [
         Problem(f"'{measure}' is a group and a measure", ("measures", measure), "give one of them another name")
         for measure in options["measures"]
         if measure in groups

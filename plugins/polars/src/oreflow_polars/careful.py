@@ -150,8 +150,10 @@ class _Reader:
         if not self._records:
             return
         frame = pl.read_csv(
-            b"\n".join([*self._records, b""]),
+            # Behind an empty line, since Polars takes text that begins like compressed data for such.
+            b"\n".join([b"", *self._records, b""]),
             has_header=False,
+            skip_lines=1,
             schema=dict.fromkeys(self._header.columns, pl.String()),
             separator=self._delimiter,
         )

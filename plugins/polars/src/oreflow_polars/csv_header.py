@@ -10,6 +10,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import BinaryIO
 
+from oreflow.contract import is_wildcard
 from oreflow_polars.csv_text import MalformedError, body, read_record
 
 _RESERVED = ("_batch_id", "_source_file", "_source_row", "_ingested_at", "_raw", "_rules", "_reason")
@@ -20,6 +21,7 @@ _COMPRESSED = {
     b"(\xb5/\xfd": "zstd",
     b"\xfd7zXZ": "xz",
 }
+_LIKE_COMPRESSED = (b"x^", b"x\x01")  # zlib, to Polars; what else begins a zlib stream is no UTF-8
 _LONGEST = 1 << 20
 
 
@@ -29,10 +31,14 @@ class UnreadableError(Exception):
 
 @dataclass(frozen=True)
 class Header:
-    """Column names (outer blanks stripped), and the number of lines that they take."""
+    """Column names (outer blanks stripped), and the number of lines that they take.
+
+    `misleading`: the file is text, but its first bytes make Polars take it for compressed data.
+    """
 
     columns: tuple[str, ...]
     lines: int
+    misleading: bool = False
 
 
 def read_header(path: Path, delimiter: str) -> Header:
@@ -83,7 +89,7 @@ def _header(raw: bytes, rest: Iterator[str], delimiter: str) -> Header:
         raise UnreadableError(f"its header is malformed: {error}") from None
     columns = tuple((name or "").strip() for name in record.fields)
     _check(columns)
-    return Header(columns, record.lines)
+    return Header(columns, record.lines, raw.startswith(_LIKE_COMPRESSED))
 
 
 def _rest(file: BinaryIO) -> Iterator[str]:
@@ -115,6 +121,8 @@ def _check(columns: tuple[str, ...]) -> None:
             raise UnreadableError(f"its header has no name for column {position}")
         if "\r" in name:
             raise UnreadableError("its header has a lone carriage return; lines must end with LF or CR LF")
+        if is_wildcard(name):
+            raise UnreadableError(f"its header has the column '{name}', a name that stands for other columns")
         if name.lower() in _RESERVED:
             raise UnreadableError(f"its header has the column '{name}', a name that oreflow keeps for itself")
     repeated = [name for name, times in Counter(columns).items() if times > 1]

@@ -108,7 +108,8 @@ def _headers(files: Iterable[SourceFile], delimiter: str) -> tuple[list[_File], 
 
 def _sort(files: Sequence[_File], delimiter: str) -> list[_Clean | _File]:
     """Tell the files that can be read as they are from those that need care; clean ones without records go."""
-    first_seen = {file.path: file for file in reversed(files) if file.header.lines == 1}
+    plain = [file for file in files if file.header.lines == 1 and not file.header.misleading]
+    first_seen = {file.path: file for file in reversed(plain)}
     by_width: dict[int, list[str]] = {}
     for path, file in first_seen.items():
         by_width.setdefault(len(file.header.columns), []).append(path)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 import polars as pl
 
-from oreflow.contract import StepError
+from oreflow.contract import StepError, is_wildcard
 from oreflow_polars.errors import missing_column, told
 
 _COMMENTS = re.compile(r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)*", re.DOTALL)
@@ -43,6 +43,8 @@ def _prepared(text: str) -> str:
 
 
 def _parse(name: str, text: str, schema: pl.Schema) -> pl.Expr:
+    if is_wildcard(name):
+        raise StepError(f"no column can be called '{name}', which stands for other columns")
     with told(f"'{name}'"):
         expression = pl.sql_expr(_prepared(text))
     if expression.meta.is_column_selection() and not expression.meta.is_column():

@@ -6,7 +6,17 @@ import difflib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from oreflow.contract import LINEAGE, Check, CheckContext, CheckType, Problem, RowCheck, StepError, TableCheck
+from oreflow.contract import (
+    LINEAGE,
+    Check,
+    CheckContext,
+    CheckType,
+    Problem,
+    RowCheck,
+    StepError,
+    TableCheck,
+    is_wildcard,
+)
 from oreflow_silver.literals import literal, pattern_fault, type_of
 
 if TYPE_CHECKING:
@@ -253,9 +263,11 @@ def _column_problems(options: Mapping[str, Any], columns: Mapping[str, str]) -> 
     key = "column" if "column" in options else "columns"
     problems = []
     for index, name in enumerate(_names(options)):
-        if columns and name not in columns and name not in LINEAGE:
+        at = (key,) if key == "column" else (key, index)
+        if is_wildcard(name):
+            problems.append(Problem(f"no column can be called '{name}'", at, "name each column"))
+        elif columns and name not in columns and name not in LINEAGE:
             close = difflib.get_close_matches(name, columns, 1)
             mend = f"did you mean '{close[0]}'?" if close else f"it has {', '.join(columns)}"
-            at = (key,) if key == "column" else (key, index)
             problems.append(Problem(f"the table has no column '{name}'", at, mend))
     return problems

@@ -16,6 +16,7 @@ from oreflow.contract import (
     ProcessorCapability,
     ProcessorMetadata,
     RowCheck,
+    is_wildcard,
 )
 from oreflow.hookspecs import hookimpl
 from oreflow_silver.checks import KINDS
@@ -131,6 +132,9 @@ def _column_problems(name: str, column: Mapping[str, Any]) -> Iterator[Problem]:
     at = ("columns", name)
     if name.startswith("_"):
         yield Problem(f"'{name}' begins with an underscore", at, "such names belong to oreflow; choose another")
+    for said, place in ((name, at), (column.get("from", ""), (*at, "from"))):
+        if is_wildcard(said):
+            yield Problem(f"no column can be called '{said}'", place, "the name stands for others; choose another")
     try:
         of_type = DataType.parse(column["type"])
     except ValueError as error:
