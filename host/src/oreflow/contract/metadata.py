@@ -92,9 +92,9 @@ def capability(name: object) -> ProcessorCapability | str:
         return name
     close = difflib.get_close_matches(str(name), known, 1)
     hint = (
-        f", did you mean '{close[0]}'?" if close else f" of {', '.join(known)}, nor one of your own with a point in it"
+        f"did you mean '{close[0]}'?" if close else f"there are {', '.join(known)}, and own ones with a point in them"
     )
-    raise InvalidMetadata("capabilities", f"'{name}' is none{hint}")
+    raise InvalidMetadata("capabilities", f"{name!r} is no capability; {hint}")
 
 
 def _check_name(name: object, version: object, description: object) -> None:

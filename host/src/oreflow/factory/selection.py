@@ -137,9 +137,16 @@ def _ranked(offers: Iterable[Offer], request: Request) -> list[Verdict]:
 
 
 def _least_problems(request: Request, verdicts: list[Verdict]) -> tuple[Problem, ...]:
-    """The problems of the candidate that is most likely meant: the standard one, else the one with the fewest."""
+    """The problems of the candidate that is most likely meant: the one that knows the most of the table's keys."""
     near = [verdict for verdict in verdicts if verdict.problems]
-    near.sort(key=lambda verdict: (verdict.offer.processor.name != request.config.stage.value, len(verdict.problems)))
+    standard = request.config.stage.value
+
+    def distance(verdict: Verdict) -> tuple[int, bool, int]:
+        known = verdict.offer.processor.option_schema.get("properties", {})
+        unknown = sum(key not in known for key in request.config.options)
+        return unknown, verdict.offer.processor.name != standard, len(verdict.problems)
+
+    near.sort(key=distance)
     return near[0].problems if near else ()
 
 

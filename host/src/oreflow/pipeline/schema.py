@@ -162,5 +162,7 @@ def _checks_schema(kinds: list[CheckType]) -> dict[str, Any]:
         }
         for kind in sorted(kinds, key=lambda kind: kind.name)
     ]
-    item = {"type": "object", "required": ["type"], "properties": {"type": common["type"]}, "allOf": kind_rules}
+    item: dict[str, Any] = {"type": "object", "required": ["type"], "properties": {"type": common["type"]}}
+    if kind_rules:
+        item["allOf"] = kind_rules
     return {"type": "array", "description": "a list of checks", "items": item}

@@ -1,0 +1,322 @@
+"""Each hook does what it says, in a real run; a test for each, by the hook's name.
+
+The plugin is a file in the project, `oreflow_plugins.py`, which is a plugin like any other.
+"""
+
+from __future__ import annotations
+
+import json
+import warnings
+
+import pluggy
+import pytest
+
+import oreflow
+from oreflow import hookspecs
+from oreflow.contract import HookDeprecation
+from oreflow.factory.discovery import discover
+from oreflow.factory.policy import Policy
+
+DECLARATION = """
+name: shop
+sources:
+  sales: {path: "./data/raw/*.csv", format: csv}
+tables:
+  bronze.sales: {source: sales}
+  silver.sales:
+    input: bronze.sales
+    SILVER
+"""
+SILVER = "columns: {id: {type: int64}}"
+FILES = {"a.csv": "id,name\n1,ada\n2,grace\n3,\n"}
+HOOKS = [name for name, value in vars(hookspecs).items() if hasattr(value, "oreflow_spec")]
+
+PROCESSOR = """
+import narwhals as nw
+import oreflow
+from oreflow import Output, Processor, ProcessorMetadata, hookimpl
+
+METADATA = ProcessorMetadata(
+    name="upper", version="1.0", description="Capitals", engine="any", supported_stages=["silver"],
+    capabilities=["incremental", "text.capitals"],
+    option_schema={"required": ["capitals"], "properties": {"capitals": {"type": "string", "description": "a column"}}},
+)
+
+
+class Upper(Processor):
+    metadata = METADATA
+
+    def process(self, inputs, step):
+        (rows,) = inputs.values()
+        return Output(rows.with_columns(nw.col(step.options["capitals"]).str.to_uppercase()))
+"""
+
+
+@pytest.fixture
+def shop(project):
+    """A project with a plugin file: shop(source, silver's options)."""
+
+    def make(source, silver=SILVER, files=FILES):
+        made = project(DECLARATION.replace("SILVER", silver), files)
+        (made.root / "oreflow_plugins.py").write_text(source)
+        return made
+
+    return make
+
+
+def _names(shop):
+    return sorted(row["name"] or "" for row in shop.dicts("silver.sales"))
+
+
+def test_every_hook_has_a_test():
+    assert HOOKS
+    assert not [hook for hook in HOOKS if f"test_{hook}" not in globals()]
+
+
+def test_processors(shop):
+    made = shop(PROCESSOR + "@hookimpl\ndef processors(): return [METADATA]\n"
+                "@hookimpl\ndef create_processor(name, config): return Upper(config)\n", "capitals: name")  # fmt: skip
+    made.run_well()
+    assert _names(made) == ["", "ADA", "GRACE"]
+
+
+def test_create_processor(shop):
+    """It gets the options with the stage's defaults under them, and only its own processors are asked of it."""
+    source = PROCESSOR + (
+        "@hookimpl\ndef processors(): return [METADATA]\n"
+        "@hookimpl\ndef create_processor(name, config):\n"
+        "    assert name == 'upper', name\n"
+        "    assert config.options == {'capitals': 'name'}, config\n"
+        "    return Upper(config)\n"
+    )
+    made = shop(source, "capitals: name")
+    made.run_well()
+    assert _names(made) == ["", "ADA", "GRACE"]
+
+
+def test_validate_config(shop):
+    source = PROCESSOR + (
+        "@hookimpl\ndef validate_config(name, config):\n"
+        "    if name == 'upper' and config.options['capitals'] == 'id':\n"
+        "        return [oreflow.Problem('a number has no capitals', ('capitals',), 'choose another column')]\n"
+        "    return []\n"
+    )
+    made = shop(source, "capitals: id")
+    done = made.cli("plan")
+    assert done.code == 2
+    assert "tables.silver.sales.capitals: a number has no capitals - choose another column" in done.err
+
+
+ENGINE = """
+from oreflow import hookimpl
+from oreflow.contract import EngineMetadata
+
+@hookimpl
+def engines(): return [EngineMetadata("second", "1.0", "Polars once more", ["in_process"])]
+"""
+CREATE_ENGINE = """
+@hookimpl
+def create_engine(name):
+    assert name == "second", name
+    from oreflow_polars.engine import PolarsEngine
+    return PolarsEngine()
+"""
+
+
+def test_engines(shop):
+    made = shop(ENGINE + CREATE_ENGINE)
+    (table,) = [t for t in made.cli("plan", "--json").json["tables"] if t["table"] == "silver.sales"]
+    assert {c["processor"] for c in table["candidates"]} >= {"polars_silver", "second_silver"}
+
+
+def test_create_engine(shop):
+    made = shop(ENGINE + CREATE_ENGINE)
+    results = made.run_well(engine="second")
+    assert {result.engine for result in results.values()} == {"second"}
+    made = shop(ENGINE)
+    (bronze, _) = made.run(engine="second", full_refresh=["bronze.sales"]).tables
+    assert bronze.status == "failed"
+    assert "the plugin oreflow_plugins of oreflow_plugins.py brings 'second'" in bronze.reason
+    assert "does not implement create_engine" in bronze.reason
+
+
+FORMAT = """
+from oreflow import hookimpl
+from oreflow.contract import TableFormatMetadata
+
+@hookimpl
+def table_formats(): return [TableFormatMetadata("memory", "1.0", "For a test")]
+
+@hookimpl
+def create_table_format(name):
+    assert name == "memory", name
+    from oreflow_delta.format import DeltaFormat
+    return DeltaFormat()
+"""
+
+
+def test_table_formats(shop):
+    made = shop(FORMAT)
+    assert set(oreflow.project_factory(made.root).table_formats) == {"delta", "memory"}
+
+
+def test_create_table_format(shop):
+    factory = oreflow.project_factory(shop(FORMAT).root)
+    assert factory.create_table_format("memory") is factory.create_table_format("memory")
+    with pytest.raises(oreflow.DeclarationError, match="no table format 'iceberg'"):
+        factory.create_table_format("iceberg")
+
+
+def test_check_types(shop):
+    source = '''
+import narwhals as nw
+from oreflow import hookimpl
+from oreflow.contract import RowCheck
+
+class Even(RowCheck):
+    """The column is even."""
+    name = "even"
+    option_schema = {"required": ["column"], "properties": {"column": {"type": "string"}}}
+    def mark(self, rows, flag, check, context):
+        return rows.with_columns((nw.col(check.options["column"]) % 2 == 0).alias(flag))
+    def reason(self, check):
+        return nw.concat_str(nw.col(check.options["column"]).cast(nw.String), nw.lit(" is odd"))
+
+@hookimpl
+def check_types(): return [Even()]
+'''
+    made = shop(source, SILVER + "\n    checks: [{name: even, type: even, column: id}]")
+    made.run_well()
+    assert [row["id"] for row in made.dicts("silver.sales")] == [2]
+    assert {row["_reason"] for row in made.dicts("silver.sales", quarantine=True)} == {"1 is odd", "3 is odd"}
+
+
+def test_run_step(shop):
+    source = """
+from oreflow import hookimpl
+
+@hookimpl(wrapper=True)
+def run_step(step):
+    with open("steps.txt", "a") as file:
+        print("begin", step.table, file=file)
+        try:
+            return (yield)
+        finally:
+            print("end", step.table, file=file)
+"""
+    made = shop(source)
+    assert made.cli("run").code == 0
+    written = (made.root / "steps.txt").read_text().splitlines()
+    assert written == ["begin bronze.sales", "end bronze.sales", "begin silver.sales", "end silver.sales"]
+    (report,) = made.cli("runs", "--json").json
+    assert {"part": "around each step", "distribution": "oreflow_plugins.py", "version": ""} in report["plugins"]
+
+
+def test_a_run_step_that_swallows_the_work_is_named(shop):
+    made = shop("from oreflow import hookimpl\n\n@hookimpl\ndef run_step(step, call):\n    return 42\n")
+    (bronze, _) = made.run().tables
+    assert "run_step gave 42 back instead of what was done" in bronze.reason
+    assert "the plugin oreflow_plugins of oreflow_plugins.py" in bronze.reason
+
+
+LISTENER = """
+import json
+from oreflow import hookimpl
+
+@hookimpl
+def {hook}({arguments}):
+    with open("told.jsonl", "a") as file:
+        print(json.dumps(dict({pairs})), file=file)
+"""
+
+
+def _told(shop, hook, *arguments):
+    pairs = ", ".join(f"{name}={name}" for name in arguments)
+    made = shop(LISTENER.format(hook=hook, arguments=", ".join(arguments), pairs=pairs))
+    report = made.cli("run", "--json").json
+    return report, [json.loads(line) for line in (made.root / "told.jsonl").read_text().splitlines()]
+
+
+def test_run_started(shop):
+    report, told = _told(shop, "run_started", "run_id", "pipeline", "tables")
+    assert told == [{"run_id": report["run_id"], "pipeline": "shop", "tables": ["bronze.sales", "silver.sales"]}]
+
+
+def test_step_progressed(shop):
+    _, told = _told(shop, "step_progressed", "table", "batch", "phase")
+    phases = [each["phase"] for each in told if each["table"] == "bronze.sales"]
+    assert phases == ["claimed", "processed", "staged", "audited", "quarantined", "published", "accounted"]
+    assert {each["batch"] for each in told} == {1}
+
+
+def test_step_finished(shop):
+    report, told = _told(shop, "step_finished", "run_id", "result")
+    assert [each["result"] for each in told] == report["tables"]
+
+
+def test_run_finished(shop):
+    report, told = _told(shop, "run_finished", "report")
+    assert told == [{"report": report}]
+
+
+def test_cli_commands(shop):
+    source = """
+import click
+from oreflow import hookimpl
+
+@click.command()
+@click.option("--loud", is_flag=True)
+def greet(loud):
+    "Say hello."
+    click.echo("HELLO" if loud else "hello")
+
+@hookimpl
+def cli_commands(): return [greet]
+"""
+    made = shop(source)
+    assert "Say hello." in made.cli("--help").out
+    assert made.cli("greet", "--loud").out == "HELLO\n"
+
+
+# How hooks change
+
+
+class _NextRelease:
+    """Hooks of which one is to go, and one has an argument that is."""
+
+    @hookspecs.hookspec(warn_on_impl=HookDeprecation("the hook old_hook will go with API 2; use new_hook"))
+    def old_hook(self):
+        """To go."""
+
+    @hookspecs.hookspec(warn_on_impl_args={"old": HookDeprecation("the argument 'old' of kept_hook will go")})
+    def kept_hook(self, old, new):
+        """To stay."""
+
+
+@pytest.mark.parametrize(
+    ("implementation", "told"),
+    [("def old_hook(): pass", "the hook old_hook will go with API 2; use new_hook"),
+     ("def kept_hook(old): pass", "the argument 'old' of kept_hook will go")],
+)  # fmt: skip
+def test_who_uses_what_will_go_is_warned_by_name_and_goes_on(implementation, told, tmp_path):
+    (tmp_path / "oreflow_plugins.py").write_text(f"from oreflow import hookimpl\n\n@hookimpl\n{implementation}\n")
+    manager = pluggy.PluginManager("oreflow")
+    manager.add_hookspecs(hookspecs)
+    manager.add_hookspecs(_NextRelease)
+    with pytest.warns(HookDeprecation, match="the plugin oreflow_plugins of oreflow_plugins.py: the") as warned:
+        plugins = discover(manager, Policy(said="oreflow_plugins.py"), tmp_path)
+    assert told in str(warned[0].message)
+    (plugin,) = [plugin for plugin in plugins if plugin.name == "oreflow_plugins"]
+    assert (plugin.status, plugin.notes) == ("ok", (told,))
+
+
+def test_who_keeps_to_what_stays_is_not_warned(tmp_path):
+    (tmp_path / "oreflow_plugins.py").write_text(
+        "from oreflow import hookimpl\n\n@hookimpl\ndef kept_hook(new): pass\n"
+    )
+    manager = pluggy.PluginManager("oreflow")
+    manager.add_hookspecs(hookspecs)
+    manager.add_hookspecs(_NextRelease)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        discover(manager, Policy(said="oreflow_plugins.py"), tmp_path)
