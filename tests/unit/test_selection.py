@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import MappingProxyType
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from oreflow import DeclarationError, Problem, ProcessingConfig, ProcessorCapability, ProcessorMetadata
 from oreflow.factory.selection import Offer, Request, select
@@ -22,9 +27,23 @@ GOLD = _offer("polars_gold", processor="gold", stages=("gold",))
 NATIVE = _offer("native", engine="polars", built_for="polars")
 
 
-def _select(offers, *required, engine="auto", name="", problems=(), larger=False):
+def _select(
+    offers, *required, engine="auto", name="", problems=(), larger=False, preferred=(), speed=MappingProxyType({})
+):
     config = ProcessingConfig("silver", engine)
-    return select(offers, Request(config, lambda offer: dict(problems).get(offer.name, []), required, name, larger))
+    against = dict(problems)
+    return select(
+        offers,
+        Request(
+            config,
+            lambda offer: against.get(offer.name, []),
+            required,
+            name,
+            larger,
+            preferred,
+            lambda offer: speed.get(offer.name),
+        ),
+    )
 
 
 def _reasons(selection):
@@ -112,3 +131,79 @@ def test_the_choice_does_not_depend_on_the_order_of_installation():
 
 def test_the_only_one_that_fits_is_said_to_be_so():
     assert _select([POLARS, GOLD]).reason.startswith("the only one that fits")
+
+
+def test_a_preference_outweighs_what_counts_otherwise():
+    able = _offer("polars_able", processor="able", capabilities=(C.IN_PROCESS, "text.capitals"))
+    chosen = _select([POLARS, NATIVE, able], preferred=["text.capitals"])
+    assert chosen.offer is able
+    assert "can do text.capitals, as preferred" in chosen.reason
+    assert _select([POLARS, NATIVE], preferred=["text.capitals"]).offer is NATIVE
+
+
+def test_of_equals_the_one_that_was_faster_so_far_wins_where_all_have_run():
+    one, other = _offer("polars_a", processor="a"), _offer("polars_b", processor="b")
+    assert _select([one, other], speed={"polars_b": 9.0}).offer is one
+    chosen = _select([one, other], speed={"polars_a": 5.0, "polars_b": 9_000.0})
+    assert chosen.offer is other
+    assert chosen.reason.endswith("fastest so far, 9,000 rows/s")
+    assert _select([one, other]).reason.endswith("first by name")
+    assert _select([one, POLARS], speed={"polars_a": 9.0, "polars_silver": 1.0}).offer is POLARS, "no tie"
+
+
+def test_past_runs_are_looked_at_only_where_there_is_a_tie():
+    def speed(offer):
+        raise AssertionError(offer)
+
+    config = ProcessingConfig("silver")
+    assert select([POLARS, SPARK], Request(config, lambda _: [], speed=speed)).offer is POLARS
+
+
+def test_a_name_that_is_contested_has_to_be_asked_for_with_its_distribution():
+    lost = replace(POLARS, name="dist:polars_silver", conflict="the processor 'silver' is brought by another as well")
+    assert _select([lost, CUSTOM]).offer is CUSTOM
+    assert _reasons(_select([lost, CUSTOM]))["dist:polars_silver"] == lost.conflict
+    for name in ("dist:silver", "dist:polars_silver"):
+        assert _select([lost, CUSTOM], name=name).offer is lost
+    with pytest.raises(DeclarationError, match="is brought by another as well"):
+        _select([lost], name="silver")
+
+
+@given(st.data())
+def test_the_choice_is_a_function_of_what_there_is(data):
+    """In whatever order offers come, the same one wins, and every candidate has the same score and reason."""
+    offers = data.draw(
+        st.lists(
+            st.builds(
+                lambda name, engine, stage, able, native: _offer(
+                    f"{engine}_{name}",
+                    processor=name,
+                    engine=engine,
+                    stages=(stage,),
+                    capabilities=able,
+                    built_for=engine if native else "any",
+                ),
+                st.sampled_from(["silver", "a", "b", "c"]),
+                st.sampled_from(["polars", "spark", "other"]),
+                st.sampled_from(["silver", "gold"]),
+                st.frozensets(st.sampled_from([C.IN_PROCESS, C.OUT_OF_CORE, C.DISTRIBUTED, C.MERGE])),
+                st.booleans(),
+            ),
+            unique_by=lambda offer: offer.name,
+            max_size=8,
+        )
+    )
+    asked = {
+        "engine": data.draw(st.sampled_from(["auto", "polars", "spark"])),
+        "larger": data.draw(st.booleans()),
+        "preferred": data.draw(st.lists(st.sampled_from([C.MERGE, C.DISTRIBUTED]), unique=True)),
+    }
+
+    def outcome(offers):
+        try:
+            chosen = _select(offers, **asked)
+        except DeclarationError as error:
+            return {str(problem.mend) for problem in error.problems}
+        return chosen.offer.name, {v.offer.name: (v.score, v.reason) for v in chosen.candidates}
+
+    assert outcome(offers) == outcome(data.draw(st.permutations(offers)))
