@@ -266,6 +266,36 @@ def test_large_files_to_the_last_line(last, scan_texts, rows):
     assert scan.rows_read == many + 2
 
 
+@pytest.mark.parametrize("width", [400, 401, 2044, 2045, 3000])
+@pytest.mark.parametrize("quoted", [False, True])
+def test_wide_files(width, quoted, scan_texts, rows):
+    """One of them cleanly, one with damaged lines; and neither troubles a narrow one, or one that is no text."""
+    value = '"a,""b"' if quoted else "a"
+    fields = [value, *["x"] * (width - 2), value]
+    line, header = ",".join(fields), ",".join(f"c{number}" for number in range(width))
+    damaged = [line, ",".join(fields[1:]), line, f"{line},x", "", line]
+    scan = scan_texts(
+        {
+            "clean.csv": f"{header}\n{line}\n{line}\r\n{line}".encode(),
+            "damaged.csv": "\n".join([header, *damaged]).encode(),
+            "narrow.csv": b"c0,c1\n1,2\n",
+            "no text.csv": f"{header}\n".encode() + b"\xff\n",
+        }
+    )
+    text = 'a,"b' if quoted else "a"
+    assert records(rows(scan.rows), ["c0", f"c{width - 1}"]) == [
+        *[(number, text, text) for number in (2, 3, 4)],
+        *[(number, text, text) for number in (2, 4, 7)],
+        (2, "1", None),
+    ]
+    assert [(row["_source_file"], row["_source_row"]) for row in rows(scan.rejected)] == [
+        ("damaged.csv", 3),
+        ("damaged.csv", 5),
+        ("no text.csv", 2),
+    ]
+    assert scan.rows_read == 10
+
+
 def test_an_endless_line(scan_texts, rows):
     long = "x" * 9_000_000
     scan = scan_texts({"f.csv": f"a,b\n{long},2\n{long}\n3,4\n".encode()})

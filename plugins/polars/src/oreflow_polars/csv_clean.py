@@ -16,6 +16,8 @@ _BLOCK = 1 << 22
 """Bytes: large beside the work of compiling an expression, small beside the memory of any machine."""
 _LONGEST = 1 << 20
 """Bytes of a line; in a file with a longer one the reader has to look closer."""
+_WIDE = 400
+"""Fields of a line; an expression that counts more of them takes ten times as long, and more than 2,044 none can."""
 
 
 @dataclass
@@ -31,12 +33,14 @@ class _Batch:
         self.blocks.append(block)
         self.size += len(block)
 
-    def plan(self, lines: str) -> pl.LazyFrame:
+    def plan(self, fields: int, delimiter: str) -> pl.LazyFrame:
         """For each block whether it is clean, and its line ends; NULL where there is no text."""
         text = pl.col("block").cast(pl.String)
-        clean = text.str.contains(lines).alias("clean")
+        clean = text.str.contains(whole_records(fields, delimiter))
+        if fields > _WIDE:
+            clean &= _all_of_width(text, fields, delimiter)
         return pl.LazyFrame({"block": self.blocks}, {"block": pl.Binary}).select(
-            clean, text.str.count_matches(r"\n").alias("ends")
+            clean.alias("clean"), text.str.count_matches(r"\n").alias("ends")
         )
 
 
@@ -46,11 +50,10 @@ def count_records(paths: Iterable[str], fields: int, delimiter: str) -> dict[str
     Raises:
         OSError: a file cannot be read.
     """
-    lines = whole_records(fields, delimiter)
     records: dict[str, int] = {}
     unclean: set[str] = set()
     for batches in _rounds(paths, records, unclean):
-        for batch, found in zip(batches, _look(batches, lines), strict=True):
+        for batch, found in zip(batches, _look(batches, fields, delimiter), strict=True):
             for path, (clean, ends) in zip(batch.paths, found.iter_rows(), strict=True):
                 if clean:
                     records[path] += ends
@@ -59,13 +62,13 @@ def count_records(paths: Iterable[str], fields: int, delimiter: str) -> dict[str
     return {path: count for path, count in records.items() if path not in unclean}
 
 
-def _look(batches: list[_Batch], lines: str) -> list[pl.DataFrame]:
+def _look(batches: list[_Batch], fields: int, delimiter: str) -> list[pl.DataFrame]:
     try:
-        return pl.collect_all([batch.plan(lines) for batch in batches])
+        return pl.collect_all([batch.plan(fields, delimiter) for batch in batches])
     except px.ComputeError:  # bytes that are not UTF-8; Polars does not say where
         for batch in batches:
             batch.blocks = [block if block and _is_text(block) else None for block in batch.blocks]
-        return pl.collect_all([batch.plan(lines) for batch in batches])
+        return pl.collect_all([batch.plan(fields, delimiter) for batch in batches])
 
 
 def _is_text(block: bytes) -> bool:
@@ -106,7 +109,7 @@ def _blocks(path: str) -> Iterator[bytes]:
 
 
 def whole_records(fields: int, delimiter: str) -> str:
-    """The regular expression of a text of which each line is one record with so many fields.
+    """The regular expression of a text of which each line is one record with so many fields; of any number, if wide.
 
     It leaves out what is rare and needs care: a CR or NUL inside, a blank line where there is one field, and a
     byte order mark at the start of a line, which Polars takes off the line after the header too, where it belongs
@@ -118,5 +121,13 @@ def whole_records(fields: int, delimiter: str) -> str:
     if fields == 1:
         record = rf"(?:{first}|{quoted})"
     else:
-        record = rf"(?:(?:{first})?|{quoted})(?:{outside}(?:{plain}*|{quoted})){{{fields - 1}}}"
+        times = "*" if fields > _WIDE else f"{{{fields - 1}}}"
+        record = rf"(?:(?:{first})?|{quoted})(?:{outside}(?:{plain}*|{quoted})){times}"
     return rf"\A(?:{record}\r?\n)*(?:{record})?\z"
+
+
+def _all_of_width(text: pl.Expr, fields: int, delimiter: str) -> pl.Expr:
+    """Whether all lines of a text of records have so many fields; it may have a quote only where one belongs."""
+    outside_quotes = text.str.replace_all('"[^"]*"', "")
+    lines = outside_quotes.str.strip_suffix("\n").str.split("\n")
+    return lines.list.eval(pl.element().str.count_matches(delimiter, literal=True) == fields - 1).list.all()
