@@ -19,10 +19,11 @@ nox.options.reuse_venv = "yes"  # the second time is quick; `nox -R` skips the i
 
 ROOT = Path(__file__).parent
 PLUGINS = ("delta", "polars", "bronze", "silver", "gold")
-PACKAGES = ("host", *(f"plugins/{name}" for name in PLUGINS))
+RUNTIME = ("host", *(f"plugins/{name}" for name in PLUGINS))
+PACKAGES = (*RUNTIME, "plugins/testkit")
 
 BUILD_TOOLS = ("hatchling", "editables")
-TEST_TOOLS = ("pytest", "pytest-xdist", "hypothesis")
+TEST_TOOLS = ("pytest", "pytest-xdist", "hypothesis", "ruff", "mypy")  # the last two judge what `plugins new` makes
 LINT_TOOLS = ("ruff", "import-linter")
 TYPE_TOOLS = ("mypy", "types-PyYAML")
 DOCS_TOOLS = ("mkdocs", "mkdocs-material")
@@ -34,8 +35,9 @@ def install(session: nox.Session, *tools: str, packages: bool = True, editable: 
         tools = (*tools, *BUILD_TOOLS)
     session.install("-c", "constraints.txt", *tools)
     if packages:
-        # All six at once, because they need each other. Their build tool is there already: no download for each.
-        folders = [argument for package in PACKAGES for argument in (["-e", package] if editable else [f"./{package}"])]
+        # All at once, because they need each other. Their build tool is there already: no download for each.
+        wanted = PACKAGES if editable else RUNTIME
+        folders = [argument for package in wanted for argument in (["-e", package] if editable else [f"./{package}"])]
         session.install("-c", "constraints.txt", "--no-build-isolation", *folders)
 
 
@@ -142,7 +144,7 @@ def say(text: str) -> None:
 
 @nox.session
 def dist(session: nox.Session) -> None:
-    """Build the six wheels into dist/, install them as a stranger would, and run a new project with them."""
+    """Build the wheels into dist/, install them as a stranger would, and run a new project with them."""
     session.install("-c", "constraints.txt", "build", *BUILD_TOOLS)
     wheels = ROOT / "dist"
     shutil.rmtree(wheels, ignore_errors=True)

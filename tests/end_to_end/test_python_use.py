@@ -175,22 +175,35 @@ def test_a_plugin_that_refuses_a_configuration_stops_the_run_before_it_starts(fr
 
 def _modules_after(project, *args: str) -> set[str]:
     code = (
-        "import sys\n"
+        "import os, sys\n"
+        "os._exit = sys.exit  # the command line ends its process without a last word\n"
         "from oreflow.cli import main\n"
         "try:\n    main()\n"
         "except SystemExit as end:\n    assert not end.code, end.code\n"
-        "print('\\n' + ' '.join(sys.modules))\n"
+        "print('\\nloaded: ' + ' '.join(sys.modules))\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, *args], cwd=project.root, capture_output=True, text=True, check=False
     )
     assert done.returncode == 0, done.stderr
-    return set(done.stdout.splitlines()[-1].split())
+    last = done.stdout.splitlines()[-1]
+    assert last.startswith("loaded: ")
+    assert "oreflow.cli.commands" in last
+    return set(last.split())
 
 
 @pytest.mark.parametrize("args", [("--help",), ("plugins",), ("run", "--help"), ("--version",)])
 def test_a_command_that_needs_no_engine_loads_none(shop, args):
     assert not {name.partition(".")[0] for name in _modules_after(shop, *args)} & set(HEAVY)
+
+
+@pytest.mark.parametrize("args", [("plugins",), ("plugins", "show", "silver"), ("plan",), ("plan", "--why")])
+def test_what_is_described_and_chosen_is_not_imported(shop, args):
+    """The module behind an entry point, yes; a step of it, no."""
+    assert not {name for name in _modules_after(shop, *args) if name.endswith((".processor", ".engine"))} - {
+        "oreflow.contract.processor",
+        "oreflow.contract.engine",
+    }
 
 
 def test_a_run_with_nothing_new_loads_no_engine(shop):
