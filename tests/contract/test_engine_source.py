@@ -210,6 +210,16 @@ def test_missing_directory_and_forbidden(engine, tmp_path, rows):
     assert scan.rows_read == len(names)
 
 
+def test_a_path_that_is_not_utf8(engine, tmp_path, rows):
+    (tmp_path / "good.csv").write_bytes(b"a\n1\n")
+    path = tmp_path / os.fsdecode(b"caf\xe9.csv")
+    path.write_bytes(b"a\n1\n")
+    scan = engine.scan_source([SourceFile(path, "caf\\xe9.csv"), SourceFile(tmp_path / "good.csv", "g")], {})
+    assert [(file.label, file.reason) for file in scan.unreadable] == [("caf\\xe9.csv", "its path is not UTF-8")]
+    assert records(rows(scan.rows), "a") == [(2, "1")]
+    assert len(rows(scan.rejected)) == 1
+
+
 def test_nothing_to_read(engine, scan_texts, rows):
     empty = engine.scan_source([], {"format": "csv"})
     assert (empty.rows, empty.rejected, empty.rows_read, empty.unreadable) == (None, None, 0, ())

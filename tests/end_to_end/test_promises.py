@@ -222,6 +222,52 @@ def test_a_lone_file_that_cannot_be_read_is_set_aside_and_mended_later(project):
     assert {row["id"] for row in shop.dicts("silver.sales")} == {2}
 
 
+def test_a_file_that_is_gone_is_remarked_on_and_its_rows_stay_until_a_full_refresh(project):
+    shop = project(DECLARATION, {f"{name}.csv": f"{HEADER}{name},de,1.00\n" for name in (1, 2, 3)})
+    shop.run_well()
+    (shop.root / "data" / "raw" / "2.csv").unlink()
+    gone = "data/raw/2.csv was loaded in batch 1 and is no longer there"
+    result = shop.run_well()["bronze.sales"]
+    assert (result.status, len(result.remarks), result.remarks[0].partition(";")[0]) == ("unchanged", 1, gone)
+    shop.put("4.csv", f"{HEADER}4,de,1.00\n")
+    assert gone in shop.cli("plan", "--json").json["tables"][0]["work"]
+    result = shop.run_well()["bronze.sales"]
+    assert (result.status, len(result.remarks), result.remarks[0].partition(";")[0]) == ("published", 1, gone)
+    assert {row["id"] for row in shop.dicts("silver.sales")} == {1, 2, 3, 4}
+    (shop.root / "data" / "raw" / "3.csv").unlink()
+    (remark,) = shop.run_well(full_refresh=["bronze.sales"])["bronze.sales"].remarks
+    assert remark == f"{gone}, like 1 more; what was in it is not in the table made anew"
+    assert {row["id"] for row in shop.dicts("silver.sales")} == {1, 4}
+    assert not shop.run_well()["bronze.sales"].remarks
+
+
+def test_a_file_that_the_pattern_no_longer_matches_is_not_called_gone(project):
+    shop = project(DECLARATION, {"a.csv": HEADER + "1,de,1.00\n", "b.csv": HEADER + "2,de,1.00\n"})
+    shop.run_well()
+    shop.declare(DECLARATION.replace("*.csv", "b*.csv"))
+    remarks = shop.run_well()["bronze.sales"].remarks
+    assert "data/raw/a.csv was loaded in batch 1 and is no longer matched by ./data/raw/b*.csv" in remarks[0]
+
+
+def test_a_file_whose_name_is_not_utf8_is_set_aside_whole_and_the_others_go_on(project):
+    import os
+
+    shop = project(DECLARATION, {"a.csv": HEADER + "1,de,1.00\n", "é.csv": HEADER + "2,de,1.00\n"})
+    odd = shop.put(os.fsdecode(b"caf\xe9.csv"), HEADER + "3,de,1.00\n")
+    done = shop.cli("run", "--json")
+    assert done.code == 0, done.out + done.err
+    (remark,) = done.json["tables"][0]["remarks"]
+    assert remark == "data/raw/caf\\xe9.csv was set aside whole: its path is not UTF-8"
+    assert {row["id"] for row in shop.dicts("silver.sales")} == {1, 2}
+    assert [row["_source_file"] for row in shop.dicts("bronze.sales", quarantine=True)] == ["data/raw/caf\\xe9.csv"]
+    odd.write_text(HEADER + "4,de,1.00\n", encoding="utf-8")
+    assert shop.run_well()["bronze.sales"].rows_quarantined == 1, "it changed, so it is tried again"
+    assert shop.run_well()["bronze.sales"].status == "unchanged"
+    odd.rename(odd.with_name("café.csv"))
+    shop.run_well()
+    assert {row["id"] for row in shop.dicts("silver.sales")} == {1, 2, 4}
+
+
 # What is dirty
 
 

@@ -22,7 +22,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SourceFile:
-    """A raw file. `label` is what `_source_file` says: the path relative to the project where it lies inside it."""
+    """A raw file. `label` is what `_source_file` says: the path relative to the project where it lies inside it.
+
+    A path that is not UTF-8 has the surrogates of `os.fsdecode` in it; its label shows these bytes escaped.
+    """
 
     path: Path
     label: str

@@ -59,7 +59,7 @@ class Batches:
 
     def source_files(self, claim: Claim) -> list[SourceFile]:
         """The claimed files, to be read."""
-        return [SourceFile(self._pipeline.project / file.label, file.label) for file in claim.files]
+        return [SourceFile(self._pipeline.project / file.label, _shown(file.label)) for file in claim.files]
 
     def _changed(self, before: ClaimedFile, now: ClaimedFile) -> bool:
         """Whether the content is another one; a copy of the project has other times for the same content."""
@@ -89,36 +89,51 @@ class Batches:
 
     def _new_files(self, done: int, written: Claim | None, *, refresh: bool) -> Pending:
         refresh = refresh or (written is not None and written.refresh)
-        loaded, set_aside = self._loaded(done)
+        loaded, set_aside, batches = self._loaded(done)
         files = self._list_files()
-        if refresh:
-            return Pending(self._claim(done, files, refresh=True) if files else None)
+        listed = {file.label for file in files}
+        gone = [label for label in loaded if label not in listed and label not in set_aside]
+        if refresh and files:
+            remarks = [f"{self._gone(gone, batches)}; what was in it is not in the table made anew"] if gone else []
+            return Pending(self._claim(done, files, refresh=True), tuple(remarks))
         changed = [f for f in files if f.label in loaded and self._changed(loaded[f.label], f)]
         new = {f.label: f for f in files if f.label not in loaded or (f in changed and f.label in set_aside)}
         remarks = [
-            f"{file.label} has changed since it was loaded, and was not loaded again; give it a new name to load it"
-            f" beside the old rows, or make the table anew: oreflow run --full-refresh {self._spec.name}"
+            f"{_shown(file.label)} has changed since it was loaded, and was not loaded again; give it a new name to"
+            f" load it beside the old rows, or make the table anew: oreflow run --full-refresh {self._spec.name}"
             for file in changed
             if file.label not in set_aside
         ]
+        remarks += [f"{self._gone(gone, batches)}; its rows are still in the table"] if gone else []
         if not files and self._spec.source:
             remarks.append(f"no file matches {self._spec.source.path}")
         if written and all(f.label in new and not self._changed(f, new[f.label]) for f in written.files):
             return Pending(replace(written, fingerprint=self._spec.fingerprint), tuple(remarks))
         return Pending(self._claim(done, list(new.values())) if new else None, tuple(remarks))
 
-    def _loaded(self, done: int) -> tuple[dict[str, ClaimedFile], set[str]]:
-        """The files of all finished batches, and those of them that could not be read."""
+    def _gone(self, labels: Sequence[str], batches: Mapping[str, int]) -> str:
+        """That files are gone: the first by its name, since whoever moves old files away has thousands of them."""
+        first, *others = labels
+        there = (self._pipeline.project / first).exists()
+        where = f"matched by {self._spec.source.path}" if there and self._spec.source else "there"
+        more = f", like {len(others):,} more" if others else ""
+        return f"{_shown(first)} was loaded in batch {batches[first]} and is no longer {where}{more}"
+
+    def _loaded(self, done: int) -> tuple[dict[str, ClaimedFile], set[str], dict[str, int]]:
+        """The files of all finished batches, those of them that could not be read, and the batch of each."""
         loaded: dict[str, ClaimedFile] = {}
         set_aside: set[str] = set()
+        batches: dict[str, int] = {}
         for batch in range(1, done + 1):
             claim = self.journal.finished(batch)
             if claim.refresh:
-                loaded, set_aside = {}, set()
+                loaded, set_aside, batches = {}, set(), {}
+            batches |= dict.fromkeys((file.label for file in claim.files), batch)
             loaded |= {file.label: file for file in claim.files}
-            aside = {entry["file"] for entry in self.journal.account(batch).get("set_aside", ())}
-            set_aside = (set_aside - {file.label for file in claim.files}) | aside
-        return loaded, set_aside
+            set_aside -= {file.label for file in claim.files}
+            if aside := {entry["file"] for entry in self.journal.account(batch).get("set_aside", ())}:
+                set_aside |= {file.label for file in claim.files if _shown(file.label) in aside}
+        return loaded, set_aside, batches
 
     def _new_batches(self, done: int, written: Claim | None, *, refresh: bool) -> Pending:
         refresh = refresh or (written is not None and written.refresh)
@@ -163,6 +178,11 @@ class Batches:
 
     def _claim(self, done: int, files: Sequence[ClaimedFile] = (), **what: Any) -> Claim:
         return Claim(done + 1, datetime.now(UTC), self._spec.fingerprint, tuple(files), **what)
+
+
+def _shown(label: str) -> str:
+    """A label as people and engines see it: bytes that are not UTF-8 escaped."""
+    return label if label.isascii() else os.fsencode(label).decode("utf-8", "backslashreplace")
 
 
 def _look(project: Path, label: str) -> ClaimedFile | None:

@@ -150,7 +150,7 @@ def _work(pipeline: Pipeline, spec: TableSpec, tables: TableFormat, waiting: set
     if claim.files:
         size = sum(file.bytes for file in claim.files)
         files = "1 new file" if len(claim.files) == 1 else f"{len(claim.files)} new files"
-        return f"batch {claim.batch}: {files}, {size_text(size)}", size
+        return "; ".join([f"batch {claim.batch}: {files}, {size_text(size)}", *pending.remarks]), size
     parts = [f"{name} {_range(first, last)}" for name, (first, last) in claim.inputs.items()]
     inputs = [tables.load(lake.table(name)) for name in claim.inputs]
     return f"batch {claim.batch}: {', '.join(parts)}", sum(f.bytes for t in inputs if t for f in t.files)

@@ -48,6 +48,10 @@ def read_header(path: Path, delimiter: str) -> Header:
         UnreadableError: there is no usable header.
     """
     try:
+        str(path).encode()
+    except UnicodeEncodeError:  # the file system knows bytes, Polars only text
+        raise UnreadableError("its path is not UTF-8") from None
+    try:
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):  # a pipe or a device would be waited for
             raise UnreadableError("it is no regular file")
