@@ -238,12 +238,17 @@ FAULTS = {
         "returns_wrong",
         "returns-wrong",
         "    what: eager\n",
-        "DataFrame where a narwhals LazyFrame is expected",
+        "DataFrame as its rows where a narwhals LazyFrame",
     ),
     "columns": ("returns_wrong", "returns-wrong", "    what: columns\n", "no_such_column"),
-    "rules": ("returns_wrong", "returns-wrong", "    what: rules\n", "rules are [42] where a list of Rule is expected"),
-    "mode": ("returns_wrong", "returns-wrong", "    what: mode\n", "mode are 'append' where Append()"),
-    "loses_rows": ("loses_rows", "loses-rows", "", "loses 1 rows"),
+    "rules": (
+        "returns_wrong",
+        "returns-wrong",
+        "    what: rules\n",
+        "with [42] as its rules where a list of Rule is",
+    ),
+    "mode": ("returns_wrong", "returns-wrong", "    what: mode\n", "with 'append' as its mode where Append()"),
+    "loses_rows": ("loses_rows", "loses-rows", "", "loses 1 row;"),
     "mutates inputs": ("mutates", "mutates", "", "mappingproxy"),
 }
 

@@ -173,7 +173,7 @@ class ProcessorFactory:
     def _problems(self, offer: Offer, config: ProcessingConfig) -> list[Problem]:
         """What is wrong in a configuration for an offer, by its option schema and by every plugin that has a say."""
         config = config.for_processor(offer.processor)
-        schema = {"type": "object", "additionalProperties": False, **offer.processor.option_schema}
+        schema = {"type": "object", "properties": {}, "additionalProperties": False, **offer.processor.option_schema}
         found = validate(dict(config.options), schema)
         if found:
             return found  # a plugin may rely on its schema

@@ -44,7 +44,7 @@ def _against_contract(output: Any) -> str:
         except (TypeError, ValueError):  # nothing that can be gone through, or no pair
             right = False
         if not right:
-            return f"returned an Output whose {field} are {_kind(value)} where {expected} is expected"
+            return f"returned an Output with {_kind(value)} as its {field} where {expected} is expected"
     return ""
 
 

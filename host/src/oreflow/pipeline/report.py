@@ -39,11 +39,12 @@ class Account:
         """
         placed = self.published + self.quarantined + self.superseded
         if self.read != placed:
-            what = f"loses {self.read - placed:,}" if placed < self.read else f"gains {placed - self.read:,}"
+            off = abs(self.read - placed)
+            what = f"{'loses' if placed < self.read else 'gains'} {off:,} {'row' if off == 1 else 'rows'}"
             raise StepError(
                 f"the row account does not balance: {self.read:,} read, {self.published:,} to publish,"
                 f" {self.quarantined:,} to quarantine, {self.superseded:,} superseded"
-                f" - the processor {processor} {what} rows; nothing was published"
+                f" - the processor {processor} {what}; nothing was published"
             )
 
     def to_dict(self) -> dict[str, Any]:

@@ -21,6 +21,15 @@ METADATA = ProcessorMetadata(
     engine=ProcessingEngine.ANY,
     supported_stages=[ProcessingStage.BRONZE],
     capabilities=[ProcessorCapability.BATCH, ProcessorCapability.INCREMENTAL, ProcessorCapability.VALIDATION],
+    example={
+        "options": {},
+        "rows": [
+            {"id": "1", "name": "Ada", "amount": "12.50", "day": "2026-03-01", "note": "first"},
+            {"id": "2", "name": "Grace", "amount": "7,25", "day": "yesterday", "note": None},
+            {"id": "2", "name": "Grace", "amount": "7,25", "day": "yesterday", "note": None},
+            {"id": None, "name": " Alan ", "amount": "", "day": "2026-03-02", "note": 'said "no", and left'},
+        ],
+    },
 )
 
 

@@ -37,6 +37,18 @@ METADATA = ProcessorMetadata(
     supported_stages=[ProcessingStage.GOLD],
     capabilities=[ProcessorCapability.AGGREGATION, ProcessorCapability.BATCH, ProcessorCapability.SQL],
     option_schema=OPTION_SCHEMA,
+    example={
+        "options": {
+            "group_by": ["day"],
+            "measures": {"sales": "count(*)", "revenue": "sum(try_cast(amount as decimal(18,2)))"},
+        },
+        "rows": [
+            {"day": "2026-03-01", "amount": "12.50"},
+            {"day": "2026-03-01", "amount": "7.25"},
+            {"day": "2026-03-02", "amount": "120.00"},
+            {"day": "2026-03-02", "amount": None},
+        ],
+    },
 )
 
 

@@ -17,6 +17,7 @@ from oreflow.contract import (
     ProcessorMetadata,
     RowCheck,
     is_wildcard,
+    pattern_fault,
 )
 from oreflow.hookspecs import hookimpl
 from oreflow_silver.checks import KINDS
@@ -82,6 +83,24 @@ METADATA = ProcessorMetadata(
         ProcessorCapability.VALIDATION,
     ],
     option_schema=OPTION_SCHEMA,
+    example={
+        "options": {
+            "columns": {
+                "id": {"type": "int64"},
+                "customer": {"from": "name", "type": "string", "clean": ["trim", "empty_to_null"]},
+                "amount": {"type": "decimal(18,2)"},
+                "day": {"type": "date"},
+            },
+            "deduplicate": {"keys": ["id"], "order_by": ["day"]},
+        },
+        "rows": [
+            {"id": "1", "name": " Ada ", "amount": "12.50", "day": "2026-03-01"},
+            {"id": "1", "name": "Ada", "amount": "13.50", "day": "2026-03-02"},  # a later version: it stays
+            {"id": "2", "name": "Grace", "amount": "7.25", "day": "2026-03-01"},
+            {"id": "3", "name": "Alan", "amount": "a lot", "day": "2026-03-02"},  # no amount: to the quarantine
+            {"id": "4", "name": "Edsger", "amount": None, "day": "2026-03-03"},
+        ],
+    },
 )
 
 
@@ -146,6 +165,8 @@ def _column_problems(name: str, column: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(f"the format '{column['format']}' has no directive", (*at, "format"), 'say it like "%Y-%m-%d"')
     if "format" in column and of_type.name not in ("date", "timestamp", "timestamp_utc"):
         yield Problem(f"a format has no meaning for {of_type}", (*at, "format"), "take it away")
+    elif fault := pattern_fault(column.get("format", ""), of_type):
+        yield Problem(fault, (*at, "format"))
 
 
 def _merge_problems(rule: Mapping[str, Any], columns: Mapping[str, Any], checks: Sequence[str]) -> Iterator[Problem]:

@@ -1,0 +1,41 @@
+"""The project's own processors keep the contract that it holds others to, on every installed engine."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from oreflow_testkit import ProcessorConformance
+
+
+class TestBronze(ProcessorConformance):
+    plugin = "bronze"
+
+
+class TestSilver(ProcessorConformance):
+    plugin = "silver"
+
+
+class TestSilverWithExactDuplicates(ProcessorConformance):
+    plugin = "silver"
+    options: ClassVar = {"columns": {"id": {"type": "int64"}, "note": {"type": "string"}}, "deduplicate": "exact"}
+    rows = (
+        {"id": "1", "note": "one"},
+        {"id": "1", "note": "one"},
+        {"id": "1", "note": "another"},
+        {"id": "one", "note": "no number"},
+        {"id": "one", "note": "no number"},
+        {"id": "2", "note": None},
+        {"id": "2", "note": None},
+        {"id": "2", "note": ""},
+    )
+
+
+class TestGold(ProcessorConformance):
+    plugin = "gold"
+
+
+class TestGoldBySql(ProcessorConformance):
+    plugin = "gold"
+    options: ClassVar = {
+        "sql": 'SELECT day, count(*) AS sales FROM "bronze.rows" WHERE amount IS NOT NULL GROUP BY day'
+    }
