@@ -7,17 +7,18 @@ import keyword
 import re
 import sys
 from collections.abc import Iterator, Mapping
+from importlib.metadata import version
 from importlib.resources import files
 from pathlib import Path
 from string import Template
 
-from oreflow import __version__
 from oreflow.contract import DeclarationError, Problem
 from oreflow.factory import ProcessorFactory, home_of
 from oreflow.factory.homes import HOMES
 from oreflow.pipeline.schema import declaration_schema
 
 _DISTRIBUTION = re.compile(r"[A-Za-z0-9]|[A-Za-z0-9][A-Za-z0-9._-]*[A-Za-z0-9]")
+_LONGEST = 64
 _TAKEN = {
     *sys.stdlib_module_names,
     *(distribution.replace("-", "_") for distribution in HOMES.values()),
@@ -87,7 +88,7 @@ def write_plugin(folder: Path, name: str, stage: str) -> list[Path]:
         "name": short,
         "class_name": "".join(part.capitalize() for part in short.split("_")),
         "summary": _SUMMARIES[stage],
-        "oreflow": ".".join(__version__.split(".")[:2]),
+        "oreflow": ".".join(version("oreflow").split(".")[:2]),
     }
     words["tables"] = _filled(f"{stage}/tables.yaml", words).rstrip("\n")
     templates = {
@@ -131,6 +132,8 @@ def _faults_of_name(name: str) -> Iterator[Problem]:
     package, short = _package(name), _processor(name)
     if not _DISTRIBUTION.fullmatch(name):
         yield Problem(f"'{name}' is no name for a package", mend="use letters, digits, - and _, as in oreflow-geocode")
+    elif len(name) > _LONGEST:
+        yield Problem(f"'{name}' has {len(name)} characters", mend=f"use at most {_LONGEST}")
     elif not package[0].isalpha() or not short[0].isalpha():
         yield Problem(f"'{name}' makes a processor '{short}', and no name begins with a digit", mend=mend)
     elif keyword.iskeyword(short):
