@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from oreflow.contract import DataType, SourceFile, StepError
+from oreflow.contract import DIRECTIVES, DataType, SourceFile, StepError
 
 D = Decimal
 STAMP = datetime(2021, 2, 3, 10, 11, 12)  # noqa: DTZ001  a wall clock reading
@@ -167,6 +167,16 @@ def test_all_casts_read_the_frame_as_it_was(engine, rows, text_frame):
     found = rows(engine.cast_columns(text_frame(["1.5"]), casts))[0]
     assert list(found) == ["number", "text", "_source_file", "_source_row", "new"]
     assert (found["number"], found["text"], found["new"]) == (1.5, 0, "1.5")
+
+
+@pytest.mark.parametrize("directive", DIRECTIVES)
+def test_every_directive_of_the_contract_is_known(directive, engine, rows, text_frame):
+    value = datetime(2003, 2, 1, 10, 11, 12, 130000, UTC)
+    pattern = f"%Y-%m-%d %I:%M:%S.%f %p %z {directive}"
+    frame = engine.cast_columns(
+        text_frame([value.strftime(pattern)]), {"value": ("text", DataType.parse("timestamp_utc"), pattern)}
+    )
+    assert [row["value"] for row in rows(frame)] == [value]
 
 
 @pytest.mark.parametrize(

@@ -136,6 +136,10 @@ MISTAKES = {
         ["no column can be called '*'"],
     ),
     "measure whose name stands for others": ('{sales: "count(*)"}', '{"^s$": "count(*)"}', 18, ["called '^s$'"]),
+    "format with an unknown directive": ('"%Y-%m-%d"', '"%Y-%Q"', 13, ["'%Q' is no directive", "there are %Y, %y"]),
+    "format with half a directive": ('"%Y-%m-%d"', '"%Y-%m-%"', 13, ["'%' is no directive"]),
+    "format with a fraction after no dot": ('"%Y-%m-%d"', '"%S,%f"', 13, ["'%f' is no directive", ".%f after a dot"]),
+    "format that reads an offset": ('date, format: "%Y-%m-%d"', 'timestamp, format: "%Y%z"', 13, ["timestamp_utc"]),
     "format of a number": ("id: {type: int64}", "id: {type: int64, format: '%d'}", 12, ["no meaning for int64"]),
     "two ways of a mart": (
         "    measures:",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from oreflow import DataType, Problem, ProcessingConfig, ProcessingStage, ProcessorMetadata
-from oreflow.contract import EngineMetadata, InvalidMetadata, TableFormatMetadata
+from oreflow.contract import DIRECTIVES, EngineMetadata, InvalidMetadata, TableFormatMetadata, format_fault
 
 
 @pytest.mark.parametrize(
@@ -33,6 +33,14 @@ def test_a_type_is_read_and_written(text, wanted):
 def test_what_is_no_type_is_refused_by_its_name(text):
     with pytest.raises(ValueError, match=r"is no type|a decimal has"):
         DataType.parse(text)
+
+
+def test_a_pattern_may_have_each_directive_and_no_other():
+    everything = "".join(DIRECTIVES)
+    assert not format_fault(everything, DataType("timestamp_utc"))
+    assert not format_fault("%%z", DataType("timestamp"))
+    assert "'%f' is no directive" in format_fault("%S %f", DataType("timestamp"))
+    assert "use timestamp_utc" in format_fault("%Y %z", DataType("date"))
 
 
 METADATA = {

@@ -28,10 +28,11 @@ from oreflow.contract.metadata import (
 )
 from oreflow.contract.processor import INTERNAL, LINEAGE, Append, Merge, Mode, Output, Overwrite, Processor, Rule, Step
 from oreflow.contract.tables import UNKNOWN_BATCH, Commit, DataFile, Table, TableFormat
-from oreflow.contract.types import Columns, DataType, is_wildcard
+from oreflow.contract.types import DIRECTIVES, Columns, DataType, format_fault, is_wildcard
 
 __all__ = [
     "API_VERSION",
+    "DIRECTIVES",
     "INTERNAL",
     "LINEAGE",
     "UNKNOWN_BATCH",
@@ -77,4 +78,5 @@ __all__ = [
     "Unreadable",
     "capability",
     "is_wildcard",
+    "format_fault",
 ]

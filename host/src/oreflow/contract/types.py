@@ -25,6 +25,13 @@ _DECIMAL = re.compile(r"decimal\(\s*(\d{1,2})\s*,\s*(\d{1,2})\s*\)")
 _ARRAY = re.compile(r"array<(.+)>")
 _MAX_DECIMAL_PRECISION = 38
 
+DIRECTIVES = (
+    *("%Y", "%y", "%m", "%d", "%j", "%H", "%I", "%M", "%S", ".%f"),
+    *("%p", "%b", "%B", "%a", "%A", "%z", "%%"),
+)
+"""What a strptime pattern may have on every engine; a fraction of a second only after its dot."""
+_DIRECTIVE = re.compile(r"\.%f|%.?", re.DOTALL)
+
 
 @dataclass(frozen=True)
 class DataType:
@@ -67,6 +74,17 @@ class DataType:
 
 Columns = dict[str, DataType]
 """Column names with their types, in the order of the table."""
+
+
+def format_fault(pattern: str, of_type: DataType) -> str:
+    """What is wrong with a strptime pattern for values of a type; '' where nothing is."""
+    unknown = [part for part in _DIRECTIVE.findall(pattern) if part not in DIRECTIVES]
+    if unknown:
+        known = ", ".join(name.removeprefix(".") for name in DIRECTIVES)
+        return f"'{pattern}': '{unknown[0]}' is no directive; there are {known} (.%f after a dot)"
+    if "%z" in _DIRECTIVE.findall(pattern) and of_type.name != "timestamp_utc":
+        return f"'{pattern}' reads an offset, which a {of_type} has no place for; use timestamp_utc"
+    return ""
 
 
 def is_wildcard(name: str) -> bool:

@@ -15,7 +15,7 @@ from itertools import product
 
 import polars as pl
 
-from oreflow.contract import DataType, StepError
+from oreflow.contract import DataType, StepError, format_fault
 from oreflow_polars.dtypes import to_polars
 from oreflow_polars.errors import missing_column, schema_of
 from oreflow_polars.strptime import Pattern, read_pattern
@@ -59,10 +59,9 @@ def _expression(source: str, to: DataType, pattern: str) -> pl.Expr:
 def _attempts(to: DataType, pattern: str) -> tuple[Reader, ...]:
     target = to_polars(to)
     if pattern and to.name in ("date", "timestamp", "timestamp_utc"):
-        read = read_pattern(pattern)
-        if read.has_offset and to.name != "timestamp_utc":
-            raise StepError(f"'{pattern}' reads an offset, which a {to} has no place for; use timestamp_utc")
-        return (partial(_strptime, read, target),)
+        if fault := format_fault(pattern, to):
+            raise StepError(fault)
+        return (partial(_strptime, read_pattern(pattern), target),)
     readers: dict[str, Callable[[], tuple[Reader, ...]]] = {
         "int32": lambda: _integers(target),
         "int64": lambda: _integers(target),

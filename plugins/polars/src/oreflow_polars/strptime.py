@@ -9,8 +9,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from oreflow.contract import StepError
-
 _MONTHS = "jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec"
 _LONG_MONTHS = "january|february|march|april|may|june|july|august|september|october|november|december"
 _DAYS = "mon|tue|wed|thu|fri|sat|sun"
@@ -50,28 +48,18 @@ class Pattern:
     polars: str
     shape: str
     has_time: bool
-    has_offset: bool
     fast: bool
     short_year: bool
 
 
 def read_pattern(text: str, *, padded: bool = False) -> Pattern:
-    """Read a strptime pattern; `padded` wants two digits wherever two are possible.
-
-    Raises:
-        StepError: the pattern has a directive that not every engine knows.
-    """
+    """Read a strptime pattern without fault; `padded` wants two digits wherever two are possible."""
     polars, shape = [], []
     for part in _DIRECTIVE.findall(text):
-        if part not in _SHAPES and "%" in part:
-            known = ", ".join(name.removeprefix(".") for name in _SHAPES)
-            raise StepError(
-                f"'{text}': '{part}' is no directive that can be read here; there are {known} (.%f after a dot)"
-            )
         polars.append(_POLARS.get(part, part))
-        shape.append(_SHAPES.get(part) or re.escape(part))
+        shape.append(_SHAPES[part] if "%" in part else re.escape(part))
     regex = f"^{''.join(shape)}$"
     if padded:
         regex = regex.replace("{1,2}", "{2}").replace("[0-5]?", "[0-5]")
     has_time = "%H" in text or "%I" in text
-    return Pattern("".join(polars), regex, has_time, "%z" in text, _FAST.fullmatch(text) is not None, "%y" in text)
+    return Pattern("".join(polars), regex, has_time, _FAST.fullmatch(text) is not None, "%y" in text)

@@ -16,8 +16,8 @@ from oreflow.contract import (
     ProcessorCapability,
     ProcessorMetadata,
     RowCheck,
+    format_fault,
     is_wildcard,
-    pattern_fault,
 )
 from oreflow.hookspecs import hookimpl
 from oreflow_silver.checks import KINDS
@@ -165,7 +165,7 @@ def _column_problems(name: str, column: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(f"the format '{column['format']}' has no directive", (*at, "format"), 'say it like "%Y-%m-%d"')
     if "format" in column and of_type.name not in ("date", "timestamp", "timestamp_utc"):
         yield Problem(f"a format has no meaning for {of_type}", (*at, "format"), "take it away")
-    elif fault := pattern_fault(column.get("format", ""), of_type):
+    elif fault := format_fault(column.get("format", ""), of_type):
         yield Problem(fault, (*at, "format"))
 
 
