@@ -58,6 +58,17 @@ def test_a_batch_that_fails_its_gate_is_not_published_and_readers_keep_the_good_
     assert results["gold.sales"].reason == "silver.sales was not made"
 
 
+@pytest.mark.parametrize("gate", GATES)
+def test_a_failed_gate_reports_the_figures_of_the_candidate(project, gate):
+    shop = project(_declared(GATES[gate]), {"b.csv": POOR + "11,de,1.00\n"})
+    (result,) = [table for table in shop.cli("run", "--json").json["tables"] if table["table"] == "silver.sales"]
+    aside = gate in ("quality_threshold", "threshold")
+    figures = [result[f"rows_{kind}"] for kind in ("read", "published", "quarantined", "superseded")]
+    assert figures == [7, 0, 4 if aside else 0, 1]
+    assert result["rules"] == ({} if gate == "row_count" else {"paid": 4})
+    assert result["quality_score"] == pytest.approx(2 / 6 if aside else 1)
+
+
 @pytest.mark.parametrize("gate", [gate for gate in GATES if gate != "row_count"])
 def test_a_failed_gate_shows_three_sample_rows_with_their_place(project, gate):
     shop = project(_declared(GATES[gate]), {"b.csv": POOR})
@@ -191,6 +202,24 @@ def test_each_row_lands_in_exactly_one_place(project, check, set_aside):
     assert published == {2, 3, 4, 5, 6} - set_aside
     assert result.rows_quarantined == len(set_aside)
     assert all(row["_rules"] and row["_reason"] and row["_source_file"] for row in quarantined.values())
+
+
+@pytest.mark.parametrize(
+    ("check", "reasons"),
+    [
+        ("type: validity, column: country, pattern: d", ["country is NULL", "country is NULL", "country: 'fr' is not"]),
+        ("type: validity, column: country, values: [de]", ["country is NULL", "country is NULL", "country: 'fr' is"]),
+        ("type: uniqueness, column: country", ["country is NULL", "country is NULL"]),
+        ("type: uniqueness, columns: [id, country]", ["country is NULL", "country is NULL"]),
+        ("type: uniqueness, column: amount", ["amount: '1.00' is not unique", "amount: '1.00' is not unique"]),
+    ],
+)
+def test_a_reason_says_of_null_that_it_is_null(project, check, reasons):
+    shop = project(_declared(f"checks: [{{{check}}}]"), {"a.csv": HEADER + "1,,1.00\n2,fr,1.00\n3,,1.00\n"})
+    shop.run_well()
+    found = sorted(row["_reason"] for row in shop.dicts("silver.sales", quarantine=True))
+    assert len(found) == len(reasons)
+    assert all(reason.startswith(start) for reason, start in zip(found, sorted(reasons), strict=True)), found
 
 
 def test_a_row_that_breaks_several_checks_names_them_all_and_counts_for_each(project):

@@ -12,6 +12,7 @@ import shutil
 from oreflow.contract import Commit, DataType, Engine, Overwrite, StepError
 from oreflow.pipeline.journal import settle
 from oreflow.pipeline.quality import Failure, gate
+from oreflow.pipeline.report import RefusedError
 from oreflow.pipeline.stage import Batch, Candidate
 
 _SAMPLES = 3
@@ -35,7 +36,8 @@ class Publication:
         """Hold the row account and the quality gate against the candidate.
 
         Raises:
-            StepError: a row is unaccounted for, or the gate was not passed; the message has the figures.
+            StepError: a row is unaccounted for.
+            RefusedError: the gate was not passed; the message has the figures.
         """
         candidate, account = self._candidate, self._candidate.account
         try:
@@ -55,7 +57,8 @@ class Publication:
         if failures:
             details = "; ".join(self._describe(failure) for failure in failures)
             kept = self._keep()
-            raise StepError(f"the quality gate was not passed: {details}; the candidate is kept in {kept}")
+            message = f"the quality gate was not passed: {details}; the candidate is kept in {kept}"
+            raise RefusedError(message, account)
 
     def _describe(self, failure: Failure) -> str:
         """The failure's figures, with a few of the rows that brought it about."""

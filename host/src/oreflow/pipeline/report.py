@@ -52,6 +52,14 @@ class Account:
         return asdict(self)
 
 
+class RefusedError(StepError):
+    """A batch did not pass its quality gate; `account` says what would have become of its rows."""
+
+    def __init__(self, message: str, account: Account) -> None:
+        self.account = account
+        super().__init__(message)
+
+
 @dataclass
 class TableResult:
     """What became of one table.
@@ -60,7 +68,8 @@ class TableResult:
     (None: there is none); `distribution` and `version` are the processor's. `quality_score` is
     published / (published + quarantined), from 0 to 1 (None where there is neither). `rows_read` is
     always the sum of the other three, checked before anything is published; for a gold table it
-    counts the rows of its query's result.
+    counts the rows of its query's result. Of a batch that its quality gate refused the figures are the
+    candidate's, but none of its rows counts as published.
     """
 
     table: str
@@ -96,6 +105,14 @@ class TableResult:
         self.rows_superseded += account.superseded
         for rule, rows in account.rules.items():
             self.rules[rule] = self.rules.get(rule, 0) + rows
+        self.remarks += account.remarks
+
+    def refuse(self, account: Account) -> None:
+        """Take the figures of a batch that was not published: whoever looks at the failure needs them."""
+        self.rows_read += account.read
+        self.rows_quarantined += account.quarantined
+        self.rows_superseded += account.superseded
+        self.quality_score, self.rules = account.score, dict(account.rules)
         self.remarks += account.remarks
 
 

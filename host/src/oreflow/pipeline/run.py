@@ -20,7 +20,7 @@ from oreflow.pipeline.lock import held
 from oreflow.pipeline.locking import differences, locked_choices
 from oreflow.pipeline.model import Pipeline
 from oreflow.pipeline.plan import PlannedTable, plan_pipeline
-from oreflow.pipeline.report import RunReport, TableResult
+from oreflow.pipeline.report import RefusedError, RunReport, TableResult
 
 _DONE = ("published", "unchanged")
 
@@ -202,7 +202,9 @@ class Run:
         batch = Batch(planned, claim, self._lake, self._tables, self._factory, batches.journal, files, progress, table)
         try:
             account = run_batch(batch)
-        except Exception:
+        except Exception as error:
+            if isinstance(error, RefusedError):
+                result.refuse(error.account)
             # Nothing was published. The next run shall look anew at what there is and at what is declared;
             # only a crash, of which nobody knows how far it came, leads back to the same claim.
             batches.journal.release(claim)

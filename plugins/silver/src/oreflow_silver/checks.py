@@ -53,10 +53,7 @@ class Completeness(RowCheck):
 
     def reason(self, check: Check) -> nw.Expr:
         """Which columns are NULL."""
-        import narwhals as nw
-
-        missing = [nw.when(nw.col(name).is_null()).then(nw.lit(f"{name} is NULL")) for name in _names(check.options)]
-        return nw.concat_str(missing, separator=", ", ignore_nulls=True)
+        return _nulls(_names(check.options))
 
 
 class Validity(RowCheck):
@@ -137,9 +134,9 @@ class Validity(RowCheck):
         if "expression" in options:
             return nw.lit(f"not true: {options['expression']}")
         name = options["column"]
-        wanted = _wanted(options)
-        value = nw.when(nw.col(name).is_null()).then(nw.lit("NULL")).otherwise(nw.col(name).cast(nw.String))
-        return nw.concat_str(nw.lit(f"{name}: '"), value, nw.lit(f"' is not {wanted}"))
+        value = nw.col(name).cast(nw.String)
+        told = nw.concat_str(nw.lit(f"{name}: '"), value, nw.lit(f"' is not {_wanted(options)}"))
+        return nw.when(nw.col(name).is_null()).then(_nulls([name])).otherwise(told)
 
 
 class Uniqueness(RowCheck):
@@ -173,12 +170,14 @@ class Uniqueness(RowCheck):
         return rows.with_columns(nw.when(~some_null).then(first).alias(result))
 
     def reason(self, check: Check) -> nw.Expr:
-        """The values that are there already."""
+        """The values that are there already, or which columns are NULL."""
         import narwhals as nw
 
-        parts = [nw.col(name).cast(nw.String).fill_null("NULL") for name in _names(check.options)]
-        names = ", ".join(_names(check.options))
-        return nw.concat_str(nw.lit(f"{names}: '"), nw.concat_str(parts, separator=", "), nw.lit("' is not unique"))
+        names = _names(check.options)
+        values = nw.concat_str([nw.col(name).cast(nw.String) for name in names], separator=", ")
+        told = nw.concat_str(nw.lit(f"{', '.join(names)}: '"), values, nw.lit("' is not unique"))
+        some_null = nw.any_horizontal(*[nw.col(name).is_null() for name in names], ignore_nulls=True)
+        return nw.when(some_null).then(_nulls(names)).otherwise(told)
 
 
 class RowCount(TableCheck):
@@ -211,6 +210,14 @@ KINDS: tuple[CheckType, ...] = (Completeness(), Validity(), Uniqueness(), RowCou
 
 def _names(options: Mapping[str, Any]) -> list[str]:
     return list(options["columns"]) if "columns" in options else [options["column"]]
+
+
+def _nulls(names: list[str]) -> nw.Expr:
+    """Which of some columns are NULL."""
+    import narwhals as nw
+
+    missing = [nw.when(nw.col(name).is_null()).then(nw.lit(f"{name} is NULL")) for name in names]
+    return nw.concat_str(missing, separator=", ", ignore_nulls=True)
 
 
 def _judged_by_sql(rows: nw.LazyFrame[Any], result: str, check: Check, context: CheckContext) -> nw.LazyFrame[Any]:
