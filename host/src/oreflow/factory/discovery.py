@@ -9,6 +9,7 @@ A plugin is whole or it is broken: of one that cannot be imported, registered or
 
 from __future__ import annotations
 
+import contextlib
 import difflib
 import importlib.util
 import inspect
@@ -18,7 +19,7 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from importlib.metadata import Distribution, EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, distributions, entry_points
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -41,6 +42,8 @@ from oreflow.factory import guard
 from oreflow.factory.policy import PROJECT_FILE, Policy
 
 GROUP = "oreflow.plugins"
+UNKNOWN = "unknown"
+"""In place of the name of a distribution whose metadata does not say it."""
 DESCRIPTIONS: Mapping[str, type] = {
     "processors": ProcessorMetadata,
     "engines": EngineMetadata,
@@ -103,16 +106,36 @@ class _HostPlugin:
 def discover(manager: pluggy.PluginManager, policy: Policy, project: Path | None = None) -> list[Plugin]:
     """Register every installed plugin that the policy lets in, and the project's own file; broken ones are left out."""
     found = []
-    points = set(entry_points(group=GROUP))
-    for point in sorted(points, key=lambda p: (p.dist.name if p.dist else "", p.name, p.value)):
-        name, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "")
-        plugin = Plugin(point.name, name, version, module=point.module)
+    named = {point: (*_origin(point), point.name, point.value) for point in _entry_points()}
+    for point in sorted(named, key=named.__getitem__):
+        distribution, version, *_ = named[point]
+        plugin = Plugin(point.name, distribution, version, module=point.value.partition(":")[0].strip())
         found.append(_admit(manager, policy, plugin, point.load, point))
     file = project / PROJECT_FILE if project else None
     if file and file.is_file():
         plugin = Plugin(file.stem, PROJECT_FILE, "", module=file.stem)
         found.append(_admit(manager, policy, plugin, partial(_load_file, file)))
     return found
+
+
+def _entry_points() -> set[EntryPoint]:
+    """The entry points of all distributions, of those whose metadata can be read where some cannot."""
+    try:
+        return set(entry_points(group=GROUP))
+    except Exception:  # one damaged file would hide all others
+        found: dict[str, list[EntryPoint]] = {}
+        for each in distributions():
+            with contextlib.suppress(Exception):
+                found.setdefault(each.name, list(each.entry_points.select(group=GROUP)))
+        return {point for points in found.values() for point in points}
+
+
+def _origin(point: EntryPoint) -> tuple[str, str]:
+    """The distribution of an entry point and its version, as far as its metadata says them."""
+    try:
+        return (point.dist.name or UNKNOWN, point.dist.version or "") if point.dist else (UNKNOWN, "")
+    except Exception:
+        return UNKNOWN, ""
 
 
 def _admit(
@@ -223,6 +246,13 @@ def _notes(printed: str, raised: Sequence[warnings.WarningMessage]) -> tuple[str
 def _explain(error: BaseException, plugin: Plugin, distribution: Distribution | None) -> tuple[str, str]:
     """Why a plugin is broken, and what mends it."""
     package = plugin.distribution
+    if package == UNKNOWN:
+        where = distribution.locate_file("") if distribution else "the environment"
+        text = " ".join(str(error).split())
+        return (
+            f"{type(error).__name__}: {text}",
+            f"a package in {where} has lost its metadata: install it anew, or remove it",
+        )
     leave_out = f"pip uninstall {package}, or leave it out with OREFLOW_PLUGINS=-{package}"
     if package == PROJECT_FILE:
         leave_out = f"mend {PROJECT_FILE}, or leave it out with OREFLOW_PLUGINS=-{PROJECT_FILE}"

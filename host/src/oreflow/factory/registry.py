@@ -82,6 +82,7 @@ class ProcessorFactory:
         self.policy = Policy.of(os.environ) if policy is None else policy
         self.hooks = new_plugin_manager()
         self.plugins: list[Plugin] = [self._examined(p) for p in discover(self.hooks, self.policy, project)]
+        self._notes = {plugin.key: plugin.notes for plugin in self.plugins}
         self.profiles: dict[str, Profile] = {}
         self._by_hand: list[Plugin] = []
         self._made: dict[str, Any] = {}
@@ -364,7 +365,7 @@ class ProcessorFactory:
         self._engines = self._owned("engine", "engines", notes)
         self._table_formats = self._owned("table format", "table_formats", notes)
         self._check_types = self._owned("check type", "check_types", notes)
-        self.plugins = [replace(p, notes=tuple(dict.fromkeys((*p.notes, *notes.get(p.key, ()))))) for p in self.plugins]
+        self.plugins = [replace(p, notes=(*self._notes.get(p.key, ()), *notes.get(p.key, ()))) for p in self.plugins]
 
     def _owned(self, what: str, hook: str, notes: dict[str, list[str]]) -> list[_Brought]:
         by_name: dict[str, list[_Brought]] = {}
