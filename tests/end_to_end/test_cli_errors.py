@@ -148,6 +148,7 @@ MISTAKES = {
         ["'sql' and 'measures' are both said"],
     ),
     "unknown engine": ("engine: auto", "engine: sparc", 6, ["sparc"]),
+    "engine that nobody knows": ("engine: auto", "engine: polas", 6, ["no processor", "did you mean 'polars'?"]),
     "unknown processor": ("{source: sales}", "{source: sales, processor: bronse}", 8, ["bronse"]),
     "lake elsewhere": ("lake: ./lake", "lake: 's3://bucket/lake'", 2, ["folder of this machine"]),
     "empty declaration": (GOOD, "", 1, ["'name' is missing"]),
@@ -167,6 +168,20 @@ def test_a_mistake_is_one_plain_message_with_its_place_and_a_mend(project, mista
     fitting = [text for text in messages if all(part in text for part in parts)]
     assert fitting, f"no message at line {line} with {parts}:\n{done.err}"
     assert not (shop.root / "lake").exists(), "nothing is written"
+
+
+def test_inputs_that_are_no_list_are_one_mistake(project):
+    done = project(GOOD.replace("input: silver.sales", "inputs: silver.sales")).cli("run")
+    (line,) = done.err.splitlines()
+    assert "config/pipeline.yaml:17" in line
+    assert "expected a list, got 'silver.sales'" in line
+
+
+def test_an_engine_that_is_not_there_is_told_once(project):
+    done = project(GOOD).cli("run", "--engine", "spark")
+    assert done.err.splitlines() == [
+        "error: there is no engine 'spark' - install the engine (pip install oreflow-spark) or choose polars"
+    ]
 
 
 def test_all_mistakes_are_told_at_once(project):
@@ -200,7 +215,10 @@ def test_mistakes_in_the_options_of_several_tables_are_told_at_once(project):
         (("run", "--full-refresh", "nothing"), ["no table 'nothing'"]),
         (("run", "--engine", "spark"), ["spark"]),
         (("tables", "show", "silver.sale"), ["no table 'silver.sale'"]),
+        (("run", "--engine", "duckdb"), ["no engine 'duckdb' - there are auto, polars\n"]),
+        (("run", "--engine", "polar"), ["error: there is no engine 'polar' - did you mean 'polars'?"]),
         (("quarantine", "show", "silver.sale"), ["no table 'silver.sale'"]),
+        (("quarantine", "show", "silver.sales", "--rule", "has idd"), ["no rule 'has idd'", "did you mean 'has id'?"]),
         (("runn",), ["Did you mean 'run'?"]),
         (("run", "--jsn"), ["--json"]),
     ],

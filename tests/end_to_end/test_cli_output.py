@@ -130,6 +130,39 @@ def test_quarantine_show_can_be_limited_to_a_rule(shop):
     assert 0 < len(some) < len(everything)
 
 
+def test_a_rule_that_no_row_broke_is_still_a_rule(shop):
+    project, _, _ = shop
+    for rule in ("readable", "invoice_date is timestamp"):
+        done = project.cli("quarantine", "show", "silver.transactions", "--rule", rule)
+        assert done.code == 0, done.err
+
+
+def test_a_table_that_is_not_made_yet_has_an_empty_sample(run_cli, tmp_path):
+    run_cli("init", "shop", cwd=tmp_path)
+    about = run_cli("tables", "show", "gold.sales_by_day", "--json", cwd=tmp_path / "shop").json
+    assert (about["exists"], about["columns"], about["sample"]) == (False, {}, [])
+
+
+def test_a_plan_and_a_run_have_the_declared_name(project):
+    text = "name: other\nsources: {s: {path: './data/raw/*.csv', format: csv}}\ntables: {bronze.s: {source: s}}\n"
+    shop = project(text, {"a.csv": "a\n1\n"})
+    assert shop.cli("plan", "--json").json["pipeline"] == shop.cli("run", "--json").json["pipeline"] == "other"
+
+
+def test_a_reader_that_has_had_enough_does_not_make_a_run_fail(project, start_run):
+    text = "name: s\nsources: {s: {path: './data/raw/*.csv', format: csv}}\ntables: {bronze.s: {source: s}}\n"
+    shop = project(text, {"a.csv": "a\n1\n"})
+    process = start_run(shop)
+    process.stdout.close()
+    assert process.wait(60) == 0
+    assert shop.version("bronze.s") == 0
+    shop.declare(text.replace("{source: s}", "{source: s, quality_threshold: 1}"))
+    shop.put("b.csv", "")
+    process = start_run(shop)
+    process.stdout.close()
+    assert process.wait(60) == 1, "nor a run that failed succeed"
+
+
 def test_runs_are_listed_with_the_latest_first(shop):
     project, _, report = shop
     project.cli("run")
@@ -188,6 +221,23 @@ def test_a_broken_plugin_is_listed_with_its_reason_and_everything_else_goes_on(k
         assert part in found["reason"]
     done = project.cli("run", env=env)
     assert done.code == 0, done.out + done.err
+
+
+def test_damaged_metadata_hides_no_plugin_but_its_own(project_in, tmp_path):
+    site = tmp_path / "site"
+    for name, file, content in (
+        ("nameless", "entry_points.txt", b"[oreflow.plugins]\nlost = no_such_module\n"),
+        ("unreadable", "METADATA", b"Metadata-Version: 2.1\nName: unreadable\nVersion: 1.0\n"),
+        ("unreadable", "entry_points.txt", b"\xff\xfe[oreflow.plugins]\n"),
+    ):
+        (site / f"{name}-1.0.dist-info").mkdir(parents=True, exist_ok=True)
+        (site / f"{name}-1.0.dist-info" / file).write_bytes(content)
+    project = project_in(tmp_path / "shop")
+    oreflow.init(project.root)
+    found = {p["name"]: p for p in project.cli("plugins", "--json", env={"PYTHONPATH": str(site)}).json}
+    assert found["silver"]["status"] == "ok"
+    assert found["lost"]["status"] == "broken"
+    assert f"a package in {site}" in found["lost"]["mend"]
 
 
 def test_a_plugin_that_raises_while_it_is_told_of_a_run_is_remarked_on_and_harms_nothing(project_in, tmp_path):

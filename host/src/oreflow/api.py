@@ -102,17 +102,26 @@ def quarantine(
     """The quarantined rows of a table: raw values, `_rules`, `_reason`, `_source_file`, `_source_row`, `_batch_id`.
 
     `rule` keeps those that broke a rule, `limit` (None: all) the first ones.
+
+    Raises:
+        DeclarationError: neither the declaration nor the quarantine knows the rule.
     """
     import narwhals as nw
 
     from oreflow.pipeline.lake import Lake
 
     declared, factory = _load(project, pipeline, environment)
-    path = Lake(declared.lake).quarantine(declared.table(name).name)
-    table = factory.create_table_format().load(path)
+    spec = declared.table(name)
+    table = factory.create_table_format().load(Lake(declared.lake).quarantine(name))
+    engine = _reading_engine(factory)
+    if rule and rule not in spec.rules:
+        broken = _collect(engine, engine.scan_table(table).select("_rules").explode("_rules").unique()) if table else []
+        known = spec.rules | {row["_rules"] for row in broken}
+        if rule not in known:
+            problem = Problem(f"the table '{name}' has no rule '{rule}'", mend=did_you_mean(rule, known))
+            raise DeclarationError([problem])
     if table is None:
         return []
-    engine = _reading_engine(factory)
     rows = engine.scan_table(table)
     if rule:
         rows = rows.filter(nw.col("_rules").list.contains(rule))
@@ -285,8 +294,8 @@ def _describe(declared: Pipeline, name: str, factory: ProcessorFactory, limit: i
         "files": len(table.files) if table else 0,
         "columns": {column: str(of_type) for column, of_type in table.columns.items()} if table else {},
     }
-    if limit and table:
-        about["sample"] = _sample(table, factory, limit)
+    if limit:
+        about["sample"] = _sample(table, factory, limit) if table else []
     return about
 
 

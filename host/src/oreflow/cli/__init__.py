@@ -24,8 +24,10 @@ def main() -> None:
     code = _run()
     try:
         sys.stdout.flush()
-    except OSError:  # the reader has gone, or the disk is full
-        code = code or 1
+    except BrokenPipeError:  # the reader, such as `head`, has had enough; what was done is done
+        pass
+    except OSError as error:  # the disk is full
+        code = code or _tell(error)
     sys.stderr.flush()
     # Everything is written. Taking an interpreter with an engine in it down in good order costs 0.15 s for nothing.
     os._exit(code)
@@ -35,11 +37,10 @@ def _run() -> int:
     _prepare_output()
     try:
         code = cli.main(prog_name="oreflow", standalone_mode=False)
-        sys.stdout.flush()
     except click.exceptions.Abort:
         return 130
-    except BrokenPipeError:  # the reader, such as `head`, has had enough
-        return 0
+    except SystemExit as end:  # click ends the process with 1 where the reader, such as `head`, has had enough
+        return 0 if isinstance(end.__context__, BrokenPipeError) else 1
     except (OreflowError, click.ClickException, OSError) as error:
         return _tell(error)
     except Exception:

@@ -121,7 +121,7 @@ def plan(
     changes = api.lock_changes(project, pipeline, environment=environment, engine=engine)
     if as_json:
         tables = [table.to_dict() for table in planned]
-        _print_json({"pipeline": pipeline, "tables": tables, "lock": [str(change) for change in changes]})
+        _print_json({"pipeline": planned[0].pipeline, "tables": tables, "lock": [str(change) for change in changes]})
     else:
         show.plan(planned, why=why is not None)
         show.broken([plugin for plugin in api.plugins(project) if plugin["status"] == "broken"])
@@ -151,12 +151,13 @@ def run(
         report = api.run(
             project, pipeline, environment=environment, engine=engine, tables=tables, full_refresh=full_refresh
         )
-    if as_json:
-        _print_json(report.to_dict())
-    else:
-        from oreflow.cli import show
+    with contextlib.suppress(BrokenPipeError):  # whether the run succeeded is not the reader's to decide
+        if as_json:
+            _print_json(report.to_dict())
+        else:
+            from oreflow.cli import show
 
-        show.report(report)
+            show.report(report)
     return 0 if report.succeeded else 1
 
 

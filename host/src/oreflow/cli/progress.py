@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import click
@@ -33,13 +33,13 @@ class _Lines:
         """Show what is being done now."""
         if self._live:
             doing = "waits for another run" if phase == "waiting" else f"batch {batch} {phase}"
-            click.echo(f"\r\x1b[2K  {table}  {doing} ...", nl=False)
+            _say(f"\r\x1b[2K  {table}  {doing} ...", nl=False)
 
     @hookimpl
     def step_finished(self, result: dict[str, Any]) -> None:
         """Show what became of a table."""
         if self._live:
-            click.echo("\r\x1b[2K", nl=False)
+            _say("\r\x1b[2K", nl=False)
         status = result["status"]
         name = f"{_MARK[status]} {result['table']:{self._width}}"
         parts = [click.style(name, fg=_COLOUR[status]), status]
@@ -47,14 +47,20 @@ class _Lines:
             parts.append(f"batch {result['batch']} on {result['engine']}: {_rows(result)}, {result['seconds']:.2f} s")
         elif result["reason"]:
             parts.append(result["reason"])
-        click.echo("  ".join(parts))
+        _say("  ".join(parts))
         for remark in result["remarks"]:
-            click.echo(f"    {remark}")
+            _say(f"    {remark}")
 
     def clear(self) -> None:
         """Leave no half line behind."""
         if self._live:
-            click.echo("\r\x1b[2K", nl=False)
+            _say("\r\x1b[2K", nl=False)
+
+
+def _say(text: str, *, nl: bool = True) -> None:
+    """Print what can be done without: that nobody reads it, or that the disk is full, the report will find too."""
+    with suppress(OSError):
+        click.echo(text, nl=nl)
 
 
 def _rows(result: dict[str, Any]) -> str:

@@ -5,7 +5,7 @@ from oreflow.factory.homes import home_of
 from oreflow.factory.policy import PROJECT_FILE, VARIABLE, Policy
 from oreflow.factory.profile import Profile
 from oreflow.factory.registry import RESERVED_OPTIONS, ProcessorFactory, get_processor_factory
-from oreflow.factory.selection import Offer, Selection, Verdict
+from oreflow.factory.selection import Offer, Selection, Verdict, engine_mend
 
 __all__ = [
     "PROJECT_FILE",
@@ -19,6 +19,7 @@ __all__ = [
     "Selection",
     "Verdict",
     "answers",
+    "engine_mend",
     "get_processor_factory",
     "home_of",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
+from oreflow.config import did_you_mean
 from oreflow.contract import (
     DeclarationError,
     Problem,
@@ -13,6 +14,7 @@ from oreflow.contract import (
     ProcessorCapability,
     ProcessorMetadata,
 )
+from oreflow.factory.homes import home_of
 
 _PREFERRED_CAPABILITY, _BUILT_FOR_ENGINE, _PREFERRED_ENGINE, _STANDARD = 100, 10, 5, 1
 """What counts, and how much: docs/reference/selection.md says the same in words."""
@@ -205,6 +207,13 @@ def _obstacle(offer: Offer, request: Request) -> str:
     return "" if request.name else offer.conflict
 
 
+def engine_mend(name: str, engines: Iterable[str]) -> str:
+    """What to do where there is no engine of a name: install it where the host knows whose it is, else choose."""
+    if home := home_of("engine", name):
+        return f"install the engine (pip install {home}) or choose {', '.join(sorted(engines))}"
+    return did_you_mean(name, [ProcessingEngine.AUTO.value, *engines])
+
+
 def _nothing_fits(request: Request, verdicts: list[Verdict]) -> Problem:
     config, name = request.config, request.name
     asked = f"processor '{name}'" if name else f"processor for {config.stage.value}"
@@ -213,7 +222,6 @@ def _nothing_fits(request: Request, verdicts: list[Verdict]) -> Problem:
         return Problem(f"there is no {asked}{engine}", mend='install one: pip install "oreflow[polars]"')
     engines = {verdict.offer.engine for verdict in verdicts}
     if engine and config.engine not in engines:
-        mend = f"install the engine (pip install oreflow-{config.engine}) or choose {', '.join(sorted(engines))}"
-        return Problem(f"there is no {asked}{engine}", mend=mend)
+        return Problem(f"there is no {asked}{engine}", mend=engine_mend(config.engine, engines))
     reasons = "; ".join(f"{verdict.offer.name} {verdict.reason}" for verdict in verdicts)
     return Problem(f"no {asked}{engine} fits: {reasons}", mend="see `oreflow plugins` for what is installed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from oreflow.config import Document, KeyPath, apply_variables, choose_environment, did_you_mean, read_layers, validate
-from oreflow.contract import Check, DeclarationError, Problem, ProcessingConfig, ProcessingStage
+from oreflow.contract import Check, DataType, DeclarationError, Problem, ProcessingConfig, ProcessingStage
 from oreflow.factory import RESERVED_OPTIONS, ProcessorFactory, get_processor_factory
 from oreflow.pipeline.missing import explain_missing
 from oreflow.pipeline.report import READABLE
@@ -61,6 +62,14 @@ class TableSpec:
         rules = [[c.name, c.type, c.action, c.nulls, dict(c.options)] for c in self.checks]
         text = json.dumps([content, rules], sort_keys=True, default=str)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def rules(self) -> set[str]:
+        """The rules that a row can break, as far as the declaration tells; a processor may have others."""
+        rule = self.options.get("deduplicate")
+        keys = rule.get("keys", ()) if isinstance(rule, dict) else ()
+        found = {READABLE, *(check.name for check in self.checks), *(f"{key} is the key" for key in keys)}
+        return found | set(_casts(self.options.get("columns")))
 
     def processing_config(self, engine: str = "auto", reads: str = "", writes: str = "") -> ProcessingConfig:
         """What a processor is asked for, to make this table."""
@@ -158,6 +167,13 @@ def read_declaration(project: Path, name: str, environment: str | None) -> tuple
     return document, get_processor_factory(project, said.get("allow"))
 
 
+def _casts(columns: object) -> Iterator[str]:
+    """The names of the rules that columns with types stand for; another processor's `columns` may be something else."""
+    for name, column in columns.items() if isinstance(columns, dict) else ():
+        with contextlib.suppress(TypeError, KeyError, ValueError):
+            yield f"{name} is {DataType.parse(column['type'])}"
+
+
 def _inputs(table: Mapping[str, Any]) -> list[str]:
     one, many = table.get("input"), table.get("inputs")
     said = [one, *(many if isinstance(many, list) else [])]
@@ -201,7 +217,7 @@ def _table_references(
         yield Problem(f"a {stage} table has an input, no source", (*at, "source"), "read the source in a bronze table")
     if "input" in table and "inputs" in table:
         yield Problem("'input' and 'inputs' are both said", (*at, "inputs"), "keep one of the two")
-    if not _inputs(table):
+    if "input" not in table and "inputs" not in table:
         yield Problem(f"a {stage} table needs an input", at, "add `input:` with a table's name")
     for key in ("input", "inputs"):
         for wanted in _inputs({key: table.get(key)}):

@@ -12,11 +12,12 @@ from oreflow.contract import (
     DeclarationError,
     Problem,
     ProcessingConfig,
+    ProcessingEngine,
     ProcessorCapability,
     StepError,
     TableFormat,
 )
-from oreflow.factory import Offer, ProcessorFactory, Selection
+from oreflow.factory import Offer, ProcessorFactory, Selection, engine_mend
 from oreflow.pipeline.batches import Batches
 from oreflow.pipeline.history import profiles
 from oreflow.pipeline.lake import Lake
@@ -28,8 +29,9 @@ _TEXT_GROWTH = 3
 
 @dataclass(frozen=True)
 class PlannedTable:
-    """A table, the processor chosen for it, and what there is to do."""
+    """A table of a pipeline, the processor chosen for it, and what there is to do."""
 
+    pipeline: str
     spec: TableSpec
     config: ProcessingConfig
     selection: Selection
@@ -75,6 +77,8 @@ def plan_pipeline(
     Raises:
         DeclarationError: all that stands in the way of all tables, at once.
     """
+    if engine and engine not in (ProcessingEngine.AUTO.value, *factory.engines):
+        raise DeclarationError([Problem(f"there is no engine '{engine}'", mend=engine_mend(engine, factory.engines))])
     problems: list[Problem] = []
     planned: list[PlannedTable] = []
     waiting: set[str] = set()
@@ -93,7 +97,7 @@ def plan_pipeline(
                 speed=speed,
             )
             config = config.for_processor(selection.offer.processor)
-            planned.append(PlannedTable(spec, config, selection, work))
+            planned.append(PlannedTable(pipeline.name, spec, config, selection, work))
         except DeclarationError as error:
             problems += [pipeline.document.locate(problem) for problem in _placed(error, spec, engine)]
     if problems:
