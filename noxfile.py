@@ -111,7 +111,10 @@ def demo(session: nox.Session) -> None:
     project = ROOT / "demo"
     shutil.rmtree(project, ignore_errors=True)
     (project / "config").mkdir(parents=True)
-    shutil.copy(ROOT / "config" / "retail.yaml", project / "config" / "pipeline.yaml")
+    declaration = (ROOT / "config" / "retail.yaml").read_text(encoding="utf-8")
+    # Without its first lines, whose commands and variables are for the name and the folder that it has here.
+    own = declaration[declaration.index("\nname:") + 1 :]
+    (project / "config" / "pipeline.yaml").write_text(own, encoding="utf-8")
     make_files = ("python", "../config/make_retail_files.py", "data/raw")
     shown = (
         ("Sixty days of sales, one of them late, some of them damaged", *make_files),

@@ -311,6 +311,13 @@ def test_a_column_that_a_later_file_adds_is_null_in_the_rows_before(project):
     assert {row["id"]: row["country"] for row in shop.dicts("silver.sales")} == {1: "de", 2: "fr"}
 
 
+def test_a_folder_that_matches_is_no_file(project):
+    shop = project(DECLARATION, {"a.csv": HEADER + "1,de,1.00\n", "b.csv/c.txt": ""})
+    (shop.root / "data" / "raw" / "d.csv").mkdir()
+    result = shop.run_well()["bronze.sales"]
+    assert (result.rows_read, result.remarks) == (1, [])
+
+
 def test_an_empty_folder_is_no_error_and_is_said(project):
     shop = project(DECLARATION)
     results = shop.run_well()
