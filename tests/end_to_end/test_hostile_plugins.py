@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
-import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,21 +52,14 @@ class Environment:
 
 
 @pytest.fixture(scope="module")
-def environment(tmp_path_factory):
+def environment(tmp_path_factory, layered_environment):
     folder = tmp_path_factory.mktemp("hostile")
     wheels = [
         next(WheelBuilder(str(source)).build(directory=str(folder / "wheels"), versions=["standard"]))
         for source in sorted((ROOT / "tests/hostile").iterdir())
         if source.is_dir()
     ]
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder / "venv"], check=True)
-    python = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
-    find = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    site = subprocess.run([python, "-c", find], capture_output=True, text=True, check=True).stdout.strip()
-    Path(site, "outer.pth").write_text(f"import site; site.addsitedir({sysconfig.get_path('purelib')!r})\n")
-    install = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-deps", "--no-index"]
-    subprocess.run([*install, *wheels], check=True)
-    return Environment(python)
+    return Environment(layered_environment(folder / "venv", *wheels))
 
 
 @pytest.fixture

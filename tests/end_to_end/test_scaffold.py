@@ -13,7 +13,6 @@ import re
 import shutil
 import subprocess
 import sys
-import sysconfig
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,21 +76,14 @@ def package(request, tmp_path_factory, run_cli):
 
 
 @pytest.fixture(scope="module")
-def installed(package, tmp_path_factory, require):
+def installed(package, tmp_path_factory, require, layered_environment):
     for tool in ("pip", "hatchling", "oreflow_testkit"):
         require(importlib.util.find_spec(tool) is not None, f"{tool} is not installed")
     where = tmp_path_factory.mktemp("installed")
     build = ("-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", where / "wheels", ".")
     _well(sys.executable, *build, cwd=package.folder)
     (wheel,) = (where / "wheels").glob("*.whl")
-    _well(sys.executable, "-m", "venv", "--without-pip", where / "venv", cwd=where)
-    python = where / "venv" / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-    about = "import sysconfig; print(sysconfig.get_path('purelib'))"
-    seen = Path(_well(python, "-c", about, cwd=where).strip()) / "seen.pth"
-    here = dict.fromkeys([sysconfig.get_path("purelib"), sysconfig.get_path("platlib")])
-    seen.write_text("".join(f"import site; site.addsitedir({path!r})\n" for path in here), encoding="utf-8")
-    _well(python, "-m", "pip", "install", "--quiet", "--no-deps", "--no-index", wheel, cwd=where)
-    return Installed(package, wheel, python)
+    return Installed(package, wheel, layered_environment(where / "venv", wheel))
 
 
 # What its author sees

@@ -118,7 +118,8 @@ class ProcessorFactory:
 
     def plugin(self, key: str) -> Plugin:
         """A plugin by its key, one that was registered by hand too."""
-        return next(plugin for plugin in (*self.plugins, *self._by_hand) if plugin.key == key)
+        found = (plugin for plugin in (*self.plugins, *self._by_hand) if plugin.key == key)
+        return next(found, Plugin(key, BY_HAND, ""))  # somebody may have registered hooks past the factory
 
     def bringer(self, what: str, name: str) -> Plugin | None:
         """The plugin that brings an `engine`, a `table format` or a `check type`; None where none does."""
