@@ -136,7 +136,7 @@ def test_create_engine(shop):
     made = shop(ENGINE)
     (bronze, _) = made.run(engine="second", full_refresh=["bronze.sales"]).tables
     assert bronze.status == "failed"
-    assert "the plugin oreflow_plugins of oreflow_plugins.py brings 'second'" in bronze.reason
+    assert "the plugin oreflow_plugins of oreflow_plugins.py" in bronze.reason
     assert "does not implement create_engine" in bronze.reason
 
 
@@ -209,7 +209,7 @@ def run_step(step):
     written = (made.root / "steps.txt").read_text().splitlines()
     assert written == ["begin bronze.sales", "end bronze.sales", "begin silver.sales", "end silver.sales"]
     (report,) = made.cli("runs", "--json").json
-    assert {"part": "around each step", "distribution": "oreflow_plugins.py", "version": ""} in report["plugins"]
+    assert ("around each step", "oreflow_plugins.py") in [(p["part"], p["distribution"]) for p in report["plugins"]]
 
 
 def test_a_run_step_that_swallows_the_work_is_named(shop):
@@ -303,7 +303,7 @@ def test_who_uses_what_will_go_is_warned_by_name_and_goes_on(implementation, tol
     manager = pluggy.PluginManager("oreflow")
     manager.add_hookspecs(hookspecs)
     manager.add_hookspecs(_NextRelease)
-    with pytest.warns(HookDeprecation, match="the plugin oreflow_plugins of oreflow_plugins.py: the") as warned:
+    with pytest.warns(HookDeprecation, match=r"the plugin oreflow_plugins of oreflow_plugins.py \w+: the") as warned:
         plugins = discover(manager, Policy(said="oreflow_plugins.py"), tmp_path)
     assert told in str(warned[0].message)
     (plugin,) = [plugin for plugin in plugins if plugin.name == "oreflow_plugins"]

@@ -6,14 +6,16 @@ Each function takes the project's folder. What is wrong in a declaration or a re
 
 from __future__ import annotations
 
+import contextlib
 import importlib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oreflow.config import did_you_mean
 from oreflow.contract import DeclarationError, Engine, Problem, ProcessorCapability, Table
-from oreflow.factory import ProcessorFactory, get_processor_factory
+from oreflow.factory import VARIABLE, ProcessorFactory, get_processor_factory
 
 if TYPE_CHECKING:
     from oreflow.inspection import Finding, Judgement
@@ -217,7 +219,22 @@ def check_plugin(distribution: str, project: str | Path = ".") -> list[Judgement
     except ModuleNotFoundError:
         mend = "pip install oreflow-testkit"
         raise DeclarationError([Problem("the conformance kit is not installed", mend=mend)]) from None
-    return [judgement for name in names for judgement in judge(name)]
+    with _only(factory):  # the kit looks for plugins as any process does
+        return [judgement for name in names for judgement in judge(name)]
+
+
+@contextlib.contextmanager
+def _only(factory: ProcessorFactory) -> Iterator[None]:
+    """Let no plugin be loaded within that a factory has not."""
+    before = os.environ.get(VARIABLE)
+    os.environ[VARIABLE] = ",".join(p.distribution for p in factory.plugins if p.status == "ok")
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[VARIABLE]
+        else:
+            os.environ[VARIABLE] = before
 
 
 def lock(
@@ -257,17 +274,19 @@ def lock_changes(
     return differences(path, locked_choices(declared, planned, factory))
 
 
-def project_factory(project: str | Path = ".") -> ProcessorFactory:
+def project_factory(
+    project: str | Path = ".", pipeline: str = DEFAULT_NAME, *, environment: str | None = None
+) -> ProcessorFactory:
     """The factory of what a project's declaration lets in; of all that is installed where there is none.
 
     Raises:
         DeclarationError: the declaration cannot be read, so that nobody knows what it lets in.
     """
-    if not (Path(project) / "config" / f"{DEFAULT_NAME}.yaml").is_file():
-        return get_processor_factory(Path(project))
+    if pipeline == DEFAULT_NAME and not (Path(project) / "config" / f"{DEFAULT_NAME}.yaml").is_file():
+        return get_processor_factory(Path(project).resolve())
     from oreflow.pipeline.model import read_declaration
 
-    return read_declaration(Path(project).resolve(), DEFAULT_NAME, None)[1]
+    return read_declaration(Path(project).resolve(), pipeline, environment)[1]
 
 
 def _load(project: str | Path, pipeline: str, environment: str | None) -> tuple[Pipeline, ProcessorFactory]:

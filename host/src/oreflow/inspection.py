@@ -134,8 +134,8 @@ def _processor(
                 "name": name,
                 "type": _type(schema),
                 "required": name in required,
-                "default": schema.get("default"),
-                "description": schema.get("description", ""),
+                "default": schema.get("default") if isinstance(schema, dict) else None,
+                "description": schema.get("description", "") if isinstance(schema, dict) else "",
             }
             for name, schema in options.items()
         ],
@@ -144,7 +144,9 @@ def _processor(
     }
 
 
-def _type(schema: Mapping[str, Any]) -> str:
+def _type(schema: Any) -> str:
+    if not isinstance(schema, Mapping):  # true: anything
+        return "any"
     if "enum" in schema:
         return " | ".join(str(each) for each in schema["enum"])
     if "const" in schema:

@@ -69,14 +69,20 @@ class _Commands(click.Group):
         except OreflowError:  # the command that reads the declaration will say it
             return {}
         added: dict[str, click.Command] = {}
-        for plugin, answer in answers(hooks, "cli_commands"):
+        for plugin, answer in answers(hooks, "cli_commands", bounded=True):
             commands = answer if isinstance(answer, (list, tuple)) else [answer]
-            if wrong := [each for each in commands if not isinstance(each, click.Command) or not each.name]:
+            if wrong := [each for each in commands if not _is_command(each)]:
                 click.echo(f"the plugin {plugin} brings {wrong[0]!r} where a command is expected; left out", err=True)
-            for command in commands:
-                if command not in wrong:
-                    added.setdefault(str(command.name), command)
+            added = {str(each.name): each for each in commands if _is_command(each)} | added
         return added
+
+
+def _is_command(value: object) -> bool:
+    """Whether it is a command that can be listed."""
+    try:
+        return isinstance(value, click.Command) and bool(value.name) and value.get_short_help_str() is not None
+    except Exception:
+        return False
 
 
 @click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
@@ -124,7 +130,8 @@ def plan(
         _print_json({"pipeline": planned[0].pipeline, "tables": tables, "lock": [str(change) for change in changes]})
     else:
         show.plan(planned, why=why is not None)
-        show.broken([plugin for plugin in api.plugins(project) if plugin["status"] == "broken"])
+        factory = api.project_factory(project, pipeline, environment=environment)
+        show.broken(factory.missing)
         show.lock_changes(changes)
 
 
@@ -147,7 +154,8 @@ def run(
     from oreflow import api
     from oreflow.cli import progress
 
-    with progress.shown(quiet=as_json):
+    factory = api.project_factory(project, pipeline, environment=environment)
+    with contextlib.nullcontext() if as_json else progress.shown(factory):
         report = api.run(
             project, pipeline, environment=environment, engine=engine, tables=tables, full_refresh=full_refresh
         )

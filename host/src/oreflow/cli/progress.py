@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from oreflow.factory import get_processor_factory
+from oreflow.factory import ProcessorFactory
 from oreflow.hookspecs import hookimpl
 
 _MARK = {"published": "+", "unchanged": "=", "failed": "!", "skipped": "-"}
@@ -71,13 +71,10 @@ def _rows(result: dict[str, Any]) -> str:
 
 
 @contextmanager
-def shown(*, quiet: bool) -> Iterator[None]:
-    """Show the progress of the runs within, unless `quiet`."""
-    if quiet:
-        yield
-        return
+def shown(factory: ProcessorFactory) -> Iterator[None]:
+    """Show the progress of the runs within, which a factory is told of."""
     lines = _Lines()
-    hooks = get_processor_factory().hooks
+    hooks = factory.hooks
     hooks.register(lines)
     try:
         yield

@@ -12,6 +12,7 @@ from oreflow.cli import columns
 
 if TYPE_CHECKING:
     from oreflow.contract import Problem
+    from oreflow.factory import Plugin
     from oreflow.inspection import Finding, Judgement
     from oreflow.pipeline.plan import PlannedTable
     from oreflow.pipeline.report import RunReport, TableResult
@@ -146,13 +147,10 @@ def runs(found: Sequence[RunReport]) -> None:
     _draw(names, rows, {*_KINDS, "seconds"})
 
 
-def broken(found: Sequence[dict[str, Any]]) -> None:
+def broken(found: Sequence[Plugin]) -> None:
     """A line for each plugin that was left out."""
     for plugin in found:
-        click.echo(
-            f"\nthe plugin {plugin['name']} of {plugin['distribution']} {plugin['version']} is broken and left out:"
-            f" {plugin['reason']} - {plugin['mend']}"
-        )
+        click.echo(f"\n{plugin} is broken and left out: {plugin.reason} - {plugin.mend}")
 
 
 def plugins(found: Sequence[dict[str, Any]]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -26,8 +27,12 @@ def validate(data: Any, schema: Mapping[str, Any]) -> list[Problem]:
     """
     import jsonschema_rs
 
-    validator = jsonschema_rs.Draft202012Validator(dict(schema))
-    problems = [problem for error in validator.iter_errors(data) for problem in _problems(error, schema)]
+    validator = jsonschema_rs.Draft202012Validator(dict(schema), offline=True)
+    try:
+        errors = list(validator.iter_errors(data))
+    except ValueError:  # YAML has dates, JSON has not
+        errors = list(validator.iter_errors(json.loads(json.dumps(data, default=str))))
+    problems = [problem for error in errors for problem in _problems(error, schema)]
     return sorted(set(problems), key=lambda problem: [str(part) for part in problem.path])
 
 

@@ -145,6 +145,9 @@ class ProcessorMetadata:
             raise InvalidMetadata("option_schema", "expected a JSON Schema object")
         if not isinstance(self.example, Mapping) or set(self.example) - {"options", "rows"}:
             raise InvalidMetadata("example", "expected an object with the keys options and rows")
+        options, rows = self.example.get("options", {}), self.example.get("rows", ())
+        if not isinstance(options, Mapping) or not isinstance(rows, (list, tuple)):
+            raise InvalidMetadata("example", "expected keys and values as its options, a list as its rows")
 
 
 @dataclass(frozen=True)
@@ -161,6 +164,8 @@ class EngineMetadata:
     capabilities: Iterable[ProcessorCapability | str]
 
     def __post_init__(self) -> None:
+        if self.name in (ProcessingEngine.AUTO, ProcessingEngine.ANY, ProcessingEngine.CUSTOM):
+            raise InvalidMetadata("name", f"'{self.name}' stands for something else than an engine")
         _check_name(self.name, self.version, self.description)
         object.__setattr__(self, "capabilities", _capabilities(self.capabilities))
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import hashlib
 import importlib.util
 import inspect
 import re
@@ -106,28 +107,39 @@ class _HostPlugin:
 def discover(manager: pluggy.PluginManager, policy: Policy, project: Path | None = None) -> list[Plugin]:
     """Register every installed plugin that the policy lets in, and the project's own file; broken ones are left out."""
     found = []
-    named = {point: (*_origin(point), point.name, point.value) for point in _entry_points()}
-    for point in sorted(named, key=named.__getitem__):
-        distribution, version, *_ = named[point]
-        plugin = Plugin(point.name, distribution, version, module=point.value.partition(":")[0].strip())
-        found.append(_admit(manager, policy, plugin, point.load, point))
+    named = {(*_origin(point), point.name, point.value): point for point in _entry_points()}
+    owners: dict[str, str] = {}
+    for distribution, _, _, value in sorted(named):
+        if value not in owners or _normal(distribution) == _normal(value.partition(".")[0].partition(":")[0]):
+            owners[value] = distribution
+    for (distribution, version, name, value), point in sorted(named.items(), key=lambda item: item[0]):
+        plugin = Plugin(_plain(name), _plain(distribution), _plain(version), module=value.partition(":")[0].strip())
+        if owners[value] != distribution:
+            reason = f"its entry point leads to {value}, which is a plugin of {owners[value]}"
+            found.append(replace(plugin, status="broken", reason=_plain(reason), mend=f"pip uninstall {distribution}"))
+        elif any(other.key == plugin.key and other.status != "disabled" for other in found):
+            reason = f"its distribution has two plugins called '{plugin.name}'"
+            found.append(replace(plugin, status="broken", reason=reason, mend="its author has to rename one"))
+        else:
+            found.append(_admit(manager, policy, plugin, point.load, point))
     file = project / PROJECT_FILE if project else None
     if file and file.is_file():
-        plugin = Plugin(file.stem, PROJECT_FILE, "", module=file.stem)
+        content = hashlib.sha256(file.read_bytes()).hexdigest()[:12]  # so that reports and locks tell when it changes
+        plugin = Plugin(file.stem, PROJECT_FILE, content, module=file.stem)
         found.append(_admit(manager, policy, plugin, partial(_load_file, file)))
     return found
 
 
-def _entry_points() -> set[EntryPoint]:
+def _entry_points() -> list[EntryPoint]:
     """The entry points of all distributions, of those whose metadata can be read where some cannot."""
     try:
-        return set(entry_points(group=GROUP))
+        return list(entry_points(group=GROUP))
     except Exception:  # one damaged file would hide all others
         found: dict[str, list[EntryPoint]] = {}
         for each in distributions():
             with contextlib.suppress(Exception):
                 found.setdefault(each.name, list(each.entry_points.select(group=GROUP)))
-        return {point for points in found.values() for point in points}
+        return [point for points in found.values() for point in points]
 
 
 def _origin(point: EntryPoint) -> tuple[str, str]:
@@ -149,14 +161,17 @@ def _admit(
         return replace(plugin, status="disabled", reason=refusal)
     with warnings.catch_warnings(record=True) as raised:
         warnings.simplefilter("always")
-        outcome = guard.call(lambda: _register(manager, plugin, load))
+        # Registered here and not in the thread: what hangs there for now would come to life later.
+        loaded = guard.call(lambda: _loaded(plugin, load))
+        failed = guard.Outcome[Mapping[str, Sequence[Any]]](None, loaded.error, loaded.printed, loaded.seconds)
+        outcome = failed if loaded.error else _describe(manager, plugin, loaded)
     plugin = replace(plugin, seconds=outcome.seconds, notes=_notes(outcome.printed, raised))
     for old in (warning.message for warning in raised if issubclass(warning.category, HookDeprecation)):
         warnings.warn(f"{plugin}: {old}", HookDeprecation, stacklevel=2)  # pluggy's own does not name the plugin
     if outcome.error is not None:
         _forget(manager, plugin.key)
         reason, mend = _explain(outcome.error, plugin, point.dist if point else None)
-        return replace(plugin, status="broken", reason=reason, mend=mend)
+        return replace(plugin, status="broken", reason=_plain(reason), mend=_plain(mend))
     assert outcome.value is not None  # noqa: S101  for the type checker
     return replace(plugin, brings=outcome.value, hooks=_hooks_of(manager, plugin.key))
 
@@ -169,20 +184,39 @@ class _RefusedError(Exception):
         self.mend = mend
 
 
-def _register(manager: pluggy.PluginManager, plugin: Plugin, load: Callable[[], Any]) -> Mapping[str, Sequence[Any]]:
-    """Import a plugin, register it, and ask what it brings."""
+def _loaded(plugin: Plugin, load: Callable[[], Any]) -> Any:
+    """Import a plugin."""
     loaded = load()
     loaded = _with_hooks(loaded() if isinstance(loaded, type) else loaded)
     api = getattr(loaded, "oreflow_api", None)
     if api != API_VERSION:
         raise _wrong_api(api, plugin)
+    return loaded
+
+
+def _describe(
+    manager: pluggy.PluginManager, plugin: Plugin, loaded: guard.Outcome[Any]
+) -> guard.Outcome[Mapping[str, Sequence[Any]]]:
+    """Register an imported plugin, and ask what it brings; `loaded` is what became of its import."""
+
+    def fault(error: BaseException) -> guard.Outcome[Mapping[str, Sequence[Any]]]:
+        return guard.Outcome(None, error, loaded.printed, loaded.seconds)
+
     try:
-        manager.register(loaded, plugin.key)
+        manager.register(loaded.value, plugin.key)
+        unknown = _unknown_hook(manager, loaded.value)
     except pluggy.PluginValidationError as error:
-        raise _RefusedError(_signature(error)) from error
-    if unknown := _unknown_hook(manager, loaded):
-        raise _RefusedError(unknown)
-    return {hook: _described(manager, plugin, hook) for hook in DESCRIPTIONS}
+        return fault(_RefusedError(_signature(error)))
+    except Exception as error:
+        return fault(error)
+    if unknown:
+        return fault(_RefusedError(unknown))
+
+    def describe() -> Mapping[str, Sequence[Any]]:
+        return {hook: _described(manager, plugin, hook) for hook in DESCRIPTIONS}
+
+    said = guard.call(describe)
+    return replace(said, printed=loaded.printed + said.printed, seconds=loaded.seconds + said.seconds)
 
 
 def _wrong_api(api: object, plugin: Plugin) -> _RefusedError:
@@ -230,8 +264,7 @@ def _told_by(what: str, ask_for: Callable[[], Any]) -> Any:
     except InvalidMetadata:
         raise
     except BaseException as error:
-        text = " ".join(str(error).split())
-        raise _RefusedError(f"{what} cannot be had: {type(error).__name__}: {text}".rstrip(": ")) from error
+        raise _RefusedError(f"{what} cannot be had: {guard.told(error)}") from error
 
 
 def _notes(printed: str, raised: Sequence[warnings.WarningMessage]) -> tuple[str, ...]:
@@ -262,13 +295,21 @@ def _explain(error: BaseException, plugin: Plugin, distribution: Distribution | 
         return f"its metadata is invalid: {error}", f"its author has to mend it; {leave_out}"
     if isinstance(error, TimeoutError):
         return f"its import hangs: {error}", leave_out
-    if isinstance(error, ModuleNotFoundError) and error.name:
+    if isinstance(error, ModuleNotFoundError) and isinstance(error.name, str) and error.name:
         wanted = _requirement_for(error.name, distribution)
         own = error.name.partition(".")[0] == plugin.module.partition(".")[0]
         mend = f"pip install --force-reinstall {package}" if own else f'pip install "{wanted or error.name}"'
         return f"needs the module '{error.name}', which is not installed", mend
-    text = " ".join(str(error).split())
-    return f"cannot be imported: {type(error).__name__}" + (f": {text}" if text else ""), leave_out
+    return f"cannot be imported: {guard.told(error)}", leave_out
+
+
+def _plain(text: str) -> str:
+    """A text that does nothing to a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
+def _normal(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _requirement_for(module: str, distribution: Distribution | None) -> str:
@@ -381,13 +422,19 @@ def ask(implementation: Any, **arguments: Any) -> Any:
     return implementation.function(*[arguments[name] for name in implementation.argnames])
 
 
-def answers(manager: pluggy.PluginManager, hook: str, **arguments: Any) -> Iterator[tuple[str, Any]]:
-    """Each plugin's answer to a hook, by the plugin's key; an error is an answer too.
+def answers(
+    manager: pluggy.PluginManager, hook: str, *, bounded: bool = False, **arguments: Any
+) -> Iterator[tuple[str, Any]]:
+    """Each plugin's answer to a hook, by the plugin's key; an error is an answer too. `bounded`: so is to hang.
 
     Each implementation is called by itself, since one that raises would otherwise discard the
     answers of all the others.
     """
     for implementation in getattr(manager.hook, hook).get_hookimpls():
+        if bounded:
+            outcome = guard.call(partial(ask, implementation, **arguments))
+            yield implementation.plugin_name, outcome.value if outcome.error is None else outcome.error
+            continue
         try:
             yield implementation.plugin_name, ask(implementation, **arguments)
         except KeyboardInterrupt:

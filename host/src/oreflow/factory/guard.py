@@ -68,3 +68,12 @@ def _timeout() -> float:
         print(f"{TIMEOUT_VARIABLE} is '{said}', not a number of seconds; {_TIMEOUT:g} is taken", file=sys.stderr)  # noqa: T201
         return _TIMEOUT
     return seconds
+
+
+def told(error: BaseException) -> str:
+    """An error in one line, whatever its class makes of being asked."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -34,6 +35,7 @@ from oreflow.factory.discovery import (
     implementation_of,
     new_plugin_manager,
 )
+from oreflow.factory.guard import told
 from oreflow.factory.homes import HOMES, home_of
 from oreflow.factory.policy import PROJECT_FILE, Policy
 from oreflow.factory.profile import Profile
@@ -99,12 +101,12 @@ class ProcessorFactory:
     @property
     def engines(self) -> Mapping[str, tuple[EngineMetadata, str]]:
         """Each engine's metadata and plugin, by the engine's name."""
-        return _listed(self._engines)
+        return _listed(brought for brought in self._engines if not brought.conflict)
 
     @property
     def table_formats(self) -> Mapping[str, tuple[TableFormatMetadata, str]]:
         """Each table format's metadata and plugin, by the format's name."""
-        return _listed(self._table_formats)
+        return _listed(brought for brought in self._table_formats if not brought.conflict)
 
     @property
     def check_types(self) -> Mapping[str, CheckType]:
@@ -130,6 +132,12 @@ class ProcessorFactory:
         """The distribution of that plugin, with its version."""
         plugin = self.bringer(what, name)
         return plugin.origin if plugin else ""
+
+    @property
+    def wrappers(self) -> list[Plugin]:
+        """The plugins whose code lies around each step."""
+        found = self.hooks.hook.run_step.get_hookimpls()
+        return [self.plugin(each.plugin_name) for each in found if each.plugin_name != "oreflow"]
 
     @property
     def missing(self) -> list[Plugin]:
@@ -180,13 +188,19 @@ class ProcessorFactory:
         if found:
             return found  # a plugin may rely on its schema
         contested = sum(brought.item.name == offer.processor.name for brought in self._processors) > 1
-        for plugin, answer in answers(self.hooks, "validate_config", name=offer.processor.name, config=config):
+        own = replace(config, options=copy.deepcopy(dict(config.options)))  # nobody's to change
+        for plugin, answer in answers(self.hooks, "validate_config", name=offer.processor.name, config=own):
             if contested and plugin != offer.plugin:
                 continue  # it may mean its own
-            if not isinstance(answer, BaseException):
-                found += [item if isinstance(item, Problem) else Problem(str(item)) for item in answer or ()]
-            elif plugin == offer.plugin:  # others have no say in it when they fail
-                found.append(Problem(f"{self.plugin(plugin)} cannot judge this: {_told(answer)}"))
+            who = self.plugin(plugin)
+            if isinstance(answer, Sequence) and not isinstance(answer, str):
+                problems = [item if isinstance(item, Problem) else Problem(str(item)) for item in answer]
+                if plugin != offer.plugin:
+                    problems = [replace(problem, message=f"{who}: {problem.message}") for problem in problems]
+                found += problems
+            elif plugin == offer.plugin and answer is not None:  # others have no say in it when they fail
+                what = told(answer) if isinstance(answer, BaseException) else f"it answers {answer!r}"
+                found.append(Problem(f"{who} cannot judge this: {what}"))
         return found
 
     # Creating
@@ -319,7 +333,7 @@ class ProcessorFactory:
         except (KeyboardInterrupt, OreflowError):
             raise
         except BaseException as error:
-            raise OreflowError(f"{plugin} cannot create '{wanted}': {_told(error)} - tell its author") from error
+            raise OreflowError(f"{plugin} cannot create '{wanted}': {told(error)} - tell its author") from error
         if not isinstance(answer, kind):
             got = "None" if answer is None else type(answer).__name__
             raise OreflowError(
@@ -335,11 +349,12 @@ class ProcessorFactory:
         for hook, items in (plugin.brings or {}).items():
             for item in items:
                 reason = _unusable(item) if isinstance(item, ProcessorMetadata) else ""
-                if (hook, item.name) in seen:
+                reason = _unusable_check(item) if isinstance(item, CheckType) else reason
+                if not reason and (hook, item.name) in seen:
                     reason = f"its {hook} has '{item.name}' twice"
-                seen.add((hook, item.name))
                 if reason:
                     return self._broken(plugin, reason)
+                seen.add((hook, item.name))
         return plugin
 
     def _broken(self, plugin: Plugin, reason: str) -> Plugin:
@@ -353,7 +368,8 @@ class ProcessorFactory:
             return
         self._schemas_examined = True
         for index, plugin in enumerate(self.plugins):
-            for item in (plugin.brings or {}).get("processors", ()):
+            brings = plugin.brings or {}
+            for item in (*brings.get("processors", ()), *brings.get("check_types", ())):
                 if reason := _no_schema(item):
                     self.plugins[index] = self._broken(plugin, reason)
                     break
@@ -376,12 +392,14 @@ class ProcessorFactory:
         found: list[_Brought] = []
         for name, rivals in by_name.items():
             owners = [b for b in rivals if b.plugin.distribution == HOMES.get((what, name))]
-            owner = rivals[0] if len(rivals) == 1 else next(iter(owners), None)
+            by_hand = all(brought.plugin.distribution == BY_HAND for brought in rivals)
+            free = len(rivals) == 1 and (by_hand or (what, name) not in HOMES)
+            owner = rivals[0] if free else next(iter(owners), None)
             for brought in rivals:
                 if brought is owner:
                     found.append(brought)
                     continue
-                others = " and ".join(str(b.plugin) for b in rivals if b is not brought)
+                others = " and ".join(str(b.plugin) for b in rivals if b is not brought) or HOMES[what, name]
                 ask_for = f"; ask for it as {brought.plugin.distribution}:{name}" if what == "processor" else ""
                 conflict = f"the {what} '{name}' is brought by {others} as well{ask_for}"
                 notes.setdefault(brought.plugin.key, []).append(conflict)
@@ -418,22 +436,30 @@ def _unusable(metadata: ProcessorMetadata) -> str:
     return ""
 
 
-def _no_schema(metadata: ProcessorMetadata) -> str:
-    """Why a processor's option schema is no JSON Schema; '' where it is one."""
+def _unusable_check(kind: CheckType) -> str:
+    """What is wrong with what a kind of check says of itself; '' where nothing is."""
+    name = getattr(kind, "name", None)
+    if not isinstance(name, str) or not name.isidentifier():
+        return f"a kind of check is called {name!r}, which is no name"
+    if not isinstance(getattr(kind, "option_schema", None), Mapping):
+        return f"the check '{name}' has no option_schema"
+    if extra := [key for key in kind.shared_keys if key not in CheckType.shared_keys]:
+        return f"the check '{name}' shares the key {extra[0]!r}, which no check has"
+    wrong = [each for each in (*kind.actions, kind.default_action) if each not in CheckType.actions]
+    return f"the check '{name}' has the action {wrong[0]!r}, which there is not" if wrong else ""
+
+
+def _no_schema(metadata: ProcessorMetadata | CheckType) -> str:
+    """Why an option schema is no JSON Schema; '' where it is one."""
     if not metadata.option_schema:
         return ""
     import jsonschema_rs
 
     try:
-        jsonschema_rs.Draft202012Validator({"type": "object", **metadata.option_schema})
+        jsonschema_rs.Draft202012Validator({"type": "object", **metadata.option_schema}, offline=True)
     except Exception as error:
         return f"the option schema of '{metadata.name}' is no JSON Schema: {' '.join(str(error).split())[:200]}"
     return ""
-
-
-def _told(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 
 _factories: dict[Any, ProcessorFactory] = {}

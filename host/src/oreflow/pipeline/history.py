@@ -33,7 +33,7 @@ def reports(lake: Lake) -> Iterator[dict[str, Any]]:
 
 def maker_of(lake: Lake, table: str) -> Maker | None:
     """Who made a table last; None where no run that is remembered did."""
-    for report in islice(reports(lake), _LATEST):
+    for report in reports(lake):
         for result in report["tables"]:
             if result["table"] == table and result["status"] == "published" and result.get("distribution"):
                 return Maker(result["processor"], result["distribution"], result["version"])

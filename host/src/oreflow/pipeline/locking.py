@@ -30,6 +30,7 @@ def locked_choices(pipeline: Pipeline, planned: Sequence[PlannedTable], factory:
         "pipeline": pipeline.name,
         "api": API_VERSION,
         "table_format": {"name": "delta", "origin": factory.origin("table format", "delta")},
+        "around_each_step": [plugin.origin for plugin in factory.wrappers],
         "tables": {
             table.spec.name: {
                 "processor": table.selection.offer.name,
@@ -51,7 +52,7 @@ def write_lock(path: Path, choices: Mapping[str, Any]) -> None:
         DeclarationError: it cannot be written.
     """
     try:
-        path.write_text(json.dumps(choices, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+        path.write_text(_text(choices) + "\n", encoding="utf-8")
     except OSError as error:
         raise DeclarationError([Problem(f"{path} cannot be written: {error.strerror}")]) from error
 
@@ -68,8 +69,8 @@ def differences(path: Path, choices: Mapping[str, Any], only: Sequence[str] = ()
         return []
     try:
         locked = json.loads(text)
-        pairs = list(_pairs(locked, choices, only))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        pairs = list(_pairs(locked, json.loads(_text(choices)), only))  # as a file would have them
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         message = f"the lock file cannot be read: {type(error).__name__}: {error}"
         raise DeclarationError([Problem(message, mend="write it anew: oreflow lock", file=str(path))]) from error
     return [
@@ -79,9 +80,14 @@ def differences(path: Path, choices: Mapping[str, Any], only: Sequence[str] = ()
     ]
 
 
+def _text(choices: Mapping[str, Any]) -> str:
+    return json.dumps(choices, indent=2, sort_keys=True, default=str)
+
+
 def _pairs(locked: Mapping[str, Any], now: Mapping[str, Any], only: Sequence[str]) -> Iterator[tuple[str, Any, Any]]:
     yield "the API", locked["api"], now["api"]
     yield "the table format", locked["table_format"], now["table_format"]
+    yield "around each step", locked["around_each_step"], now["around_each_step"]
     for table in dict.fromkeys([*locked["tables"], *now["tables"]]):
         if only and table not in only:
             continue

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from oreflow.contract import DeclarationError, InvalidMetadata, Problem, capability
-from oreflow.factory import ProcessorFactory
+from oreflow.factory import PROJECT_FILE, ProcessorFactory
 from oreflow.pipeline.history import Maker, maker_of
 from oreflow.pipeline.lake import Lake
 
@@ -44,7 +44,9 @@ def explain_missing(
 
 def _made_by(maker: Maker, path: tuple[str | int, ...]) -> Problem:
     message = f"it was last made by {maker.processor} of {maker.distribution} {maker.version}, which is not installed"
-    return Problem(message, path, f"pip install {maker.distribution}=={maker.version}")
+    project = maker.distribution == PROJECT_FILE
+    mend = f"put {PROJECT_FILE} back" if project else f"pip install {maker.distribution}=={maker.version}"
+    return Problem(message, path, mend)
 
 
 class _Table:

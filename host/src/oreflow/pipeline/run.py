@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import secrets
 import time
 import traceback
@@ -9,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from oreflow.contract import DeclarationError, OreflowError, Problem, StepError, TableFormat
 from oreflow.factory import ProcessorFactory, Profile, answers
@@ -104,8 +106,7 @@ class Run:
         brought = [("engine", offer.engine) for offer in chosen] + [("table format", "delta")]
         brought += [("check type", check.type) for table in self._planned for check in table.spec.checks]
         plugins = [(f"{what} {name}", factory.bringer(what, name)) for what, name in brought]
-        wrappers = [i.plugin_name for i in factory.hooks.hook.run_step.get_hookimpls() if i.plugin_name != "oreflow"]
-        plugins += [("around each step", factory.plugin(key)) for key in wrappers]
+        plugins += [("around each step", plugin) for plugin in factory.wrappers]
         found += [(what, plugin.distribution, plugin.version) for what, plugin in plugins if plugin]
         rows = dict.fromkeys(found)
         return [{"part": what, "distribution": home, "version": version} for what, home, version in rows]
@@ -219,12 +220,12 @@ class Run:
     def _say(self, hook: str, **what: object) -> None:
         self._tell(hook, **what)
 
-    def _tell(self, hook: str, **what: object) -> list[str]:
+    def _tell(self, hook: str, **what: Any) -> list[str]:
         """Tell every plugin; one that raises is remarked on and harms nothing."""
         remarks: list[str] = []
-        for plugin, answer in answers(self._factory.hooks, hook, **what):
+        for plugin, answer in answers(self._factory.hooks, hook, **copy.deepcopy(what)):  # theirs, to do as they like
             if isinstance(answer, BaseException):
-                remarks.append(f"{self._factory.plugin(plugin)} failed in {hook}: {type(answer).__name__}: {answer}")
+                remarks.append(f"{self._factory.plugin(plugin)} failed in {hook}: {told(answer)}")
         return remarks
 
 

@@ -133,8 +133,10 @@ def _options(factory: ProcessorFactory, stage: ProcessingStage) -> dict[str, Any
         if stage in metadata.supported_stages:
             for key, schema in metadata.option_schema.get("properties", {}).items():
                 known = properties.setdefault(key, copy.deepcopy(schema))
-                if known != schema:  # two processors mean different things by it: the one that is chosen judges
-                    properties[key] = {"description": f"an option of several processors: {key}"}
+                if known != schema or "$ref" in str(schema):
+                    # Two processors mean different things by it, or it refers to what stands in the processor's schema
+                    # only: the one that is chosen judges.
+                    properties[key] = {"description": "an option that its processor judges"}
     return properties
 
 

@@ -139,7 +139,7 @@ def outcome_of(check: ConformanceCheck, subject: Subject) -> tuple[bool, str]:
         return True, f"does not apply: {error}"
     except AssertionError as error:
         return False, str(error)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return False, f"the check could not be made: {told(error)}"
     return True, ""
 
