@@ -325,6 +325,37 @@ def test_show_of_what_is_not_there_says_what_may_be_meant(shop):
     assert "did you mean 'silver'?" in done.err
 
 
+def test_a_default_of_the_schema_is_what_the_processor_gets(shop):
+    source = UPPER.replace(
+        'step.options["capitals"]', 'step.options["capitals"] if step.options["times"] == 1 else "id"'
+    )
+    made = shop("capitals: name", source)
+    made.run_well()
+    assert sorted(row["name"] for row in made.dicts("silver.sales")) == ["ADA", "GRACE"]
+
+
+def test_show_helps_while_the_declaration_is_wrong(shop):
+    done = shop("colums: {}").cli("plugins", "show", "silver")
+    assert done.code == 0
+    assert "deduplicate" in done.out
+
+
+def test_what_is_not_loaded_is_named_where_it_may_be_missed(shop):
+    made = shop("capitals: name", more=f"plugins: {{allow: [{OWN}]}}\n")
+    done = made.cli("plan")
+    assert done.code == 2
+    assert "unknown key 'capitals'" in done.err
+    assert "is not loaded, and what it brings is missing: not in plugins.allow" in done.err
+
+
+def test_an_error_that_comes_late_names_its_processor(shop):
+    source = UPPER.replace("return Output(rows", "return Output(rows.filter(nw.col('id').cast(nw.Int64) * 10**18 > 0)")
+    made = shop("capitals: name", source.replace("nw.col('id')", "nw.col('name')"))
+    (_, silver) = made.run().tables
+    assert silver.status == "failed"
+    assert "polars_upper of oreflow_plugins.py" in silver.reason
+
+
 def test_doctor_finds_nothing_where_all_is_well(shop):
     done = shop(plugin="").cli("plugins", "doctor")
     assert (done.code, done.out) == (0, "all is well: every plugin can be used\n")

@@ -167,11 +167,10 @@ def plugin(name: str, project: str | Path = ".") -> dict[str, Any]:
     from oreflow.pipeline.lake import Lake
 
     lake = Lake(Path(project) / "lake")
+    factory = project_factory(project)
     if (Path(project) / "config" / f"{DEFAULT_NAME}.yaml").is_file():
-        declared, factory = _load(project, DEFAULT_NAME, None)
-        lake = Lake(declared.lake)
-    else:
-        factory = project_factory(project)
+        with contextlib.suppress(DeclarationError):  # who looks an option up may just be mending the declaration
+            lake = Lake(_load(project, DEFAULT_NAME, None)[0].lake)
     return show(factory, name, profiles(lake))
 
 
@@ -201,8 +200,6 @@ def check_plugin(distribution: str, project: str | Path = ".") -> list[Judgement
     Raises:
         DeclarationError: it is not installed or brings no processor, or oreflow-testkit is not installed.
     """
-    from oreflow.contract import ProcessorMetadata
-
     factory = project_factory(project)
     found = [p for p in factory.plugins if distribution in (p.distribution, p.name)]
     if not found:
@@ -210,8 +207,8 @@ def check_plugin(distribution: str, project: str | Path = ".") -> list[Judgement
         raise DeclarationError([Problem(f"no plugin '{distribution}' is installed", mend=mend)])
     if unusable := [p for p in found if p.status != "ok"]:
         raise DeclarationError([Problem(f"{p} is {p.status}: {p.reason}", mend=p.mend) for p in unusable])
-    items = [item for p in found for item in (p.brings or {}).get("processors", ())]
-    names = [item.name for item in items if isinstance(item, ProcessorMetadata)]
+    items = [(p, item) for p in found for item in (p.brings or {}).get("processors", ())]
+    names = [f"{p.distribution}:{item.name}" for p, item in items]  # whoever else has the name
     if not names:
         raise DeclarationError([Problem(f"{distribution} brings no processor, and only processors are judged")])
     try:

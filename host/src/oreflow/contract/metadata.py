@@ -203,10 +203,11 @@ class ProcessingConfig:
     checks: tuple[str, ...] = ()
 
     def for_processor(self, metadata: ProcessorMetadata) -> ProcessingConfig:
-        """The same with the defaults that a processor knows laid under the options."""
+        """The same with defaults laid under the options: those of its schema, over them those of its stage."""
         known = metadata.option_schema.get("properties", {})
+        own = {key: each["default"] for key, each in known.items() if isinstance(each, Mapping) and "default" in each}
         inherited = {key: value for key, value in self.defaults.items() if key in known}
-        return replace(self, options={**inherited, **self.options}, defaults={})
+        return replace(self, options={**own, **inherited, **self.options}, defaults={})
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "stage", ProcessingStage(self.stage))

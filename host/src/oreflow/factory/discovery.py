@@ -225,7 +225,7 @@ def _wrong_api(api: object, plugin: Plugin) -> _RefusedError:
             "does not say for which API it is written", f"its author has to add: oreflow_api = {API_VERSION}"
         )
     newer = isinstance(api, int) and api > API_VERSION
-    reason = f"is written for API {api} of oreflow, and this oreflow has API {API_VERSION}"
+    reason = f"is written for API {api!r} of oreflow, and this oreflow has API {API_VERSION}"
     if newer:
         return _RefusedError(f"{reason}: oreflow is too old for it", "pip install --upgrade oreflow")
     return _RefusedError(f"{reason}: the plugin is too old", f"pip install --upgrade {plugin.distribution}")

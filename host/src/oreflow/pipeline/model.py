@@ -137,12 +137,22 @@ def load_pipeline(project: Path, name: str, environment: str | None = None) -> t
         problems += [
             Problem(f"{plugin} is broken, and what it brings is missing: {plugin.reason}", mend=plugin.mend)
             for plugin in factory.missing
+        ] + [
+            Problem(f"{plugin} is not loaded, and what it brings is missing: {plugin.reason}", mend="let it in")
+            for plugin in factory.plugins
+            if plugin.status == "disabled" and any(_may_be_missing(problem) for problem in problems)
         ]
         found = {document.locate(problem) for problem in problems}
         raise DeclarationError(sorted(found, key=lambda problem: (problem.file, problem.line, problem.key)))
     lake = (project / str(data.get("lake", "./lake"))).resolve()
     pipeline = Pipeline(data["name"], data.get("description", ""), project, lake, _in_order(specs), document)
     return pipeline, factory
+
+
+def _may_be_missing(problem: Problem) -> bool:
+    """Whether a problem may come of a plugin that is not there."""
+    starts = ("unknown key", "there is no processor", "nothing that is installed", "it was last made by")
+    return problem.message.startswith(starts)
 
 
 def read_declaration(project: Path, name: str, environment: str | None) -> tuple[Document, ProcessorFactory]:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from oreflow.contract import DeclarationError, OreflowError, Problem, StepError, TableFormat
-from oreflow.factory import ProcessorFactory, Profile, answers
+from oreflow.factory import ProcessorFactory, Profile, answers, home_of
 from oreflow.pipeline.batches import Batches
 from oreflow.pipeline.faults import PluginFault, told
 from oreflow.pipeline.journal import Claim, settle
@@ -127,7 +127,9 @@ class Run:
             result.status, result.reason = "failed", self._unforeseen(planned, error)
         except OreflowError as error:
             place = self._pipeline.document.locate(Problem("", ("tables", planned.spec.name)))
-            result.status, result.reason = "failed", f"{error} (declared in {place.file}:{place.line})"
+            own = home_of("processor", offer.processor.name) == offer.distribution
+            maker = "" if own or offer.origin in str(error) else f"made by {offer.name} of {offer.origin}, "
+            result.status, result.reason = "failed", f"{error} ({maker}declared in {place.file}:{place.line})"
         except OSError as error:
             result.status, result.reason = "failed", f"{error.filename or 'a file'}: {error.strerror or error}"
         except KeyboardInterrupt:
