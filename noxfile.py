@@ -18,12 +18,13 @@ nox.options.sessions = ["tests"]
 nox.options.reuse_venv = "yes"  # the second time is quick; `nox -R` skips the installing altogether
 
 ROOT = Path(__file__).parent
-PLUGINS = ("delta", "polars", "bronze", "silver", "gold")
+PLUGINS = ("delta", "polars", "spark", "bronze", "silver", "gold")
 RUNTIME = ("host", *(f"plugins/{name}" for name in PLUGINS))
 PACKAGES = (*RUNTIME, "plugins/testkit")
 
 BUILD_TOOLS = ("hatchling", "editables")
-TEST_TOOLS = ("pytest", "pytest-xdist", "hypothesis", "ruff", "mypy")  # the last two judge what `plugins new` makes
+# ruff and mypy judge what `plugins new` makes, tpchgen-cli makes the data of an example.
+TEST_TOOLS = ("pytest", "pytest-xdist", "hypothesis", "ruff", "mypy", "tpchgen-cli")
 LINT_TOOLS = ("ruff", "import-linter")
 TYPE_TOOLS = ("mypy", "types-PyYAML")
 DOCS_TOOLS = ("mkdocs", "mkdocs-material")

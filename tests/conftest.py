@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import os
+import shutil
 import subprocess
 import sys
+import sysconfig
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +20,7 @@ import pytest
 from deltalake import DeltaTable
 
 import oreflow
+from oreflow.factory import discovery
 
 ROOT = Path(__file__).parent.parent
 NOT_IN_PROJECT = ("_ingested_at",)
@@ -33,6 +38,25 @@ def require() -> Callable[[Path | bool, str], None]:
         pytest.skip(reason)
 
     return check
+
+
+@pytest.fixture(scope="session")
+def spark(require: Callable[[Path | bool, str], None]) -> None:
+    """A small Spark session for the whole test process, which the engine finds there; without Spark, a skip."""
+    require(importlib.util.find_spec("pyspark") is not None, "pyspark is missing: pip install oreflow-spark")
+    java = Path(os.environ["JAVA_HOME"], "bin", "java") if "JAVA_HOME" in os.environ else shutil.which("java")
+    require(Path(java or "/no/java"), "Java is missing: apt-get install openjdk-17-jre-headless")
+    from oreflow_spark.session import session
+
+    session({"master": "local[2]", "conf": {"spark.sql.shuffle.partitions": 2}})
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """One of several test processes does all that needs Spark, so that one Spark is started and not several."""
+    for item in items if config.pluginmanager.hasplugin("xdist") else ():
+        if "spark" in item.name.partition("[")[2] or "spark" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("spark"))
 
 
 @pytest.fixture(scope="session")
@@ -75,8 +99,8 @@ class Project:
 
     # What is done with it
 
-    def cli(self, *args: str, env: Mapping[str, str] | None = None) -> Finished:
-        return _cli(*args, cwd=self.root, env=env)
+    def cli(self, *args: str, env: Mapping[str, str] | None = None, python: str | Path = sys.executable) -> Finished:
+        return _cli(*args, cwd=self.root, env=env, python=python)
 
     def run(self, **options: Any) -> oreflow.RunReport:
         return oreflow.run(self.root, self.name, **options)
@@ -176,9 +200,15 @@ def _environment(more: Mapping[str, str]) -> dict[str, str]:
     return merged
 
 
-def _cli(*args: str, cwd: Path, env: Mapping[str, str] | None = None, timeout: float = 120) -> Finished:
+def _cli(
+    *args: str,
+    cwd: Path,
+    env: Mapping[str, str] | None = None,
+    timeout: float = 120,
+    python: str | Path = sys.executable,
+) -> Finished:
     done = subprocess.run(
-        [sys.executable, "-m", "oreflow", *args],
+        [python, "-m", "oreflow", *args],
         cwd=cwd,
         env=_environment(env or {}),
         capture_output=True,
@@ -188,6 +218,36 @@ def _cli(*args: str, cwd: Path, env: Mapping[str, str] | None = None, timeout: f
         check=False,
     )
     return Finished(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session")
+def polars_only(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The python of an environment as `pip install "oreflow[polars]"` makes it: this one's packages without Spark's."""
+    folder = tmp_path_factory.mktemp("polars-only") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    python = folder / "bin" / "python"
+    where = [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"]
+    site = Path(subprocess.run(where, capture_output=True, text=True, check=True).stdout.strip())
+    for here in dict.fromkeys([sysconfig.get_path("purelib"), sysconfig.get_path("platlib")]):
+        for entry in Path(here).iterdir():
+            if "oreflow_spark" not in entry.name and not (site / entry.name).exists():
+                (site / entry.name).symlink_to(entry)
+    command = folder / "bin" / "oreflow"
+    command.write_text(f"#!{python}\nfrom oreflow.cli import main\nmain()\n", encoding="utf-8")
+    command.chmod(0o755)
+    return python
+
+
+@pytest.fixture
+def without_spark(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if oreflow-spark were not installed in this process."""
+    real = discovery.entry_points
+
+    def entry_points(**wanted: Any) -> list[EntryPoint]:
+        return [point for point in real(**wanted) if point.name != "spark"]
+
+    monkeypatch.setattr(discovery, "entry_points", entry_points)
+    monkeypatch.setattr("oreflow.factory.registry._factories", {})
 
 
 @pytest.fixture(scope="session")

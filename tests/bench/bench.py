@@ -6,6 +6,7 @@ median of the ratios of the pairs. A faster wrong answer counts for nothing: the
 
     nox -s bench                                  # both scales
     nox -s bench -- --scales 1 --pairs 3          # a quick look
+    nox -s bench -- --engines polars --scales 1   # on one engine only
     nox -s bench -- --scales                      # nothing but starting
     nox -s bench -- --strict                      # fail where a bound is broken
 """
@@ -20,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -27,11 +29,17 @@ from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
 
-RATIO_BOUNDS = {1: 1.5, 10: 1.25}  # scale -> at most this many times the script's wall time
+RATIO_BOUNDS = {  # engine, scale -> at most this many times the wall time of the script on the same engine
+    ("polars", 1): 1.5,
+    ("polars", 10): 1.25,
+    ("spark", 1): 1.3,
+    ("spark", 10): 1.3,
+}
+YARDSTICKS = {"polars": "yardstick.py", "spark": "yardstick_spark.py"}
 UNCHANGED_CPU_BOUND = 0.8  # seconds of CPU for a run that finds nothing new
 START_CPU_BOUND = 0.3  # seconds of CPU for --help, and for `plugins`
 MANY, MANY_CPU_BOUND = 100, 0.5  # so many plugins more, and seconds of CPU for `plugins` with them
-PAIRS = {1: 5, 10: 3}
+PAIRS = defaultdict(lambda: 2, {("polars", 1): 5, ("polars", 10): 3})
 FEW = 3  # runs of a thing that has no pair
 
 HERE = Path(__file__).resolve().parent
@@ -141,27 +149,28 @@ def make_project(folder: Path, raw: Path) -> Path:
     return folder
 
 
-def bench_scale(work: Path, scale: int, pairs: int) -> bool:
-    """Measure one scale and print it; whether its bounds hold."""
+def bench_scale(work: Path, engine: str, scale: int, pairs: int) -> bool:
+    """Measure one scale on an engine and print it; whether its bounds hold."""
     raw = make_data(work, scale)
-    project = make_project(work / f"project-{scale}", raw)
-    script_lake = work / f"by-hand-{scale}"
-    script = (sys.executable, str(HERE / "yardstick.py"), str(raw), str(script_lake))
+    project = make_project(work / f"project-{engine}-{scale}", raw)
+    script_lake = work / f"by-hand-{engine}-{scale}"
+    script = (sys.executable, str(HERE / YARDSTICKS[engine]), str(raw), str(script_lake))
+    run = (*OREFLOW, "run", "--engine", engine)
 
     ours: list[Measured] = []
     theirs: list[Measured] = []
     for number in range(pairs + 1):
         shutil.rmtree(project / "lake", ignore_errors=True)
         shutil.rmtree(script_lake, ignore_errors=True)
-        one, other = measure((*OREFLOW, "run"), project), measure(script, work)
+        one, other = measure(run, project), measure(script, work)
         if number:  # the first pair warms up the disk's cache and the interpreter's
             ours.append(one)
             theirs.append(other)
-    unchanged = [measure((*OREFLOW, "run"), project) for _ in range(FEW)]
+    unchanged = [measure(run, project) for _ in range(FEW)]
     account = compare(project / "lake", script_lake)  # after those, which must have changed nothing
 
     ratios = [one.seconds / other.seconds for one, other in zip(ours, theirs, strict=True)]
-    print(f"\n{scale} x, {account}, the same in both; {pairs} pairs")
+    print(f"\n{engine}, {scale} x, {account}, the same in both; {pairs} pairs")
     print(f"  {'':<24}{'oreflow':>10}{'by hand':>10}{'ratio':>8}")
     for title, digits, pick in (
         ("wall time, s", 2, lambda run: run.seconds),
@@ -174,7 +183,7 @@ def bench_scale(work: Path, scale: int, pairs: int) -> bool:
     print(f"  ratios of wall time from {min(ratios):.2f} to {max(ratios):.2f}")
     return all(
         [
-            verdict("ratio of wall time", median(ratios), RATIO_BOUNDS.get(scale)),
+            verdict("ratio of wall time", median(ratios), RATIO_BOUNDS.get((engine, scale))),
             verdict("run with nothing new, CPU s", median(run.cpu for run in unchanged), UNCHANGED_CPU_BOUND),
         ]
     )
@@ -209,13 +218,16 @@ def create_processor(name, config):
     return None
 """
 
+README = "# One of many\n\nWhat it does, said at the length of a README as packages have it.\n" * 200
+
 
 def install_many(site: Path, number: int) -> None:
     """So many distributions with a plugin each, as pip leaves them: compiled."""
     for index in range(number):
         about = site / f"oreflow_many_{index}-1.0.0.dist-info"
         about.mkdir(parents=True)
-        (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: oreflow-many-{index}\nVersion: 1.0.0\n")
+        header = f"Metadata-Version: 2.1\nName: oreflow-many-{index}\nVersion: 1.0.0\nRequires-Dist: oreflow>=0.1\n"
+        (about / "METADATA").write_text(f"{header}\n{README}")
         (about / "entry_points.txt").write_text(f"[oreflow.plugins]\nmany_{index} = oreflow_many_{index}\n")
         (site / f"oreflow_many_{index}.py").write_text(PLUGIN.format(number=index))
     compileall.compile_dir(site, quiet=1)
@@ -243,6 +255,7 @@ def main() -> int:
     """The command line."""
     parser = argparse.ArgumentParser(description="Measure oreflow against the hand-written script.")
     parser.add_argument("--scales", type=int, nargs="*", default=[1, 10], help="times the data (1 10)")
+    parser.add_argument("--engines", nargs="*", default=list(YARDSTICKS), choices=list(YARDSTICKS), help="on which")
     parser.add_argument("--pairs", type=int, help="pairs of runs (5 at scale 1, else 3)")
     parser.add_argument("--strict", action="store_true", help="exit with 1 where a bound is broken")
     options = parser.parse_args()
@@ -250,7 +263,10 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="oreflow-bench-") as folder:
         work = Path(folder)
         kept = bench_start(work)
-        kept += [bench_scale(work, scale, options.pairs or PAIRS.get(scale, 3)) for scale in options.scales]
+        for engine in options.engines:
+            kept += [
+                bench_scale(work, engine, scale, options.pairs or PAIRS[engine, scale]) for scale in options.scales
+            ]
     return int(options.strict and not all(kept))
 
 

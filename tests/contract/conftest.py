@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,26 +9,41 @@ from typing import Any
 import narwhals as nw
 import pytest
 
+import oreflow
 from oreflow.contract import Engine, SourceFile, SourceScan
 
-ENGINES = {"polars": "oreflow_polars.plugin"}
+ENGINES = ("polars", "spark")
 
 
-@pytest.fixture(scope="session", params=sorted(ENGINES))
+@pytest.fixture(scope="session", params=ENGINES)
 def engine(request: pytest.FixtureRequest) -> Engine:
-    made = importlib.import_module(ENGINES[request.param]).create_engine(request.param)
-    assert made is not None
-    return made
+    if request.param == "spark":
+        request.getfixturevalue("spark")
+    return oreflow.get_processor_factory().create_engine(request.param)
 
 
 @pytest.fixture(scope="session")
 def rows(engine: Engine) -> Callable[[nw.LazyFrame[Any] | None], list[dict[str, Any]]]:
-    """The rows of a frame, by way of the engine."""
+    """The rows of a frame, by way of the engine; by file and line where they have these, since frames have no order."""
 
     def collect(frame: nw.LazyFrame[Any] | None) -> list[dict[str, Any]]:
-        return [] if frame is None else engine.execute({}, {"rows": frame}).collected["rows"]
+        found = [] if frame is None else engine.execute({}, {"rows": frame}).collected["rows"]
+        return sorted(found, key=lambda row: (row.get("_source_file", ""), row.get("_source_row") or 0))
 
     return collect
+
+
+@pytest.fixture(scope="session")
+def rows_read(rows: Callable[..., list[dict[str, Any]]]) -> Callable[[SourceScan], int]:
+    """How many rows a scan says that there are."""
+
+    def count(scan: SourceScan) -> int:
+        if isinstance(scan.rows_read, int):
+            return scan.rows_read
+        ((value,),) = (row.values() for row in rows(scan.rows_read))
+        return value
+
+    return count
 
 
 @pytest.fixture

@@ -172,7 +172,8 @@ def test_all_casts_read_the_frame_as_it_was(engine, rows, text_frame):
 @pytest.mark.parametrize("directive", DIRECTIVES)
 def test_every_directive_of_the_contract_is_known(directive, engine, rows, text_frame):
     value = datetime(2003, 2, 1, 10, 11, 12, 130000, UTC)
-    pattern = f"%Y-%m-%d %I:%M:%S.%f %p %z {directive}"
+    year = "" if directive == "%y" else "%Y"
+    pattern = f"{year}-%m-%d %I:%M:%S.%f %p %z {directive}"
     frame = engine.cast_columns(
         text_frame([value.strftime(pattern)]), {"value": ("text", DataType.parse("timestamp_utc"), pattern)}
     )
@@ -186,6 +187,9 @@ def test_every_directive_of_the_contract_is_known(directive, engine, rows, text_
         (("_source_row", DataType("int64"), ""), "not text"),
         (("text", DataType("date"), "%d/%Q"), "'%Q' is no directive"),
         (("text", DataType("timestamp"), "%Y %z"), "use timestamp_utc"),
+        (("text", DataType("date"), "%Y-%m"), "a day, %d with %m, %b or %B, or %j"),
+        (("text", DataType("timestamp"), "%Y-%m-%d %I:%M"), "%I and %p together"),
+        (("text", DataType("timestamp"), "%Y-%m-%d %H"), "a minute for its hour, %M"),
         (("text", DataType("array", element="string"), ""), "cannot be cast to array<string>"),
     ],
 )

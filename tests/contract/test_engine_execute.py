@@ -234,15 +234,39 @@ def test_queries_that_cannot_be(query, words, engine, sales, shops):
     assert_plain(error.value)
 
 
+def test_what_is_shared_is_the_same_rows_until_it_is_released_and_after(engine, rows, sales, tmp_path):
+    shared = engine.share(sales)
+    orders = {name: Staging(shared, tmp_path / name, name, (1, 1)) for name in ("a", "b")}
+    assert [staged.rows for staged in engine.execute(orders, {"n": shared.select(nw.len())}).staged.values()] == [4, 4]
+    assert rows(shared) == rows(sales)
+    engine.release()
+    engine.release()
+    assert rows(sales.select("id", "_source_row")) == [{"id": n, "_source_row": n + 1} for n in (1, 2, 3, 4)]
+
+
+def test_what_a_killed_attempt_left_is_swept_and_a_failed_one_leaves_nothing(engine, sales, tmp_path):
+    (tmp_path / ".part-dead").mkdir()
+    (tmp_path / ".part-dead" / "part-0.parquet").write_bytes(b"half")
+    bad = engine.with_sql(sales, {"x": "cast(shop as bigint)"}).select("x")
+    with pytest.raises(StepError):
+        engine.execute({"t": Staging(bad, tmp_path, "part", (1, 1))})
+    staged = engine.execute({"t": Staging(sales, tmp_path, "part", (1, 1))}).staged["t"]
+    assert staged.rows == 4
+    hidden = [path.name for path in tmp_path.iterdir() if path.name.startswith(".") and path.name != ".part-dead"]
+    assert not hidden
+
+
 def test_frames_that_cannot_be_computed(engine, sales, tmp_path):
-    for frame in (
-        sales.select(nw.col("nope")),
-        sales.filter(nw.col("shop") > 1),
-        sales.select(nw.col("shop").cast(nw.Int64)),
+    """On some engines narwhals itself finds a missing column, when the frame is made."""
+    for make in (
+        lambda: sales.select(nw.col("nope")),
+        lambda: sales.filter(nw.col("shop") > 1),
+        lambda: sales.select(nw.col("shop").cast(nw.Int64)),
     ):
-        with pytest.raises(StepError) as error:
-            engine.execute({"t": Staging(frame, tmp_path, "p", (1, 1))})
-        assert_plain(error.value)
+        with pytest.raises((StepError, nw.exceptions.ColumnNotFoundError)) as error:
+            engine.execute({"t": Staging(make(), tmp_path, "p", (1, 1))})
+        if isinstance(error.value, StepError):
+            assert_plain(error.value)
 
 
 def test_describing_the_engine_imports_no_engine():

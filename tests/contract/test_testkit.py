@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+import logging
 import os
 import random
 import re
@@ -15,9 +16,12 @@ import subprocess
 import sys
 import textwrap
 import threading
+import zoneinfo
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from importlib.metadata import EntryPoint
+from os import environ
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +31,8 @@ import pytest
 
 import oreflow
 import oreflow_testkit
-from oreflow import DataType, Output, Overwrite, Processor, ProcessorMetadata, Rule, Step
-from oreflow.contract import DeclarationError, Problem
+from oreflow import DataType, Output, Overwrite, Processor, ProcessorMetadata, Rule, Step, StepError
+from oreflow.contract import LINEAGE, DeclarationError, Problem
 from oreflow_testkit import CHECKS, ProcessorConformance, judge
 from oreflow_testkit.judgement import outcome_of, places, subject_of
 from oreflow_testkit.trap import holds, unreadable
@@ -42,10 +46,11 @@ METADATA = ProcessorMetadata(
     supported_stages=["silver"],
     capabilities=["batch", "incremental"],
     option_schema={
+        "required": ["types"],
         "properties": {
             "limit": {"type": "integer", "description": "the highest amount that is believed"},
             "types": {"type": "object", "description": "the type of each column that is not text"},
-        }
+        },
     },
     example={"options": OPTIONS},
 )
@@ -96,6 +101,12 @@ def also(output: Output, **columns: nw.Expr) -> Output:
     return replace(output, rows=rows, columns=(*output.columns, *columns))
 
 
+@pytest.fixture(autouse=True)
+def on_polars_alone(monkeypatch):
+    """What the kit finds, it finds on any engine; test_conformance.py judges on each one that is installed."""
+    monkeypatch.setenv("OREFLOW_PLUGINS", "-oreflow-spark")
+
+
 @pytest.fixture
 def tried(oreflow_plugins, tmp_path) -> Callable[..., str]:
     """What a check says against a processor; '' where it passes."""
@@ -129,6 +140,55 @@ def test_every_check_says_what_it_proves_in_a_sentence():
         assert ". " not in check.proves, check.name
 
 
+# The rows that a processor is judged with, and how a reason reads
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        (
+            [{"id": "1"}, {"id": 2}],
+            "row 2 of the rows to judge with has 2 as its id - raw rows are what a file holds: ",
+        ),
+        ([{"id": ["1"]}], r"row 1 of the rows to judge with has \['1'\] as its id"),
+        ([{1: "1"}], "row 1 of the rows to judge with has a column called 1 - a name is a text"),
+        ([["1"]], r"row 1 of the rows to judge with is \['1'\] - write a row as"),
+        ([None], "row 1 of the rows to judge with is None"),
+    ],
+)
+def test_an_example_with_rows_that_are_not_raw_is_told_in_words(rows, words, oreflow_plugins, monkeypatch):
+    metadata = replace(METADATA, example={"options": OPTIONS, "rows": rows})
+    monkeypatch.setattr(Tidy, "metadata", metadata)
+    oreflow_plugins(Plugin(Tidy, metadata, nothing_wrong), *STANDARD)
+    reasons = [judgement.reason for judgement in judge("tidy") if not judgement.passed]
+    assert reasons
+    for reason in reasons:
+        assert_says(reason, words)
+
+
+def test_a_tiny_lake_tells_rows_that_are_not_raw_in_words(tiny_lake):
+    with pytest.raises(AssertionError, match=r"has 1 as its id - .*: write it as a text, or None for NULL$"):
+        tiny_lake({"bronze.a": {"source": "rows"}}, [{"id": 1}])
+
+
+class TellsOfAFrame(Tidy):
+    def changed(self, output, inputs, step):
+        raise ValueError(f"cannot go on with\n{output.rows!r}\nand {pl.DataFrame({'a': [1]})}")
+
+
+class PutsAFrameIntoItsOptions(Tidy):
+    def changed(self, output, inputs, step):
+        step.options["seen"] = nw.from_native(pl.DataFrame({"a": [1]}))
+        return output
+
+
+def test_a_reason_is_one_plain_line(tried):
+    said = "process() raised ValueError: cannot go on with a Narwhals LazyFrame and a table"
+    assert tried("purity", TellsOfAFrame) == said
+    assert said.partition(": ")[2] in tried("row_account", TellsOfAFrame)
+    assert_says(tried("purity", PutsAFrameIntoItsOptions), 'became .*"seen": "a Narwhals DataFrame"} - copy before')
+
+
 # purity
 
 
@@ -157,6 +217,94 @@ class ReadsWithALibrary(Tidy):
 class Writes(Tidy):
     def changed(self, output, inputs, step):
         output.rows.sink_parquet(os.devnull)
+        return output
+
+
+class KeepsWhatItRead(Tidy):
+    def changed(self, output, inputs, step):
+        self.kept = getattr(self, "kept", None) or Path(__file__).read_text(encoding="utf-8")
+        return output
+
+
+class ReadsWhenItIsMade(Tidy):
+    def __init__(self, config):
+        super().__init__(config)
+        self.kept = Path(__file__).read_text(encoding="utf-8")
+
+
+def _looked_up(value):
+    return value + Path(__file__).read_text(encoding="utf-8")[:1]
+
+
+class ReadsForEachValue(Tidy):
+    def changed(self, output, inputs, step):
+        note = pl.col("note").map_elements(_looked_up, return_dtype=pl.String)
+        return replace(output, rows=nw.from_native(output.rows.to_native().with_columns(note)))
+
+
+class ReadsForAColumn(Tidy):
+    def changed(self, output, inputs, step):
+        note = pl.col("note").map_batches(lambda texts: texts + _looked_up(""), return_dtype=pl.String)
+        return replace(output, rows=nw.from_native(output.rows.to_native().with_columns(note)))
+
+
+class ReadsForARule(Tidy):
+    def changed(self, output, inputs, step):
+        wrong = nw.from_native(pl.LazyFrame({"id": ["1"]})).with_columns(nw.col("id").alias("seen"))
+        rows = output.rows.join(wrong, on="id", how="left")
+        looked = rows.to_native().with_columns(pl.col("seen").map_elements(_looked_up, return_dtype=pl.String))
+        rule = Rule("never seen", nw.col("seen") == "", nw.lit("it was seen"))
+        return replace(output, rows=nw.from_native(looked), rules=[*output.rules, rule])
+
+
+class AsksTheEnvironment(Tidy):
+    def changed(self, output, inputs, step):
+        os.environ.get("OREFLOW_TESTKIT_WAS_HERE", "")
+        return output
+
+
+class GetsAVariable(Tidy):
+    def changed(self, output, inputs, step):
+        os.getenv("OREFLOW_TESTKIT_WAS_HERE")
+        return output
+
+
+class LooksWhetherAVariableIsThere(Tidy):
+    def changed(self, output, inputs, step):
+        return output if "OREFLOW_TESTKIT_WAS_HERE" in environ else also(output)
+
+
+class CopiesTheEnvironment(Tidy):
+    def changed(self, output, inputs, step):
+        dict(environ)
+        return output
+
+
+class AsksForEachValue(Tidy):
+    def changed(self, output, inputs, step):
+        note = pl.col("note").map_elements(lambda text: os.getenv("LANG", text), return_dtype=pl.String)
+        return replace(output, rows=nw.from_native(output.rows.to_native().with_columns(note)))
+
+
+class AsksAboutHome(Tidy):
+    def changed(self, output, inputs, step):
+        Path("~").expanduser()
+        return output
+
+
+class LooksForAFile(Tidy):
+    def changed(self, output, inputs, step):
+        return output if Path(__file__).exists() else also(output)
+
+
+class KnowsTheDay(Tidy):
+    def changed(self, output, inputs, step):
+        return also(output, today=nw.lit(datetime.now(UTC).date()))
+
+
+class Logs(Tidy):
+    def changed(self, output, inputs, step):
+        logging.getLogger("oreflow_testkit").warning("a plan is made")
         return output
 
 
@@ -240,6 +388,19 @@ class ReturnsAFrame(Tidy):
         (OpensAFileInAnotherFunction, "open .*in _opens"),
         (ReadsWithALibrary, r"polars\.scan_parquet \(in changed"),
         (Writes, r"narwhals\.sink_parquet \(in changed"),
+        (KeepsWhatItRead, "open .*test_testkit.py.*in changed"),
+        (ReadsWhenItIsMade, "open .*test_testkit.py.*in __init__"),
+        (ReadsForEachValue, "open .*test_testkit.py.*in _looked_up"),
+        (ReadsForAColumn, "open .*test_testkit.py.*in _looked_up"),
+        (ReadsForARule, "open .*test_testkit.py.*in _looked_up"),
+        (AsksTheEnvironment, r"the environment, OREFLOW_TESTKIT_WAS_HERE \(in changed"),
+        (GetsAVariable, r"the environment, OREFLOW_TESTKIT_WAS_HERE \(in changed"),
+        (LooksWhetherAVariableIsThere, r"the environment, OREFLOW_TESTKIT_WAS_HERE \(in changed"),
+        (CopiesTheEnvironment, r"the environment, all of it \(in changed"),
+        (AsksForEachValue, r"the environment, LANG \(in <lambda>"),
+        (AsksAboutHome, r"the environment, HOME \(in changed"),
+        (LooksForAFile, r"os\.stat \(in changed"),
+        (KnowsTheDay, r"the clock, now \(in changed"),
         (OpensASocket, r"socket\.__new__"),
         (StartsAProcess, r"subprocess\.Popen"),
         (SetsAVariable, r"os\.putenv"),
@@ -259,6 +420,45 @@ def test_purity_catches(processor, words, tried, monkeypatch):
     monkeypatch.setenv("OREFLOW_TESTKIT_WAS_HERE", "0")
     found = tried("purity", processor)
     assert_says(found, words)
+
+
+class ImportsWhatReads(Tidy):
+    def changed(self, output, inputs, step):
+        importlib.import_module("oreflow_testkit_has_data")
+        return output
+
+
+class KnowsTimeZones(Tidy):
+    def changed(self, output, inputs, step):
+        return also(output, zone=nw.lit(str(step.started_at.astimezone(zoneinfo.ZoneInfo("Europe/Oslo")).tzinfo)))
+
+
+class WorksOnValues(Tidy):
+    def changed(self, output, inputs, step):
+        note = pl.col("note").map_elements(lambda text: "".join(sorted(text)), return_dtype=pl.String)
+        return replace(output, rows=nw.from_native(output.rows.to_native().with_columns(note)))
+
+
+def test_what_a_module_reads_while_it_is_imported_is_no_fault(tried, tmp_path, monkeypatch):
+    (tmp_path / "site").mkdir()
+    data = "from pathlib import Path\nDATA = Path(__file__).read_text(encoding='utf-8')\n"
+    (tmp_path / "site" / "oreflow_testkit_has_data.py").write_text(data, encoding="utf-8")
+    monkeypatch.syspath_prepend(tmp_path / "site")
+    assert tried("purity", ImportsWhatReads) == ""
+    assert sys.modules.pop("oreflow_testkit_has_data")
+
+
+@pytest.mark.parametrize("processor", [KnowsTimeZones, WorksOnValues, Logs])
+def test_what_python_and_the_engine_do_by_themselves_is_no_fault(processor, tried):
+    zoneinfo.ZoneInfo.clear_cache()
+    assert tried("purity", processor) == ""
+
+
+def test_the_environment_is_as_it_was_after_it_was_watched(tried):
+    tried("option_schema")  # the fixtures take away a variable when they are first asked
+    before = type(os.environ), dict(os.environ)
+    tried("purity", AsksTheEnvironment)
+    assert (type(os.environ), dict(os.environ)) == before
 
 
 # laziness
@@ -416,9 +616,9 @@ class GainsRows(Tidy):
         return replace(output, rows=nw.concat([output.rows, output.rows]))
 
 
-class LosesLineage(Tidy):
+class LosesRowsUnseen(LosesRows):
     def changed(self, output, inputs, step):
-        return replace(output, rows=output.rows.drop("_source_row"))
+        return replace(super().changed(output, inputs, step), row_by_row=False)
 
 
 @pytest.mark.parametrize(
@@ -426,12 +626,81 @@ class LosesLineage(Tidy):
     [
         (LosesRows, "does not balance.*loses 1 row"),
         (GainsRows, "does not balance.*gains 5 row"),
-        (LosesLineage, "where it came from, _source_row are missing"),
+        (
+            LosesRowsUnseen,
+            r"row_by_row=False, so that .* the 5 rows that went in against the 4 .* at silver let each row",
+        ),
         (Raises, "silver.judged failed: .*KeyError"),
     ],
 )
 def test_row_account_catches(processor, words, tried):
     assert_says(tried("row_account", processor), words)
+
+
+def test_a_gold_processor_may_make_other_rows(tried):
+    assert tried("row_account", LosesRowsUnseen, metadata=replace(METADATA, supported_stages=["gold"])) == ""
+
+
+# lineage
+
+
+class LosesLineage(Tidy):
+    def changed(self, output, inputs, step):
+        return replace(output, rows=output.rows.drop("_source_row"))
+
+
+def relined(name: str, **columns: Any) -> type[Tidy]:
+    """A processor that puts something else into columns of the lineage."""
+
+    def changed(self, output, inputs, step):
+        rows = output.rows.to_native().with_columns(**columns)
+        return replace(output, rows=nw.from_native(rows))
+
+    return type(name, (Tidy,), {"changed": changed})
+
+
+class PutsOneRowForAnother(Tidy):
+    def changed(self, output, inputs, step):
+        kept = output.rows.filter(nw.col("name") != "Grace")
+        return replace(output, rows=nw.concat([kept, kept.filter(nw.col("name") == "Ada")]))
+
+
+@pytest.mark.parametrize(
+    ("processor", "words"),
+    [
+        (LosesLineage, "where it came from, _source_row are missing: "),
+        (PutsOneRowForAnother, r"two rows say that they came from data/rows/001\.csv:2"),
+        (relined("NamesAFile", _source_file=pl.lit("all.csv")), r"it came from all\.csv:\d, and none did"),
+        (relined("CountsFromZero", _source_row=pl.col("_source_row") - 2), r"it came from data/rows/00\d\.csv:\d, and"),
+        (relined("ForgetsTheFile", _source_file=pl.lit(None, pl.String)), "_source_file are missing"),
+        (relined("StampsTheBatch", _batch_id=pl.lit(7)), r"_batch_id of the row from .* was changed to 7 - leave"),
+        (relined("SwapsBatches", _batch_id=pl.col("_batch_id").reverse()), r"_batch_id of the row from .* was changed"),
+        (
+            relined("SwapsRows", **{each: pl.col(each).reverse() for each in LINEAGE}),
+            r"what stands in data/rows/001\.csv:2 comes out as a row that says it came from data/rows/00\d\.csv:\d",
+        ),
+        (
+            relined(
+                "SortsLines", _source_row=pl.col("_source_row").sort_by("name", descending=True).over("_source_file")
+            ),
+            "what stands in .* comes out as a row that says",
+        ),
+    ],
+)
+def test_lineage_catches(processor, words, tried):
+    assert_says(tried("lineage", processor), words)
+
+
+def test_false_lineage_is_caught_at_bronze_too(tried):
+    bronze = replace(METADATA, supported_stages=["bronze"])
+    assert tried("lineage", metadata=bronze) == ""
+    swaps = relined("Swaps", _source_file=pl.col("_source_file").reverse(), _source_row=pl.col("_source_row").reverse())
+    assert_says(tried("lineage", swaps, metadata=bronze), r"what stands in 001\.csv:2 comes out as")
+    assert_says(tried("lineage", relined("Stamps", _batch_id=pl.lit(1)), metadata=bronze), "_batch_id .* changed to 1")
+
+
+def test_lineage_is_asked_only_of_what_is_row_by_row(tried):
+    assert tried("lineage", LosesRowsUnseen) == ""
 
 
 # determinism
@@ -576,7 +845,11 @@ def test_a_column_that_is_changed_on_purpose_is_no_fault(tried):
 
 def described(**properties: Any) -> ProcessorMetadata:
     known = METADATA.option_schema["properties"]
-    return replace(METADATA, option_schema={"properties": {**known, **properties}})
+    return replace(METADATA, option_schema={**METADATA.option_schema, "properties": {**known, **properties}})
+
+
+LIMIT = {"type": "integer", "description": "the highest amount that is believed"}
+TYPES = {"type": "object", "description": "types", "additionalProperties": {"type": "string"}}
 
 
 @pytest.mark.parametrize(
@@ -584,6 +857,15 @@ def described(**properties: Any) -> ProcessorMetadata:
     [
         (described(limit={"type": "integer"}), "the option limit has no description"),
         (described(limit={"description": "a limit"}), "the option limit takes everything"),
+        (described(limit={**LIMIT, "default": "high"}), 'default of the option limit does not fit .*: "high" is not'),
+        (
+            described(types={**TYPES, "default": {"amount": 1}}),
+            "of the option types does not fit .*: 1 is not",
+        ),
+        (
+            described(types={**TYPES, "properties": {"day": {"type": "string", "default": 2}}}),
+            r"option types\.day .*: 2 is",
+        ),
         (described(limit={"type": "string", "description": "a limit"}), "options that it is judged with do not fit"),
         (replace(METADATA, option_schema={**METADATA.option_schema, "additionalProperties": True}), "not refused"),
     ],
@@ -600,6 +882,65 @@ def test_option_schema_catches_what_is_no_schema(tried, oreflow_plugins, tmp_pat
     passed, reason = outcome_of(check, replace(subject_of("tidy", place, tmp_path), metadata=wrong))
     assert not passed
     assert_says(reason, "is no JSON Schema")
+
+
+# options
+
+
+class NeedsTheLimit(Tidy):
+    def changed(self, output, inputs, step):
+        return also(output, limit=nw.lit(step.options["limit"]))
+
+
+class NeedsTheLimitAtOnce(Tidy):
+    def __init__(self, config):
+        super().__init__(config)
+        self.limit = config.options["limit"]
+
+
+class NeedsTheLimitAsANumber(Tidy):
+    def changed(self, output, inputs, step):
+        return also(output, limit=nw.lit(step.options.get("limit", "none")).cast(nw.Int64))
+
+
+class AsksForTheLimit(Tidy):
+    def changed(self, output, inputs, step):
+        if "limit" not in step.options:
+            raise StepError("say the limit of these rows")
+        return output
+
+
+@pytest.mark.parametrize(
+    ("processor", "words"),
+    [
+        (NeedsTheLimit, r"without the option limit, which is not required, .* raised KeyError: 'limit' - read it with"),
+        (NeedsTheLimitAtOnce, "without the option limit.*cannot create 'tidy': KeyError: 'limit'"),
+        (NeedsTheLimitAsANumber, "without the option limit.*cannot compute"),
+    ],
+)
+def test_options_catches(processor, words, tried):
+    assert_says(tried("options", processor), words)
+
+
+def wants_types(config):
+    return [] if "types" in config.options else [Problem("say the types")]
+
+
+def test_an_option_is_required_by_the_schema_or_by_what_validation_says(tried):
+    silent = replace(METADATA, option_schema={"properties": METADATA.option_schema["properties"]})
+    assert_says(tried("options", metadata=silent), "without the option types")
+    assert tried("options", metadata=silent, validate=wants_types) == ""
+
+
+def test_a_refusal_in_words_is_no_fault_where_an_option_is_left_out(tried):
+    assert tried("options", AsksForTheLimit) == ""
+
+
+@pytest.mark.parametrize("check", ["option_schema", "options", "messages", "purity", "row_account"])
+def test_a_default_is_there_as_the_host_lays_it(check, tried):
+    metadata = described(limit={**LIMIT, "default": 5})
+    assert tried(check, NeedsTheLimit, metadata=metadata) == ""
+    assert tried(check, NeedsTheLimit, metadata=metadata, options={"types": OPTIONS["types"]}) == ""
 
 
 # messages
@@ -726,6 +1067,54 @@ def test_start_up_catches(name, first, words, package, oreflow_plugins, tmp_path
     assert_says(outcome_of(check, subject_of(name, places(name)[0], tmp_path))[1], words)
 
 
+# purity, of what is installed
+
+_CACHES = """
+    import functools
+    from pathlib import Path
+    from oreflow import Output, Processor
+    from {package} import METADATA
+
+    @functools.cache
+    def looked_up():
+        return Path(__file__).read_text(encoding="utf-8")
+
+
+    class Tidy(Processor):
+        metadata = METADATA
+
+        def process(self, inputs, step):
+            (rows,) = inputs.values()
+            looked_up()
+            return Output(rows)
+"""
+
+
+def test_purity_catches_what_was_read_before_anybody_looked(package, oreflow_plugins, tmp_path):
+    step = package("caching_tidy", "") / "caching_tidy" / "processor.py"
+    step.write_text(textwrap.dedent(_CACHES.format(package="caching_tidy")), encoding="utf-8")
+    oreflow_plugins("caching_tidy", *STANDARD)
+    (place,) = places("caching_tidy")
+    found = {}
+    for check in [check for check in CHECKS if check.name in ("row_account", "purity")][::-1]:
+        folder = tmp_path / check.name
+        folder.mkdir()
+        found[check.name] = outcome_of(check, subject_of("caching_tidy", place, folder))[1]
+    assert list(found) == ["row_account", "purity"]
+    assert found["row_account"] == ""
+    assert_says(found["purity"], "^process.. touches the world outside: open .*processor.py .in looked_up")
+
+
+def test_a_process_that_ends_is_told_in_a_line(package, oreflow_plugins, tmp_path):
+    step = package("leaving_tidy", "") / "leaving_tidy" / "processor.py"
+    text = step.read_text(encoding="utf-8").replace("(rows,) =", "import os; os._exit(3)\n        (rows,) =")
+    step.write_text(text, encoding="utf-8")
+    oreflow_plugins("leaving_tidy", *STANDARD)
+    (check,) = [check for check in CHECKS if check.name == "purity"]
+    said = outcome_of(check, subject_of("leaving_tidy", places("leaving_tidy")[0], tmp_path))[1]
+    assert said == "the process that it is judged in ends with exit code 3: no message"
+
+
 # judge, and the class
 
 
@@ -818,6 +1207,66 @@ def test_the_class_is_the_whole_test_of_a_plugin(package, tmp_path):
     assert done.stdout.count("there is no processor 'ligth_tidy'") >= checks
 
 
+# A project's own file
+
+_OWN = """
+    import narwhals as nw
+    from oreflow import Output, Processor, ProcessorMetadata
+
+
+    class Upper(Processor):
+        metadata = ProcessorMetadata(
+            name="upper", version="1.0", description="Capitals", engine="any", supported_stages=["STAGE"],
+            capabilities=["incremental"],
+            option_schema={
+                "required": ["capitals"],
+                "properties": {"capitals": {"type": "string", "minLength": 1, "description": "the column"}},
+            },
+            example={"options": {"capitals": "name"}},
+        )
+
+        def process(self, inputs, step):
+            (rows,) = inputs.values()
+            return Output(rows.with_columns(nw.col(step.options["capitals"]).str.to_uppercase()))
+"""
+_LOSES = ("return Output(rows", 'return Output(rows.filter(nw.col("id") != "2")')
+
+
+@pytest.fixture
+def own(tmp_path) -> Callable[..., Path]:
+    """A project with a plugin in a file of its own."""
+
+    def make(old: str = "", new: str = "", stage: str = "silver") -> Path:
+        text = textwrap.dedent(_OWN).replace("STAGE", stage).replace(old, new)
+        (tmp_path / "oreflow_plugins.py").write_text(text, encoding="utf-8")
+        return tmp_path
+
+    return make
+
+
+@pytest.mark.parametrize("stage", ["bronze", "silver", "gold"])
+@pytest.mark.parametrize("name", ["oreflow_plugins.py", "oreflow_plugins"])
+def test_the_plugin_of_a_project_is_judged_by_the_command_line(name, stage, own, run_cli):
+    done = run_cli("plugins", "check", name, cwd=own(stage=stage))
+    assert (done.code, done.err) == (0, ""), done.out
+    assert f"{name}: all {len(CHECKS)} checks passed" in done.out
+
+
+def test_a_fault_in_the_plugin_of_a_project_is_caught(own, run_cli):
+    done = run_cli("plugins", "check", "oreflow_plugins.py", "--json", "--project", own(*_LOSES), cwd=Path("/"))
+    assert done.code == 1
+    reasons = {each["check"]: each["reason"] for each in done.json if not each["passed"]}
+    assert_says(reasons["row_account"], "does not balance.* upper of oreflow_plugins.py .*loses 1 row|loses 1 row")
+    assert "option_schema" not in reasons
+
+
+def test_judge_and_the_class_take_a_project(own):
+    assert {judgement.passed for judgement in judge("upper", project=own())} == {True}
+    with pytest.raises(DeclarationError, match="there is no processor 'upper'"):
+        judge("upper")
+    assert [place.engine for place in places("upper", own())] == ["polars"]
+
+
 # The documentation
 
 
@@ -826,7 +1275,7 @@ def test_the_reference_has_every_check_attribute_and_fixture():
     for check in CHECKS:
         assert f"| `{check.name}` | {check.proves} |" in text, check.name
     attributes = [name for name in vars(ProcessorConformance) if name in ProcessorConformance.__annotations__]
-    assert len(attributes) == 5
+    assert len(attributes) == 6
     for name in (*attributes, "oreflow_plugins", "tiny_lake", "engine", *oreflow_testkit.__all__):
         assert f"`{name}" in text, name
 
@@ -847,7 +1296,7 @@ def test_all_that_the_kit_offers_is_there():
     assert all(getattr(oreflow_testkit, name) for name in oreflow_testkit.__all__)
     assert dir(oreflow_testkit) == sorted(oreflow_testkit.__all__)
     with pytest.raises(AttributeError, match="has no attribute 'jugde'"):
-        oreflow_testkit.jugde  # noqa: B018
+        oreflow_testkit.jugde  # noqa: B018  to look is what fails
 
 
 def test_only_the_plugins_that_are_given_are_there(oreflow_plugins):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +21,7 @@ _PASSING = (
     (re.compile(r"\d{8}T\d{6}-[0-9a-f]{6}"), "RUN"),
     (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d(?=\s+(?:success|failed)\b)"), "NOW"),
     (re.compile(r"(?<=\s)\d+\.\d\d(?= s\b|\s|$)"), "SECONDS"),
-    (re.compile(r"\b\d+(?:\.\d)? (?:bytes|kB)\b"), "SIZE"),
+    (re.compile(r"\b\d+(?:\.\d)? (?:bytes|kB|GB)\b"), "SIZE"),
     (re.compile(r"\b[0-9a-f]{32}\b"), "ID"),
     (re.compile(r"\s+"), " "),
 )
@@ -131,8 +130,8 @@ def page() -> Callable[[str], Page]:
 def type_along() -> Callable[..., list[tuple[Command, int, str]]]:
     """Do the steps of a page in one bash session, as a reader would; gives each command's exit code and output.
 
-    `skip` says of a command that it is not run, `before` has lines to be run before a command, by the
-    command's number among those that are run (from 0).
+    `skip` says of a command that it is not run, `python` is that of the environment to be in, `before` has lines to be
+    run before a command, by the command's number among those that are run (from 0).
     """
 
     def play(
@@ -140,6 +139,7 @@ def type_along() -> Callable[..., list[tuple[Command, int, str]]]:
         folder: Path,
         *,
         skip: Callable[[str], bool],
+        python: Path,
         before: Mapping[int, str] | None = None,
         pythonpath: str = "",
     ) -> list[tuple[Command, int, str]]:
@@ -154,7 +154,7 @@ def type_along() -> Callable[..., list[tuple[Command, int, str]]]:
         done = subprocess.run(
             ["bash", "-c", "\n".join(script)],
             cwd=folder,
-            env=_environment(pythonpath),
+            env=_environment(python, pythonpath),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -169,10 +169,10 @@ def type_along() -> Callable[..., list[tuple[Command, int, str]]]:
     return play
 
 
-def _environment(pythonpath: str) -> dict[str, str]:
+def _environment(python: Path, pythonpath: str) -> dict[str, str]:
     kept = {key: value for key, value in os.environ.items() if key not in ("COLUMNS", "OREFLOW_ENV")}
     paths = [path for path in (pythonpath, kept.get("PYTHONPATH", "")) if path]
-    path = os.pathsep.join([str(Path(sys.executable).parent), kept.get("PATH", "")])
+    path = os.pathsep.join([str(python.parent), kept.get("PATH", "")])
     return {**kept, "PATH": path, "PYTHONPATH": os.pathsep.join(paths)}
 
 

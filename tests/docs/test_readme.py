@@ -58,6 +58,7 @@ TAKEN_FOR_GRANTED = {
         0: RUN_SHOP,
         4: "sed -i 's/column: customer_id}/column: customer_id, action: warn}/' config/pipeline.yaml",
     },
+    "docs/how-to/run-on-spark.md": {0: RUN_SHOP},
     "docs/how-to/write-a-processor.md": {
         4: "sed -i 's/hide: .*/hide: [id]/' config/pipeline.yaml",
     },
@@ -93,8 +94,7 @@ def _installed_without_pip(page, folder: Path) -> str:
 @pytest.mark.parametrize(
     "path", [path for path in PAGES if path != "CONTRIBUTING.md" and not path.endswith("index.md")]
 )
-def test_a_reader_who_types_along_sees_what_the_page_shows(path, page, type_along, stable, tmp_path, require):
-    require(Path(sys.executable).parent / "oreflow", "oreflow is not installed as a command")
+def test_a_reader_who_types_along_sees_what_the_page_shows(path, page, type_along, stable, tmp_path, polars_only):
     here = page(path)
     folder, packages = tmp_path / "ada", tmp_path / "packages"
     folder.mkdir()
@@ -103,6 +103,7 @@ def test_a_reader_who_types_along_sees_what_the_page_shows(path, page, type_alon
         here,
         folder,
         skip=_is_not_typed,
+        python=polars_only,
         before=TAKEN_FOR_GRANTED.get(path),
         pythonpath=_installed_without_pip(here, packages),
     )

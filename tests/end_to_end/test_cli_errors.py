@@ -177,8 +177,8 @@ def test_inputs_that_are_no_list_are_one_mistake(project):
     assert "expected a list, got 'silver.sales'" in line
 
 
-def test_an_engine_that_is_not_there_is_told_once(project):
-    done = project(GOOD).cli("run", "--engine", "spark")
+def test_an_engine_that_is_not_there_is_told_once(project, polars_only):
+    done = project(GOOD).cli("run", "--engine", "spark", python=polars_only)
     assert done.err.splitlines() == [
         "error: there is no engine 'spark' - install the engine (pip install oreflow-spark) or choose polars"
     ]
@@ -223,9 +223,9 @@ def test_mistakes_in_the_options_of_several_tables_are_told_at_once(project):
         (("run", "--jsn"), ["--json"]),
     ],
 )
-def test_a_mistake_in_a_command_is_one_plain_message(project, args, parts):
+def test_a_mistake_in_a_command_is_one_plain_message(project, args, parts, polars_only):
     shop = project(GOOD, {"a.csv": "id,at\n1,2026-01-01\n"})
-    done = shop.cli(*args)
+    done = shop.cli(*args, python=polars_only)
     assert done.code == 2, done.out + done.err
     assert "Traceback" not in done.out + done.err
     for part in parts:
@@ -288,3 +288,32 @@ def test_an_expression_that_cannot_be_computed_fails_the_step_in_one_line(projec
     assert "Traceback" not in done.out + done.err
     (line,) = [line for line in done.out.splitlines() if line.startswith("! ")]
     assert part in line
+
+
+DAMAGES = {
+    "is not there": lambda path: path.unlink(),
+    "has 8 bytes where the table's log says": lambda path: path.write_bytes(b"garbage\n"),
+    "has 0 bytes where the table's log says": lambda path: path.write_bytes(b""),
+}
+
+
+@pytest.mark.parametrize("told", DAMAGES)
+def test_a_damaged_data_file_is_named_with_what_mends_it(told, project):
+    shop = project(
+        "name: shop\nsources:\n  sales: {path: './data/raw/*.csv', format: csv}\ntables:\n"
+        "  bronze.sales: {source: sales}\n"
+        "  silver.sales: {input: bronze.sales, columns: {id: {type: int64}}}\n",
+        {"a.csv": "id,name\n1,ada\n"},
+    )
+    shop.run_well()
+    (path,) = shop.path("bronze.sales").glob("*.parquet")
+    DAMAGES[told](path)
+    for arguments, code in ((["run", "--full-refresh", "silver.sales"], 1), (["tables", "show", "bronze.sales"], 1)):
+        done = shop.cli(*arguments)
+        assert done.code == code
+        text = done.out + done.err
+        assert f"the table bronze.sales is damaged: {path} {told}" in text
+        assert "make the table anew: oreflow run --full-refresh bronze.sales" in text
+        assert "Traceback" not in text
+    assert shop.cli("run", "--full-refresh", "bronze.sales", "--full-refresh", "silver.sales").code == 0
+    assert shop.rows("silver.sales")

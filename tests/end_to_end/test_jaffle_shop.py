@@ -55,11 +55,11 @@ tables:
     inputs: [silver.orders, silver.payments]
     sql: |
       select o.order_id, o.customer_id, o.order_date, o.status,
-             sum(case when p.payment_method = 'credit_card' then p.cents else 0 end) / 100 as credit_card_amount,
-             sum(case when p.payment_method = 'coupon' then p.cents else 0 end) / 100 as coupon_amount,
-             sum(case when p.payment_method = 'bank_transfer' then p.cents else 0 end) / 100 as bank_transfer_amount,
-             sum(case when p.payment_method = 'gift_card' then p.cents else 0 end) / 100 as gift_card_amount,
-             sum(p.cents) / 100 as amount
+             sum(case when p.payment_method = 'credit_card' then p.cents else 0 end) * 0.01 as credit_card_amount,
+             sum(case when p.payment_method = 'coupon' then p.cents else 0 end) * 0.01 as coupon_amount,
+             sum(case when p.payment_method = 'bank_transfer' then p.cents else 0 end) * 0.01 as bank_transfer_amount,
+             sum(case when p.payment_method = 'gift_card' then p.cents else 0 end) * 0.01 as gift_card_amount,
+             sum(p.cents) * 0.01 as amount
       from silver.orders o left join silver.payments p on o.order_id = p.order_id
       group by o.order_id, o.customer_id, o.order_date, o.status
   gold.customers:

@@ -51,6 +51,20 @@ def _plugins(shop, env):
     return {p["distribution"]: p for p in shop.cli("plugins", "--json", env=env).json}
 
 
+def test_a_hook_without_its_mark_is_told(shop, installed):
+    env = installed("forgetful", "def processors():\n    return []\n")
+    (note,) = _plugins(shop, env)["forgetful"]["notes"]
+    assert note == "its processors lacks @hookimpl, so that nobody asks it"
+    assert note in shop.cli("plugins", "doctor", env=env).out.replace("\n", " ")
+
+
+@pytest.mark.parametrize("said", ["soon", "-1", "nan"])
+def test_a_bound_that_is_no_number_of_seconds_is_refused(said, shop):
+    done = shop.cli("plugins", env={"OREFLOW_PLUGIN_TIMEOUT": said})
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"error: OREFLOW_PLUGIN_TIMEOUT is '{said}', not a number of seconds - 10 is the usual one\n"
+
+
 # Trust
 
 

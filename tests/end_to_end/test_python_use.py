@@ -72,10 +72,8 @@ def test_a_mistake_is_raised_with_its_problems(shop):
 # The factory, as design.md has it
 
 
-def test_the_factory_says_why_spark_cannot_be_had():
+def test_the_factory_says_why_spark_cannot_be_had(without_spark):
     factory = get_processor_factory()
-    if "spark" in factory.engines:
-        pytest.skip("the spark engine is installed")
     config = ProcessingConfig(
         engine=ProcessingEngine.SPARK,
         stage=ProcessingStage.BRONZE,
@@ -106,7 +104,7 @@ def test_the_factory_creates_the_best_processor_and_the_one_asked_for():
     assert best.config == config
 
 
-def test_the_factory_names_each_candidate_and_what_it_lacks():
+def test_the_factory_names_each_candidate_and_what_it_lacks(without_spark):
     config = ProcessingConfig(stage=ProcessingStage.BRONZE)
     with pytest.raises(DeclarationError) as raised:
         get_processor_factory().create_best_processor(config, [ProcessorCapability.DISTRIBUTED])

@@ -51,6 +51,9 @@ class Installed:
 
 def _run(*command: object, cwd: Path) -> subprocess.CompletedProcess[str]:
     env = {name: value for name, value in os.environ.items() if not name.startswith(("PYTEST_", "COLUMNS"))}
+    env["OREFLOW_PLUGINS"] = (
+        "-oreflow-spark"  # the kit's judgement of a package is made on each engine; one will do here
+    )
     return subprocess.run(
         [str(part) for part in command], cwd=cwd, env=env, capture_output=True, text=True, encoding="utf-8", check=False
     )
@@ -153,6 +156,26 @@ def test_the_project_of_its_readme_runs(installed, project_in, tmp_path):
     made = {result["processor"]: result for result in report["tables"]}[f"polars_{installed.package.processor}"]
     assert made["distribution"] == installed.package.distribution
     assert made["rows_published"] > 0
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_its_own_test_says_why_a_run_failed(stage, tmp_path, monkeypatch):
+    oreflow.new_plugin("oreflow-geocode", stage, tmp_path)
+    folder = tmp_path / "oreflow-geocode"
+    step = folder / "src" / "oreflow_geocode" / "processor.py"
+    taken = "(rows,) = inputs.values()\n"
+    broken = step.read_text(encoding="utf-8").replace(taken, f'{taken}        raise StepError("not today")\n')
+    step.write_text(broken, encoding="utf-8")
+    info = folder / "src" / "oreflow_geocode-0.1.0.dist-info"  # as good as installed
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: oreflow-geocode\nVersion: 0.1.0\n", encoding="utf-8")
+    (info / "entry_points.txt").write_text("[oreflow.plugins]\ngeocode = oreflow_geocode.plugin\n", encoding="utf-8")
+    monkeypatch.setenv("PYTHONPATH", str(folder / "src"))
+    own = ("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", "not TestGeocode")
+    done = _run(sys.executable, *own, cwd=folder)
+    assert done.returncode == 1
+    (said,) = re.findall(r"^E +AssertionError: (.*)$", done.stdout, re.MULTILINE)
+    assert "not today" in said
 
 
 # Names

@@ -263,7 +263,7 @@ def test_where_it_was_taken_away_a_run_says_what_to_install(story):
     assert message.startswith("error: config/pipeline.yaml:")
     assert "tables.silver.addresses" in message
     assert message.endswith(
-        ": it was last made by polars_postcodes of oreflow-postcodes 1.0.0, which is not installed"
+        ": silver.addresses was last made by polars_postcodes of oreflow-postcodes 1.0.0, which is not installed"
         " - pip install oreflow-postcodes==1.0.0"
     )
 

@@ -15,7 +15,7 @@ from oreflow import (
     ProcessorMetadata,
 )
 from oreflow.contract import InvalidMetadata
-from oreflow.factory import Policy, home_of
+from oreflow.factory import Policy, get_processor_factory, home_of
 
 
 class CustomProcessor(Processor):
@@ -125,9 +125,12 @@ def test_the_profile_counts_what_was_created(factory):
     assert about["last_error"] == "the disk is full"
 
 
-def test_a_processor_that_nobody_brings_is_answered_with_its_package(factory):
+def test_an_engine_that_nobody_brings_is_answered_with_its_package(without_spark):
     with pytest.raises(DeclarationError, match="no engine 'spark' - pip install oreflow-spark"):
-        factory.create_engine("spark")
+        get_processor_factory().create_engine("spark")
+
+
+def test_a_processor_that_nobody_brings_is_answered_with_its_package(factory):
     with pytest.raises(DeclarationError, match="pip install oreflow-geocode"):
         factory.create_processor("oreflow-geocode:places", _config())
     with pytest.raises(DeclarationError, match="did you mean 'custom'"):

@@ -16,8 +16,17 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 HEAVY = {"polars", "narwhals", "deltalake", "pyarrow", "pyspark", "jsonschema", "jsonschema_rs", "rich", "click"}
-ENGINES = {"polars", "narwhals", "deltalake", "pyarrow", "pyspark", "oreflow_polars.engine", "oreflow_delta.format"}
-OURS = ("bronze", "delta", "gold", "polars", "silver")
+ENGINES = {
+    "polars",
+    "narwhals",
+    "deltalake",
+    "pyarrow",
+    "pyspark",
+    "oreflow_polars.engine",
+    "oreflow_spark.engine",
+    "oreflow_delta.format",
+}
+OURS = ("bronze", "delta", "gold", "polars", "silver", "spark")
 
 
 def _loaded(code: str) -> set[str]:

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from oreflow import DeclarationError, Problem, ProcessingConfig, ProcessorCapability, ProcessorMetadata
-from oreflow.factory.selection import Offer, Request, select
+from oreflow.factory.selection import Memory, Offer, Request, select
 
 C = ProcessorCapability
 
@@ -39,7 +39,7 @@ def _select(
             lambda offer: against.get(offer.name, []),
             required,
             name,
-            larger,
+            Memory(2_000, 1_000 if larger else 3_000),
             preferred,
             lambda offer: speed.get(offer.name),
         ),
@@ -54,7 +54,7 @@ def test_what_fits_in_memory_is_done_in_process():
     chosen = _select([SPARK, POLARS, CUSTOM, GOLD])
     assert chosen.offer is POLARS
     assert "standard for silver" in chosen.reason
-    assert "input fits in memory, engine in process" in chosen.reason
+    assert "input fits in memory (about 2.0 kB of 3.0 kB), engine in process" in chosen.reason
     assert _reasons(chosen)["polars_gold"] == "is for gold, not silver"
     assert "has to be started" in _reasons(chosen)["spark_silver"]
 
@@ -62,7 +62,7 @@ def test_what_fits_in_memory_is_done_in_process():
 def test_what_is_larger_than_memory_is_distributed_where_that_is_there():
     chosen = _select([POLARS, SPARK], larger=True)
     assert chosen.offer is SPARK
-    assert "larger than memory, engine distributed" in chosen.reason
+    assert "larger than memory (about 2.0 kB of 1.0 kB), engine distributed" in chosen.reason
     assert _select([POLARS], larger=True).offer is POLARS
 
 

@@ -8,7 +8,7 @@ that is not None wins.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -28,6 +28,8 @@ from oreflow.contract import (
 
 if TYPE_CHECKING:
     import click
+
+__all__ = ["hookimpl", "hookspec"]
 
 hookspec = pluggy.HookspecMarker("oreflow")
 hookimpl = pluggy.HookimplMarker("oreflow")
@@ -54,8 +56,12 @@ def engines() -> Sequence[EngineMetadata]:  # type: ignore[empty-body]
 
 
 @hookspec(firstresult=True)
-def create_engine(name: str) -> Engine | None:
-    """The engine called `name`; None where it is not the plugin's."""
+def create_engine(name: str, options: Mapping[str, Any], parallelism: int | None) -> Engine | None:
+    """The engine called `name`; None where it is not the plugin's.
+
+    `options` are the keys of `engines.NAME` in the declaration, which fit the engine's `option_schema`. `parallelism`
+    is the highest that a table of the run says (None: none says any); an engine that cannot follow it has `remarks`.
+    """
 
 
 @hookspec

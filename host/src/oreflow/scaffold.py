@@ -40,9 +40,7 @@ def write_project(folder: Path, factory: ProcessorFactory) -> list[Path]:
     Raises:
         DeclarationError: the folder has something in it, or cannot be written.
     """
-    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-        mend = "name a new or an empty folder; nothing was written"
-        raise DeclarationError([Problem(f"{folder} is there already and is not an empty folder", mend=mend)])
+    refuse_what_is_there(folder, "name a new or an empty folder; nothing was written")
     templates = files("oreflow") / "templates"
     contents = {
         Path("config/pipeline.yaml"): (templates / "pipeline.yaml").read_bytes(),
@@ -52,13 +50,7 @@ def write_project(folder: Path, factory: ProcessorFactory) -> list[Path]:
     for sample in sorted((templates / "raw").iterdir(), key=lambda file: file.name):
         if sample.name.endswith(".csv"):
             contents[Path("data/raw") / sample.name] = sample.read_bytes()
-    try:
-        for path, content in contents.items():
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_bytes(content)
-    except OSError as error:
-        raise DeclarationError([Problem(f"{error.filename} cannot be written: {error.strerror}")]) from error
-    return list(contents)
+    return _write(folder, contents)
 
 
 def schema_text(factory: ProcessorFactory) -> str:
@@ -78,9 +70,7 @@ def write_plugin(folder: Path, name: str, stage: str) -> list[Path]:
     if problems := [*_faults_of_name(name), *_faults_of_stage(stage)]:
         raise DeclarationError(problems)
     home = folder / name
-    if home.exists() and (not home.is_dir() or any(home.iterdir())):
-        mend = "choose another name, or take it away; nothing was written"
-        raise DeclarationError([Problem(f"{home} is there already and is not an empty folder", mend=mend)])
+    refuse_what_is_there(home, "choose another name, or take it away; nothing was written")
     package, short = _package(name), _processor(name)
     words = {
         "distribution": name,
@@ -101,11 +91,25 @@ def write_plugin(folder: Path, name: str, stage: str) -> list[Path]:
         f"src/{package}/py.typed": "py.typed",
         f"tests/test_{short}.py": f"{stage}/test.py",
     }
-    contents = {Path(name, path): _filled(template, words) for path, template in templates.items()}
+    contents = {Path(name, path): _filled(template, words).encode() for path, template in templates.items()}
+    return _write(folder, contents)
+
+
+def refuse_what_is_there(folder: Path, mend: str) -> None:
+    """Find that a folder is new or empty.
+
+    Raises:
+        DeclarationError: it is not.
+    """
+    if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+        raise DeclarationError([Problem(f"{folder} is there already and is not an empty folder", mend=mend)])
+
+
+def _write(folder: Path, contents: Mapping[Path, bytes]) -> list[Path]:
     try:
         for path, content in contents.items():
             (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            (folder / path).write_text(content, encoding="utf-8", newline="\n")
+            (folder / path).write_bytes(content)
     except OSError as error:
         raise DeclarationError([Problem(f"{error.filename} cannot be written: {error.strerror}")]) from error
     return list(contents)

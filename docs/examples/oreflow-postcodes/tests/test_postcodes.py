@@ -32,7 +32,8 @@ def test_a_postcode_has_one_spelling(
 ) -> None:
     lake = tiny_lake(TABLES, [{"id": "1", "Postcode": delivered}])
 
-    assert lake.run().succeeded
+    report = lake.run()
+    assert report.succeeded, [table.reason for table in report.tables]
 
     assert [(row["id"], row["Postcode"], row["area"]) for row in lake.rows("silver.addresses")] == [
         ("1", published, area)
@@ -43,7 +44,8 @@ def test_a_postcode_has_one_spelling(
 def test_a_malformed_one_is_set_aside_as_it_came(tiny_lake: Callable[..., TinyLake], delivered: str) -> None:
     lake = tiny_lake(TABLES, [{"id": "1", "Postcode": delivered}])
 
-    assert lake.run().succeeded
+    report = lake.run()
+    assert report.succeeded, [table.reason for table in report.tables]
 
     assert lake.rows("silver.addresses") == []
     (row,) = lake.quarantine("silver.addresses")
@@ -55,7 +57,8 @@ def test_a_malformed_one_is_set_aside_as_it_came(tiny_lake: Callable[..., TinyLa
 def test_a_row_without_a_postcode_is_set_aside(tiny_lake: Callable[..., TinyLake]) -> None:
     lake = tiny_lake(TABLES, [{"id": "1", "Postcode": None}])
 
-    assert lake.run().succeeded
+    report = lake.run()
+    assert report.succeeded, [table.reason for table in report.tables]
 
     assert [row["_reason"] for row in lake.quarantine("silver.addresses")] == ["Postcode is NULL"]
 

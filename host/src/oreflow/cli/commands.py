@@ -247,6 +247,32 @@ def runs(limit: int, pipeline: str, project: str, environment: str | None, as_js
 
 @oreflow.command()
 @click.argument("pipeline", default="pipeline")
+@click.option("--engine", "engines", multiple=True, help="One of the two engines; those installed, where not said.")
+@click.option("--keep", metavar="FOLDER", help="Keep both lakes in this new or empty folder.")
+@click.option("--limit", default=5, show_default=True, type=_COUNT, help="How many differing rows of a table.")
+@_project_options
+def parity(
+    pipeline: str,
+    engines: tuple[str, ...],
+    keep: str | None,
+    limit: int,
+    project: str,
+    environment: str | None,
+    as_json: bool,
+) -> int:
+    """Run PIPELINE on two engines into lakes of their own, and compare every table value for value."""
+    from oreflow import api
+    from oreflow.cli import progress, show
+
+    factory = api.project_factory(project, pipeline, environment=environment)
+    with contextlib.nullcontext() if as_json else progress.shown(factory):
+        found = api.parity(project, pipeline, environment=environment, engines=engines, keep=keep, limit=limit)
+    _print_json(found.to_dict()) if as_json else show.parity(found)
+    return 0 if found.equal else 1
+
+
+@oreflow.command()
+@click.argument("pipeline", default="pipeline")
 @_ENGINE
 @_PROJECT
 @_ENV
@@ -317,7 +343,10 @@ def new_plugin(name: str, stage: str) -> None:
 @_PROJECT
 @_JSON
 def check_plugin(distribution: str, project: str, as_json: bool) -> int:
-    """Judge the processors of an installed DISTRIBUTION by the conformance kit; exit code 1 where one fails."""
+    """Judge the processors of DISTRIBUTION by the conformance kit; exit code 1 where one fails.
+
+    DISTRIBUTION is one that is installed, or oreflow_plugins.py, the project's own file.
+    """
     from oreflow import api
     from oreflow.cli import show
 

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from oreflow.cli import columns
+from oreflow.config import size_text
 
 if TYPE_CHECKING:
+    from oreflow.comparison import Parity
     from oreflow.contract import Problem
     from oreflow.factory import Plugin
     from oreflow.inspection import Finding, Judgement
@@ -39,6 +41,10 @@ def plan(planned: Sequence[PlannedTable], *, why: bool) -> None:
     about = [table.to_dict() for table in planned]
     rows = [[a["table"], ", ".join(a["inputs"]), a["work"], a["processor"], a["reason"]] for a in about]
     _draw(["table", "from", "what is new", "processor", "why"], rows)
+    most = max(planned, key=lambda table: table.memory.needed)
+    limit = size_text(most.memory.limit)
+    needed = f"about {size_text(most.memory.needed)} for {most.spec.name}"
+    click.echo(f"\nmemory: {needed}; engine: auto works in the process up to {limit}")
     if why:
         candidates = [
             [table.spec.name, v.offer.name, "-" if v.score is None else str(v.score), v.offer.distribution, v.reason]
@@ -83,8 +89,6 @@ def _account(table: TableResult) -> dict[str, str]:
 
 def tables(found: Sequence[dict[str, Any]]) -> None:
     """A line for each table of the lake."""
-    from oreflow.pipeline.plan import size_text
-
     rows = []
     for about in found:
         state = [str(about["version"]), str(about["batch"])] if about["exists"] else ["-", "-"]
@@ -260,6 +264,35 @@ def created_plugin(name: str, files: Sequence[Path]) -> None:
     for file in files:
         click.echo(f"  {file}")
     click.echo(f'\nNext: cd {name} && pip install -e ".[test]" && pytest')
+
+
+def parity(found: Parity) -> None:
+    """A line for each table and quarantine, and below what differs."""
+    one, other = found.engines
+    rows = [
+        [
+            f"{table.table}{' (quarantine)' if table.quarantine else ''}",
+            *(f"{table.rows[engine]:,}" for engine in found.engines),
+            f"{table.differing:,}",
+            "equal" if table.equal else "DIFFERENT",
+        ]
+        for table in found.tables
+    ]
+    click.echo()
+    numbers = [f"rows on {one}", f"rows on {other}", "differing"]
+    _draw(["table", *numbers, "result"], rows, numbers)
+    for table, row in zip(found.tables, rows, strict=True):
+        if not table.equal:
+            click.echo(f"\n{row[0]}:")
+        for difference in table.differences:
+            for line in columns.indented(difference, 2):
+                click.echo(line)
+    took = ", ".join(f"{engine} {seconds:.2f} s" for engine, seconds in found.seconds.items())
+    different = sum(not table.equal for table in found.tables)
+    told = f"{different:,} of {counted(len(found.tables), 'table')} differ" if different else "every table is equal"
+    click.echo(f"\n{found.pipeline} on {one} and {other}: {told} ({took})")
+    if found.folder:
+        click.echo(f"both lakes are in {found.folder}")
 
 
 def lock_changes(changes: Sequence[Problem]) -> None:

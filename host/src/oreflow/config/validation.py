@@ -61,6 +61,8 @@ def _problems(error: Any, schema: Mapping[str, Any]) -> Iterator[Problem]:
         yield Problem(f"{_show(found)} is not one of the choices", path, did_you_mean(found, choices))
     elif kind in ("oneOf", "anyOf"):
         yield Problem(f"{_show(found)} does not fit", path, f"expected {rule.get('description', 'something else')}")
+    elif kind == "not":
+        yield Problem("cannot be said here", path, rule.get("description", ""))
     elif kind == "pattern":
         yield Problem(f"{_show(found)} does not fit", path, rule.get("description", ""))
     else:

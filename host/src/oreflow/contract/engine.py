@@ -43,18 +43,20 @@ class Unreadable:
 class SourceScan:
     """Raw files as frames.
 
-    `rows`: every readable record, in the order of the files and of their lines: the source's columns as text, in
+    `rows`: every readable record, in no order that could be relied on: the source's columns as text, in
     the order of the first header, then `_source_file` (string) and `_source_row` (int64, the 1-based number of the
     line on which the record starts; the header is line 1). An empty unquoted csv field is NULL, a quoted one is ''.
     None where no file has a readable header.
     `rejected`: every line that is no record: `_raw` (its text), `_reason`, `_source_file`, `_source_row`; and
-    one row for each file that cannot be read at all, with NULL for `_raw` and `_source_row`. None where there is none.
-    `rows_read` is how many records, rejected lines and unreadable files there are, counted apart from the frames.
+    one row for each file that cannot be read at all, with NULL for `_raw` and `_source_row`. None where it is known
+    that there is none.
+    `rows_read` is how many records, rejected lines and unreadable files there are, counted apart from `rows`: a number
+    or, where counting is work for the engine, a frame of one row and one column with it.
     """
 
     rows: nw.LazyFrame[Any] | None
     rejected: nw.LazyFrame[Any] | None
-    rows_read: int
+    rows_read: int | nw.LazyFrame[Any]
     unreadable: tuple[Unreadable, ...] = ()
 
 
@@ -62,13 +64,15 @@ class SourceScan:
 class Staging:
     """A frame that is to become Parquet files named `{prefix}-*.parquet` in `folder`.
 
-    A frame without rows gives no file. `batch_range` bounds the `_batch_id` of its rows.
+    A frame without rows gives no file. `batch_range` bounds the `_batch_id` of its rows. `batch_size` is how many
+    rows a row group of the files has at most (None: as many as the engine likes), and so how many a writer holds.
     """
 
     frame: nw.LazyFrame[Any]
     folder: Path
     prefix: str
     batch_range: tuple[int, int]
+    batch_size: int | None = None
 
 
 @dataclass(frozen=True)
@@ -93,9 +97,15 @@ class Executed:
 
 
 class Engine(ABC):
-    """Runs lazy frames. Frames in and out are narwhals lazy frames over the engine's own."""
+    """Runs lazy frames. Frames in and out are narwhals lazy frames over the engine's own.
+
+    The rows of a frame have no order but one that was asked for (`sort`, ORDER BY). What depends on the order of a
+    table's rows goes by `_batch_id`, `_source_file` and `_source_row`.
+    """
 
     metadata: EngineMetadata
+    remarks: Sequence[str] = ()
+    """What of its settings has no effect, and why; each run that uses the engine repeats it."""
 
     @abstractmethod
     def scan_source(self, files: Sequence[SourceFile], source: Mapping[str, Any]) -> SourceScan:
@@ -128,7 +138,7 @@ class Engine(ABC):
     def distinct(self, frame: nw.LazyFrame[Any], columns: Sequence[str]) -> nw.LazyFrame[Any]:
         """One row of each group of rows that are equal in `columns` (NULL equals NULL).
 
-        It is the first by batch, source file and source row, which is the order of a table's rows.
+        It is the first by batch, source file and source row (NULL first), which is the order of a table's rows.
         """
 
     @abstractmethod
@@ -159,6 +169,16 @@ class Engine(ABC):
         Raises:
             StepError: it cannot be parsed, or names a table or column that is not there.
         """
+
+    def share(self, frame: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
+        """The same rows, computed once although several results are made of them.
+
+        An engine that sees by itself what results have in common gives the frame back as it is.
+        """
+        return frame
+
+    def release(self) -> None:  # noqa: B027  nothing to do for an engine that keeps nothing
+        """Let go of what `share` keeps; the frames that it gave are not used any more."""
 
     @abstractmethod
     def execute(

@@ -70,3 +70,12 @@ class HookDeprecation(DeprecationWarning):
     A hook that is to go is marked with it in `hookspecs` (`warn_on_impl`, `warn_on_impl_args`) for at least one
     minor release before the API number changes.
     """
+
+
+def told(error: BaseException) -> str:
+    """An error in one line, whatever its class makes of being asked."""
+    try:
+        text = " ".join(str(error).split())
+    except Exception:
+        text = ""
+    return f"{type(error).__name__}: {text}" if text else type(error).__name__

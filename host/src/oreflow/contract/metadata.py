@@ -155,18 +155,22 @@ class EngineMetadata:
     """An engine as its plugin describes it.
 
     `capabilities` are those of the engine itself (in_process, out_of_core, distributed, streaming); a
-    processor on it can do these besides its own. Raises `InvalidMetadata` as `ProcessorMetadata` does.
+    processor on it can do these besides its own. `option_schema` is a JSON Schema object for the keys of
+    `engines.NAME` in the declaration. Raises `InvalidMetadata` as `ProcessorMetadata` does.
     """
 
     name: str
     version: str
     description: str
     capabilities: Iterable[ProcessorCapability | str]
+    option_schema: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if self.name in (ProcessingEngine.AUTO, ProcessingEngine.ANY, ProcessingEngine.CUSTOM):
             raise InvalidMetadata("name", f"'{self.name}' stands for something else than an engine")
         _check_name(self.name, self.version, self.description)
+        if not isinstance(self.option_schema, Mapping):
+            raise InvalidMetadata("option_schema", "expected a JSON Schema object")
         object.__setattr__(self, "capabilities", _capabilities(self.capabilities))
 
 

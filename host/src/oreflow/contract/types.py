@@ -7,6 +7,7 @@ to their own; nothing else in oreflow speaks an engine's types.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 _SIMPLE = (
@@ -77,14 +78,32 @@ Columns = dict[str, DataType]
 
 
 def format_fault(pattern: str, of_type: DataType) -> str:
-    """What is wrong with a strptime pattern for values of a type; '' where nothing is."""
+    """What is wrong with a strptime pattern for values of a type; '' where nothing is, or where there is no pattern."""
+    if not pattern:
+        return ""
+    parts = set(_DIRECTIVE.findall(pattern))
     unknown = [part for part in _DIRECTIVE.findall(pattern) if part not in DIRECTIVES]
     if unknown:
         known = ", ".join(name.removeprefix(".") for name in DIRECTIVES)
         return f"'{pattern}': '{unknown[0]}' is no directive; there are {known} (.%f after a dot)"
-    if "%z" in _DIRECTIVE.findall(pattern) and of_type.name != "timestamp_utc":
+    if "%z" in parts and of_type.name != "timestamp_utc":
         return f"'{pattern}' reads an offset, which a {of_type} has no place for; use timestamp_utc"
-    return ""
+    missing = next((needed for needed, holds in _NEEDED if not holds(parts)), "")
+    return f"'{pattern}' does not say what a {of_type} needs: {missing}" if missing else ""
+
+
+_NEEDED: tuple[tuple[str, Callable[[set[str]], bool]], ...] = (
+    ("one year, %Y or %y", lambda parts: len(parts & {"%Y", "%y"}) == 1),
+    (
+        "a day, %d with %m, %b or %B, or %j",
+        lambda parts: "%j" in parts or ("%d" in parts and bool(parts & {"%m", "%b", "%B"})),
+    ),
+    ("%I and %p together", lambda parts: ("%I" in parts) == ("%p" in parts)),
+    ("a minute for its hour, %M", lambda parts: "%M" in parts or not parts & {"%H", "%I", "%S"}),
+    ("an hour for its minute, %H or %I with %p", lambda parts: bool(parts & {"%H", "%I"}) or "%M" not in parts),
+    ("a second for its fraction, %S", lambda parts: "%S" in parts or ".%f" not in parts),
+)
+"""What a pattern must have, so that its texts say one day or moment."""
 
 
 def is_wildcard(name: str) -> bool:

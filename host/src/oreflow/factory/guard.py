@@ -9,12 +9,13 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import sys
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Generic, TypeVar, cast
+
+from oreflow.contract import DeclarationError, Problem
 
 TIMEOUT_VARIABLE = "OREFLOW_PLUGIN_TIMEOUT"
 _TIMEOUT = 10.0
@@ -31,9 +32,19 @@ class Outcome(Generic[_Value]):
     printed: str
     seconds: float
 
+    def result(self) -> _Value:
+        """The value; raises the error where there is one."""
+        if self.error is not None:
+            raise self.error
+        return cast(_Value, self.value)
+
 
 def call(work: Callable[[], _Value]) -> Outcome[_Value]:
-    """Call, and wait for the end for as long as OREFLOW_PLUGIN_TIMEOUT says (10 s)."""
+    """Call, and wait for the end for as long as OREFLOW_PLUGIN_TIMEOUT says (10 s).
+
+    Raises:
+        DeclarationError: the variable is no number of seconds.
+    """
     values: list[_Value] = []
     errors: list[BaseException] = []
 
@@ -65,15 +76,8 @@ def _timeout() -> float:
     except ValueError:
         seconds = -1.0
     if not 0 < seconds < threading.TIMEOUT_MAX:
-        print(f"{TIMEOUT_VARIABLE} is '{said}', not a number of seconds; {_TIMEOUT:g} is taken", file=sys.stderr)  # noqa: T201
-        return _TIMEOUT
+        problem = Problem(
+            f"{TIMEOUT_VARIABLE} is '{said}', not a number of seconds", mend=f"{_TIMEOUT:g} is the usual one"
+        )
+        raise DeclarationError([problem])
     return seconds
-
-
-def told(error: BaseException) -> str:
-    """An error in one line, whatever its class makes of being asked."""
-    try:
-        text = " ".join(str(error).split())
-    except Exception:
-        text = ""
-    return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -29,8 +29,8 @@ class Policy:
 
     def refusal(self, distribution: str, name: str) -> str:
         """Why a plugin is not loaded; '' where it may be."""
-        names = {_normal(distribution), _normal(name)}
-        if self.allow is not None and _normal(distribution) not in map(_normal, self.allow):
+        names = {normal(distribution), normal(name)}
+        if self.allow is not None and normal(distribution) not in map(normal, self.allow):
             return "not in plugins.allow"
         if names & self._left_out or "*" in self._left_out:
             return f"left out by {VARIABLE}"
@@ -40,22 +40,22 @@ class Policy:
 
     def unknown(self, known: Iterable[str]) -> list[str]:
         """The names in the variable that no installed plugin or distribution has."""
-        there = {_normal(name) for name in known}
+        there = {normal(name) for name in known}
         return sorted((self._only | self._left_out) - there - {"*"})
 
     @property
     def _left_out(self) -> set[str]:
-        return {_normal(part[1:]) for part in self._parts if part.startswith("-")}
+        return {normal(part[1:]) for part in self._parts if part.startswith("-")}
 
     @property
     def _only(self) -> set[str]:
-        return {_normal(part) for part in self._parts if not part.startswith("-")}
+        return {normal(part) for part in self._parts if not part.startswith("-")}
 
     @property
     def _parts(self) -> list[str]:
         return [part.strip() for part in self.said.split(",") if part.strip()]
 
 
-def _normal(name: str) -> str:
+def normal(name: str) -> str:
     """A name as package indexes compare it (PEP 503)."""
     return re.sub(r"[-_.]+", "-", name).lower()

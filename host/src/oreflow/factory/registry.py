@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import copy
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, TypeVar
 
 from oreflow.config import did_you_mean, validate
 from oreflow.contract import (
@@ -25,49 +27,19 @@ from oreflow.contract import (
     TableFormat,
     TableFormatMetadata,
 )
-from oreflow.factory.discovery import (
-    ByClass,
-    Plugin,
-    answers,
-    ask,
-    discover,
-    hooks_for,
-    implementation_of,
-    new_plugin_manager,
-)
-from oreflow.factory.guard import told
-from oreflow.factory.homes import HOMES, home_of
+from oreflow.contract.errors import told
+from oreflow.factory.discovery import discover
+from oreflow.factory.examination import fault_of, fault_of_schemas
+from oreflow.factory.homes import home_of
+from oreflow.factory.hooks import answers, ask, implementation_of, new_plugin_manager
+from oreflow.factory.ownership import BY_HAND, KINDS, Brought, listed, owned
+from oreflow.factory.plugin import Plugin
 from oreflow.factory.policy import PROJECT_FILE, Policy
 from oreflow.factory.profile import Profile
-from oreflow.factory.selection import Offer, Request, Selection, option_problems, select
+from oreflow.factory.selection import Memory, Offer, Request, Selection, option_problems, select
+from oreflow.factory.simple import ByClass, hooks_for
 
-BY_HAND = "registered by hand"
-RESERVED_OPTIONS = (
-    "checks",
-    "description",
-    "engine",
-    "input",
-    "inputs",
-    "preferred_capabilities",
-    "processor",
-    "quality_threshold",
-    "required_capabilities",
-    "source",
-)
-"""Keys of every table, which no processor's option may be called."""
-
-
-@dataclass(frozen=True)
-class _Brought:
-    """Something that a plugin describes. `conflict` says which other plugin has the name; it is then no plain name."""
-
-    item: Any
-    plugin: Plugin
-    conflict: str = ""
-
-    @property
-    def name(self) -> str:
-        return f"{self.plugin.distribution}:{self.item.name}" if self.conflict else self.item.name
+_Kind = TypeVar("_Kind")
 
 
 class ProcessorFactory:
@@ -83,11 +55,12 @@ class ProcessorFactory:
     def __init__(self, policy: Policy | None = None, project: Path | None = None) -> None:
         self.policy = Policy.of(os.environ) if policy is None else policy
         self.hooks = new_plugin_manager()
-        self.plugins: list[Plugin] = [self._examined(p) for p in discover(self.hooks, self.policy, project)]
+        found = discover(self.hooks, self.policy, project)
+        self.plugins: list[Plugin] = [self._without_fault(plugin, fault_of) for plugin in found]
         self._notes = {plugin.key: plugin.notes for plugin in self.plugins}
         self.profiles: dict[str, Profile] = {}
         self._by_hand: list[Plugin] = []
-        self._made: dict[str, Any] = {}
+        self._made: dict[tuple[str, str, str], object] = {}
         self._schemas_examined = False
         self._resolve()
 
@@ -96,27 +69,27 @@ class ProcessorFactory:
     @property
     def processors(self) -> Mapping[str, tuple[ProcessorMetadata, str]]:
         """Each processor's metadata and the plugin that brings it, by the name to ask for it by."""
-        return _listed(self._processors)
+        return listed(self._brought["processor"])
 
     @property
     def engines(self) -> Mapping[str, tuple[EngineMetadata, str]]:
         """Each engine's metadata and plugin, by the engine's name."""
-        return _listed(brought for brought in self._engines if not brought.conflict)
+        return listed(brought for brought in self._brought["engine"] if not brought.conflict)
 
     @property
     def table_formats(self) -> Mapping[str, tuple[TableFormatMetadata, str]]:
         """Each table format's metadata and plugin, by the format's name."""
-        return _listed(brought for brought in self._table_formats if not brought.conflict)
+        return listed(brought for brought in self._brought["table format"] if not brought.conflict)
 
     @property
     def check_types(self) -> Mapping[str, CheckType]:
         """Each kind of quality check by its name."""
-        return {brought.name: brought.item for brought in self._check_types if not brought.conflict}
+        return {brought.name: brought.item for brought in self._brought["check type"] if not brought.conflict}
 
     @property
     def offers(self) -> list[Offer]:
         """Every processor on every engine that it can run on, under the name to ask for it by."""
-        return [offer for brought in self._processors for offer in self._offers_of(brought)]
+        return [offer for brought in self._brought["processor"] for offer in self._offers_of(brought)]
 
     def plugin(self, key: str) -> Plugin:
         """A plugin by its key, one that was registered by hand too."""
@@ -125,8 +98,7 @@ class ProcessorFactory:
 
     def bringer(self, what: str, name: str) -> Plugin | None:
         """The plugin that brings an `engine`, a `table format` or a `check type`; None where none does."""
-        found = {"engine": self._engines, "table format": self._table_formats, "check type": self._check_types}[what]
-        return next((brought.plugin for brought in found if brought.name == name), None)
+        return next((brought.plugin for brought in self._brought[what] if brought.name == name), None)
 
     def origin(self, what: str, name: str) -> str:
         """The distribution of that plugin, with its version."""
@@ -153,7 +125,7 @@ class ProcessorFactory:
         name: str = "",
         *,
         preferred_capabilities: Iterable[str] = (),
-        larger_than_memory: bool = False,
+        memory: Memory | None = None,
         speed: Callable[[Offer], float | None] | None = None,
     ) -> Selection:
         """The best offer with its reasons; see `oreflow.factory.selection.select`.
@@ -166,7 +138,7 @@ class ProcessorFactory:
             lambda offer: self._problems(offer, config),
             tuple(required_capabilities),
             name,
-            larger_than_memory,
+            memory or Memory(),
             tuple(preferred_capabilities),
             speed or self._speed,
         )
@@ -187,7 +159,7 @@ class ProcessorFactory:
         found = validate(dict(config.options), schema)
         if found:
             return found  # a plugin may rely on its schema
-        contested = sum(brought.item.name == offer.processor.name for brought in self._processors) > 1
+        contested = sum(brought.item.name == offer.processor.name for brought in self._brought["processor"]) > 1
         own = replace(config, options=copy.deepcopy(dict(config.options)))  # nobody's to change
         for plugin, answer in answers(self.hooks, "validate_config", name=offer.processor.name, config=own):
             if contested and plugin != offer.plugin:
@@ -262,22 +234,28 @@ class ProcessorFactory:
         if name in self.processors or name in {offer.name for offer in self.offers}:
             raise DeclarationError([Problem(f"there is a processor '{name}' already", mend="choose another name")])
         named = replace(about, name=name)
-        by_hand = Plugin(name, BY_HAND, "", brings={"processors": (named,)})
-        if reason := _unusable(named) or _no_schema(named):
+        brings = {"processors": (named,)}
+        by_hand = Plugin(name, BY_HAND, "", brings=brings)
+        if reason := fault_of(brings) or fault_of_schemas(brings):
             raise InvalidMetadata("option_schema", reason)
         self.hooks.register(hooks_for([(plugin or ByClass(processor), named)]), by_hand.key)
         self._by_hand.append(by_hand)
         self._resolve()
 
-    def create_engine(self, name: str) -> Engine:
-        """The engine called `name`; made once, then reused.
+    def create_engine(
+        self, name: str, options: Mapping[str, Any] = MappingProxyType({}), parallelism: int | None = None
+    ) -> Engine:
+        """The engine called `name`; made once for the same arguments, then reused.
+
+        `options` are its keys of the declaration (`engines.NAME`), `parallelism` is how many tasks may work at the same
+        time (None: as many as the engine likes).
 
         Raises:
             DeclarationError: it is not installed.
             OreflowError: its plugin fails to create it.
         """
-        engine: Engine = self._create("engine", name, "create_engine", self._engines, Engine)
-        return engine
+        options = dict(options)
+        return self._create("engine", name, "create_engine", Engine, options=options, parallelism=parallelism)
 
     def create_table_format(self, name: str = "delta") -> TableFormat:
         """The table format called `name`; made once, then reused.
@@ -286,8 +264,7 @@ class ProcessorFactory:
             DeclarationError: it is not installed.
             OreflowError: its plugin fails to create it.
         """
-        made: TableFormat = self._create("table format", name, "create_table_format", self._table_formats, TableFormat)
-        return made
+        return self._create("table format", name, "create_table_format", TableFormat)
 
     def create(self, offer: Offer, config: ProcessingConfig) -> Processor:
         """The processor of an offer that was selected for this configuration.
@@ -298,18 +275,21 @@ class ProcessorFactory:
         config = config.for_processor(offer.processor)
         plugin = self.plugin(offer.plugin)
         self.profiles.setdefault(offer.name, Profile()).created += 1
-        return self._asked(plugin, "create_processor", Processor, name=offer.processor.name, config=config)  # type: ignore[no-any-return]
+        return self._asked(plugin, "create_processor", Processor, name=offer.processor.name, config=config)
 
-    def _create(self, what: str, name: str, hook: str, found: Sequence[_Brought], kind: type) -> Any:
-        key = f"{what} {name}"
-        if key not in self._made:
-            brought = next((b for b in found if b.name == name), None)
-            if brought is None:
-                raise DeclarationError([self._not_there(what, name, found)])
-            self._made[key] = self._asked(brought.plugin, hook, kind, name=brought.item.name)
-        return self._made[key]
+    def _create(self, what: str, name: str, hook: str, kind: type[_Kind], **settings: Any) -> _Kind:
+        key = (what, name, json.dumps(settings, sort_keys=True, default=str))
+        made = self._made.get(key)
+        if isinstance(made, kind):
+            return made
+        brought = next((b for b in self._brought[what] if b.name == name), None)
+        if brought is None:
+            raise DeclarationError([self._not_there(what, name)])
+        created = self._made[key] = self._asked(brought.plugin, hook, kind, name=brought.item.name, **settings)
+        return created
 
-    def _not_there(self, what: str, name: str, found: Sequence[_Brought]) -> Problem:
+    def _not_there(self, what: str, name: str) -> Problem:
+        found = self._brought[what]
         message = f"there is no {what} '{name}'"
         homes = [p for p in self.plugins if p.distribution == home_of(what, name) and p.status != "ok"]
         if homes:
@@ -322,7 +302,7 @@ class ProcessorFactory:
         mends = [f"pip install {package}" if package else "", f"use {others}" if others else ""]
         return Problem(message, mend=", or ".join(mend for mend in mends if mend))
 
-    def _asked(self, plugin: Plugin, hook: str, kind: type, **arguments: Any) -> Any:
+    def _asked(self, plugin: Plugin, hook: str, kind: type[_Kind], **arguments: Any) -> _Kind:
         """What one plugin answers to a `create_...` hook; no other plugin has a part in it."""
         implementation = implementation_of(self.hooks, hook, plugin.key)
         wanted = arguments["name"]
@@ -343,70 +323,32 @@ class ProcessorFactory:
 
     # What the plugins describe
 
-    def _examined(self, plugin: Plugin) -> Plugin:
-        """The plugin, broken where it describes what cannot be used."""
-        seen: set[tuple[str, str]] = set()
-        for hook, items in (plugin.brings or {}).items():
-            for item in items:
-                reason = _unusable(item) if isinstance(item, ProcessorMetadata) else ""
-                reason = _unusable_check(item) if isinstance(item, CheckType) else reason
-                if not reason and (hook, item.name) in seen:
-                    reason = f"its {hook} has '{item.name}' twice"
-                if reason:
-                    return self._broken(plugin, reason)
-                seen.add((hook, item.name))
-        return plugin
-
-    def _broken(self, plugin: Plugin, reason: str) -> Plugin:
-        self.hooks.unregister(name=plugin.key)
-        mend = f"its author has to mend it; pip uninstall {plugin.distribution}"
-        return replace(plugin, status="broken", reason=reason, mend=mend, brings=None, hooks=())
-
     def examine_schemas(self) -> None:
         """Leave out plugins whose option schemas are none; done before one is used, since `--help` uses none."""
         if self._schemas_examined:
             return
         self._schemas_examined = True
-        for index, plugin in enumerate(self.plugins):
-            brings = plugin.brings or {}
-            for item in (*brings.get("processors", ()), *brings.get("check_types", ())):
-                if reason := _no_schema(item):
-                    self.plugins[index] = self._broken(plugin, reason)
-                    break
+        self.plugins = [self._without_fault(plugin, fault_of_schemas) for plugin in self.plugins]
         self._resolve()
+
+    def _without_fault(self, plugin: Plugin, fault: Callable[[Mapping[str, Sequence[Any]]], str]) -> Plugin:
+        """The plugin, broken where it describes what cannot be used."""
+        reason = fault(plugin.brings or {})
+        if not reason:
+            return plugin
+        self.hooks.unregister(name=plugin.key)
+        mend = f"its author has to mend it; pip uninstall {plugin.distribution}"
+        return replace(plugin, status="broken", reason=reason, mend=mend, brings=None, hooks=())
 
     def _resolve(self) -> None:
         """Decide whose each name is."""
-        notes: dict[str, list[str]] = {}
-        self._processors = self._owned("processor", "processors", notes)
-        self._engines = self._owned("engine", "engines", notes)
-        self._table_formats = self._owned("table format", "table_formats", notes)
-        self._check_types = self._owned("check type", "check_types", notes)
-        self.plugins = [replace(p, notes=(*self._notes.get(p.key, ()), *notes.get(p.key, ()))) for p in self.plugins]
+        there = (*self.plugins, *self._by_hand)
+        self._brought = {what: owned(what, there) for what in KINDS}
+        conflicts = [brought for found in self._brought.values() for brought in found if brought.conflict]
+        notes = {p.key: [b.conflict for b in conflicts if b.plugin.key == p.key] for p in self.plugins}
+        self.plugins = [replace(p, notes=(*self._notes.get(p.key, ()), *notes[p.key])) for p in self.plugins]
 
-    def _owned(self, what: str, hook: str, notes: dict[str, list[str]]) -> list[_Brought]:
-        by_name: dict[str, list[_Brought]] = {}
-        for plugin in (*self.plugins, *self._by_hand):
-            for item in (plugin.brings or {}).get(hook, ()):
-                by_name.setdefault(item.name, []).append(_Brought(item, plugin))
-        found: list[_Brought] = []
-        for name, rivals in by_name.items():
-            owners = [b for b in rivals if b.plugin.distribution == HOMES.get((what, name))]
-            by_hand = all(brought.plugin.distribution == BY_HAND for brought in rivals)
-            free = len(rivals) == 1 and (by_hand or (what, name) not in HOMES)
-            owner = rivals[0] if free else next(iter(owners), None)
-            for brought in rivals:
-                if brought is owner:
-                    found.append(brought)
-                    continue
-                others = " and ".join(str(b.plugin) for b in rivals if b is not brought) or HOMES[what, name]
-                ask_for = f"; ask for it as {brought.plugin.distribution}:{name}" if what == "processor" else ""
-                conflict = f"the {what} '{name}' is brought by {others} as well{ask_for}"
-                notes.setdefault(brought.plugin.key, []).append(conflict)
-                found.append(replace(brought, conflict=conflict))
-        return found
-
-    def _offers_of(self, brought: _Brought) -> Iterator[Offer]:
+    def _offers_of(self, brought: Brought) -> Iterator[Offer]:
         metadata: ProcessorMetadata = brought.item
         capabilities = frozenset(metadata.capabilities)
         where = {"plugin": brought.plugin.key, "version": brought.plugin.version, "conflict": brought.conflict}
@@ -415,51 +357,10 @@ class ProcessorFactory:
         if metadata.engine != ProcessingEngine.ANY.value:
             yield Offer(prefix + metadata.name, metadata, str(metadata.engine), capabilities, home, **where)
             return
-        for engine in self._engines:
+        for engine in self._brought["engine"]:
             if not engine.conflict:
                 able = capabilities | frozenset(engine.item.capabilities)
                 yield Offer(f"{prefix}{engine.name}_{metadata.name}", metadata, engine.name, able, home, **where)
-
-
-def _listed(found: Iterable[_Brought]) -> dict[str, tuple[Any, str]]:
-    return {brought.name: (brought.item, brought.plugin.key) for brought in found}
-
-
-def _unusable(metadata: ProcessorMetadata) -> str:
-    """What is wrong with what a processor's options are called; '' where nothing is."""
-    schema = {"type": "object", **metadata.option_schema}
-    properties = schema.get("properties", {})
-    if schema["type"] != "object" or not isinstance(properties, Mapping):
-        return f"the option schema of '{metadata.name}' does not describe an object"
-    if taken := [key for key in properties if key in RESERVED_OPTIONS]:
-        return f"its processor '{metadata.name}' has an option '{taken[0]}', which is a key of every table"
-    return ""
-
-
-def _unusable_check(kind: CheckType) -> str:
-    """What is wrong with what a kind of check says of itself; '' where nothing is."""
-    name = getattr(kind, "name", None)
-    if not isinstance(name, str) or not name.isidentifier():
-        return f"a kind of check is called {name!r}, which is no name"
-    if not isinstance(getattr(kind, "option_schema", None), Mapping):
-        return f"the check '{name}' has no option_schema"
-    if extra := [key for key in kind.shared_keys if key not in CheckType.shared_keys]:
-        return f"the check '{name}' shares the key {extra[0]!r}, which no check has"
-    wrong = [each for each in (*kind.actions, kind.default_action) if each not in CheckType.actions]
-    return f"the check '{name}' has the action {wrong[0]!r}, which there is not" if wrong else ""
-
-
-def _no_schema(metadata: ProcessorMetadata | CheckType) -> str:
-    """Why an option schema is no JSON Schema; '' where it is one."""
-    if not metadata.option_schema:
-        return ""
-    import jsonschema_rs
-
-    try:
-        jsonschema_rs.Draft202012Validator({"type": "object", **metadata.option_schema}, offline=True)
-    except Exception as error:
-        return f"the option schema of '{metadata.name}' is no JSON Schema: {' '.join(str(error).split())[:200]}"
-    return ""
 
 
 _factories: dict[Any, ProcessorFactory] = {}

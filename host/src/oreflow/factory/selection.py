@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from oreflow.config import did_you_mean
+from oreflow.config import did_you_mean, size_text
 from oreflow.contract import (
     DeclarationError,
     Problem,
@@ -69,12 +70,28 @@ class Selection:
 
 
 @dataclass(frozen=True)
+class Memory:
+    """Bytes of memory that an input may need, by an estimate, and up to how many it is to be done in the process."""
+
+    needed: int = 0
+    limit: int = sys.maxsize
+
+    @property
+    def fits(self) -> bool:
+        """Whether it is to be done in the process."""
+        return self.needed <= self.limit
+
+    def __str__(self) -> str:
+        return f"about {size_text(self.needed)} of {size_text(self.limit)}"
+
+
+@dataclass(frozen=True)
 class Request:
     """What a processor is wanted for.
 
     `name` asks for one offer or processor by name; `problems_of` says what an offer has against the
-    configuration; `larger_than_memory` says that the input does not fit this machine, which makes
-    `engine: auto` prefer an engine that is distributed or out of core. `speed` gives the rows per second of
+    configuration; `memory` says what the input needs, and what makes `engine: auto` prefer an engine that is
+    distributed or out of core. `speed` gives the rows per second of
     an offer's past runs (None: it has none), which is asked for only where offers are otherwise equal.
     """
 
@@ -82,7 +99,7 @@ class Request:
     problems_of: Callable[[Offer], Sequence[Problem]]
     required: Sequence[str] = ()
     name: str = ""
-    larger_than_memory: bool = False
+    memory: Memory = Memory()
     preferred: Sequence[str] = ()
     speed: Callable[[Offer], float | None] = lambda _: None
 
@@ -173,22 +190,22 @@ def _judge(offer: Offer, request: Request) -> Verdict:
         score += _STANDARD
         reasons.append(f"standard for {request.config.stage.value}")
     if automatic:
-        points, reason = _fit(offer, larger=request.larger_than_memory)
+        points, reason = _fit(offer, request.memory)
         score += points
         reasons.append(reason)
     return Verdict(offer, score, ", ".join(reasons))
 
 
-def _fit(offer: Offer, *, larger: bool) -> tuple[int, str]:
-    if larger:
+def _fit(offer: Offer, memory: Memory) -> tuple[int, str]:
+    if not memory.fits:
         for capability in (ProcessorCapability.DISTRIBUTED, ProcessorCapability.OUT_OF_CORE):
             if capability in offer.capabilities:
                 points = _PREFERRED_ENGINE + (capability is ProcessorCapability.DISTRIBUTED)
-                return points, f"input larger than memory, engine {capability.value}"
-        return 0, "input larger than memory, which this engine needs to hold it"
+                return points, f"input larger than memory ({memory}), engine {capability.value}"
+        return 0, f"input larger than memory ({memory}), which this engine needs to hold it"
     if ProcessorCapability.IN_PROCESS in offer.capabilities:
-        return _PREFERRED_ENGINE, "input fits in memory, engine in process"
-    return 0, "input fits in memory, engine has to be started"
+        return _PREFERRED_ENGINE, f"input fits in memory ({memory}), engine in process"
+    return 0, f"input fits in memory ({memory}), engine has to be started"
 
 
 def _obstacle(offer: Offer, request: Request) -> str:

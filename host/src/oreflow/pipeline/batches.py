@@ -11,7 +11,7 @@ import glob
 import hashlib
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +25,14 @@ from oreflow.pipeline.model import Pipeline, Source, TableSpec
 _BLOCK = 1 << 20  # bytes
 
 
+Clock = Callable[[], datetime]
+"""Gives the time (UTC) at which a batch is claimed."""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
 @dataclass(frozen=True)
 class Pending:
     """What the next run of a table would do: a claim (None: nothing is new) and remarks for the report."""
@@ -36,10 +44,11 @@ class Pending:
 class Batches:
     """The batches of one table: those done, the one claimed, the one that comes next."""
 
-    def __init__(self, pipeline: Pipeline, spec: TableSpec, tables: TableFormat) -> None:
+    def __init__(self, pipeline: Pipeline, spec: TableSpec, tables: TableFormat, now: Clock | None = None) -> None:
         self._pipeline = pipeline
         self._spec = spec
         self._tables = tables
+        self._now = now or _utc_now
         self._lake = Lake(pipeline.lake)
         self.journal = Journal(self._lake, tables, spec.name)
 
@@ -47,7 +56,7 @@ class Batches:
         """The claim of the batch after `done`: the one written down, if a run broke off there, else a new one."""
         written = None if refresh else self.journal.claimed(done + 1)
         if self._spec.source:
-            return self._new_files(done, written, refresh=refresh)
+            return self._new_files(self._spec.source, done, written, refresh=refresh)
         return self._new_batches(done, written, refresh=refresh)
 
     def write(self, claim: Claim) -> Claim:
@@ -74,6 +83,7 @@ class Batches:
             return ""
         digest = hashlib.sha256()
         try:
+            # A path object for each of a thousand files takes longer than the reading.
             with open(os.path.join(self._pipeline.project, file.label), "rb", buffering=0) as stream:  # noqa: PTH118, PTH123
                 while block := stream.read(_BLOCK):  # file_digest would make and clear a buffer for each small file
                     digest.update(block)
@@ -81,16 +91,15 @@ class Batches:
             return ""
         return digest.hexdigest()
 
-    def _list_files(self) -> list[ClaimedFile]:
-        source, project = self._spec.source, self._pipeline.project
-        assert source is not None  # noqa: S101  for the type checker; callers ask only tables with a source
+    def _list_files(self, source: Source) -> list[ClaimedFile]:
+        project = self._pipeline.project
         found = [_look(project, label) for label in _labels(project, source)]
         return sorted((file for file in found if file), key=lambda file: file.label)
 
-    def _new_files(self, done: int, written: Claim | None, *, refresh: bool) -> Pending:
+    def _new_files(self, source: Source, done: int, written: Claim | None, *, refresh: bool) -> Pending:
         refresh = refresh or (written is not None and written.refresh)
         loaded, set_aside, batches = self._loaded(done)
-        files = self._list_files()
+        files = self._list_files(source)
         listed = {file.label for file in files}
         gone = [label for label in loaded if label not in listed and label not in set_aside]
         if refresh and files:
@@ -105,8 +114,8 @@ class Batches:
             if file.label not in set_aside
         ]
         remarks += [f"{self._gone(gone, batches)}; its rows are still in the table"] if gone else []
-        if not files and self._spec.source:
-            remarks.append(f"no file matches {self._spec.source.path}")
+        if not files:
+            remarks.append(f"no file matches {source.path}")
         if written and all(f.label in new and not self._changed(f, new[f.label]) for f in written.files):
             return Pending(replace(written, fingerprint=self._spec.fingerprint), tuple(remarks))
         return Pending(self._claim(done, list(new.values())) if new else None, tuple(remarks))
@@ -177,7 +186,7 @@ class Batches:
         return done > 0 and self.journal.finished(done).fingerprint != self._spec.fingerprint
 
     def _claim(self, done: int, files: Sequence[ClaimedFile] = (), **what: Any) -> Claim:
-        return Claim(done + 1, datetime.now(UTC), self._spec.fingerprint, tuple(files), **what)
+        return Claim(done + 1, self._now(), self._spec.fingerprint, tuple(files), **what)
 
 
 def _shown(label: str) -> str:

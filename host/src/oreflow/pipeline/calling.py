@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 import narwhals as nw
 
 from oreflow.contract import Append, Merge, OreflowError, Output, Overwrite, Processor, Rule, Step
+from oreflow.contract.errors import told
 from oreflow.factory import Offer, ProcessorFactory
-from oreflow.pipeline.faults import PluginFault, told
+from oreflow.pipeline.faults import PluginFault
 
 _Result = TypeVar("_Result")
 

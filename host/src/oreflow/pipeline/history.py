@@ -1,10 +1,11 @@
-"""What the runs of a lake tell of those who made its tables: who made each last, and how fast each is."""
+"""What is written down of those who make tables: in the reports of runs, and in the lock file."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 from oreflow.factory import Profile
@@ -38,6 +39,21 @@ def maker_of(lake: Lake, table: str) -> Maker | None:
             if result["table"] == table and result["status"] == "published" and result.get("distribution"):
                 return Maker(result["processor"], result["distribution"], result["version"])
     return None
+
+
+def lock_path(project: Path, name: str) -> Path:
+    """The lock file of the pipeline `config/NAME.yaml`."""
+    return project / "config" / f"{name}.lock.json"
+
+
+def locked_maker_of(lock: Path, table: str) -> Maker | None:
+    """Who is to make a table by a lock file; None where there is none, or it does not say."""
+    try:
+        choice = (read_json(lock) or {})["tables"][table]
+        distribution, _, version = choice["origin"].partition(" ")
+        return Maker(choice["processor"], distribution, version)
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError):  # what is wrong with it, a run will say
+        return None
 
 
 def profiles(lake: Lake) -> dict[str, Profile]:

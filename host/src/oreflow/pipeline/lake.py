@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from oreflow.contract import Table
+
 
 @dataclass(frozen=True)
 class Lake:
@@ -50,6 +52,21 @@ class Lake:
     def state(self) -> Path:
         """What oreflow keeps beside the tables."""
         return self.root / "_oreflow"
+
+
+def damage(name: str, table: Table) -> str:
+    """Which file of a table is not as its log says, and what helps; '' where all are there with their sizes.
+
+    For when reading has failed: an engine's own words name no file that a user knows.
+    """
+    for file in table.files:
+        path = table.path / file.path
+        size = path.stat().st_size if path.is_file() else None
+        if size != file.bytes:
+            what = "is not there" if size is None else f"has {size:,} bytes where the table's log says {file.bytes:,}"
+            mend = f"bring it back from a copy, or make the table anew: oreflow run --full-refresh {name}"
+            return f"the table {name} is damaged: {path} {what} - {mend}"
+    return ""
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:

@@ -19,11 +19,6 @@ from oreflow.pipeline.plan import PlannedTable
 _MEND = "`oreflow lock` takes the new choice as the right one"
 
 
-def lock_path(project: Path, name: str) -> Path:
-    """The lock file of the pipeline `config/NAME.yaml`."""
-    return project / "config" / f"{name}.lock.json"
-
-
 def locked_choices(pipeline: Pipeline, planned: Sequence[PlannedTable], factory: ProcessorFactory) -> dict[str, Any]:
     """What a lock file says: for each table who makes it and with which options."""
     return {

@@ -6,7 +6,9 @@ not matter in which order, or in how many batches, the versions arrive.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import narwhals as nw
@@ -57,9 +59,16 @@ def merge(
 
 
 def rewrite(
-    table: Table, replaced: list[dict[str, Any]], winners: Staged, keys: tuple[str, ...], engine: Engine, prefix: str
+    table: Table,
+    replaced: list[dict[str, Any]],
+    winners: Staged,
+    keys: tuple[str, ...],
+    engine: Engine,
+    staging: Callable[[nw.LazyFrame[Any], Path, tuple[int, int]], Staging],
 ) -> tuple[tuple[DataFile, ...], tuple[DataFile, ...]]:
     """Stage the touched files without their replaced rows; gives the files to remove and to add.
+
+    `staging` says how rows of a range of batches are to be staged in a folder.
 
     Raises:
         StepError: a row would be lost on the way.
@@ -71,7 +80,7 @@ def rewrite(
     new = Table(table.path, 0, 0, winners.columns, winners.files)
     rest = engine.scan_table(table, touched).join(engine.scan_table(new).select(*keys), on=list(keys), how="anti")
     batches = (min(file.first_batch for file in touched), max(file.last_batch for file in touched))
-    staged = engine.execute({"rest": Staging(rest, table.path, prefix, batches)}).staged["rest"]
+    staged = engine.execute({"rest": staging(rest, table.path, batches)}).staged["rest"]
     before, gone = sum(file.rows for file in touched), sum(int(row[REPLACED]) for row in replaced)
     if staged.rows != before - gone:
         raise StepError(f"a merge would lose rows: {before} in the touched files, {gone} replaced, {staged.rows} left")

@@ -1,6 +1,6 @@
 """What to say where a declaration asks for a processor or a capability that nothing installed brings.
 
-Who is missing is known from the name that was asked for, or from the run that made the table last.
+Who is missing is known from the name that was asked for, from the lock file, or from the run that made the table last.
 """
 
 from __future__ import annotations
@@ -11,14 +11,17 @@ from typing import Any
 
 from oreflow.contract import DeclarationError, InvalidMetadata, Problem, capability
 from oreflow.factory import PROJECT_FILE, ProcessorFactory
-from oreflow.pipeline.history import Maker, maker_of
+from oreflow.pipeline.history import Maker, lock_path, locked_maker_of, maker_of
 from oreflow.pipeline.lake import Lake
 
 
 def explain_missing(
-    problems: Sequence[Problem], data: Mapping[str, Any], factory: ProcessorFactory, project: Path
+    problems: Sequence[Problem], data: Mapping[str, Any], factory: ProcessorFactory, project: Path, pipeline: str
 ) -> list[Problem]:
-    """The problems of a declaration's form, with what is missing said in place of what follows from it."""
+    """The problems of a declaration's form, with what is missing said in place of what follows from it.
+
+    `pipeline` is the name of its file in the project, by which the lock file is found.
+    """
     found = list(problems)
     tables, stages = data.get("tables"), data.get("processors")
     if not isinstance(tables, dict):
@@ -34,16 +37,20 @@ def explain_missing(
         said = table.problems(factory)
         if not said and not unknown:
             continue
-        maker = maker_of(lake, name)
-        if maker and maker.distribution not in {plugin.distribution for plugin in factory.plugins}:
-            said = [_made_by(maker, said[0].path if said else ("tables", name))]
+        path = said[0].path if said else ("tables", name)
+        there = {plugin.distribution for plugin in factory.plugins}
+        locked, maker = locked_maker_of(lock_path(project, pipeline), name), maker_of(lake, name)
+        if locked and locked.distribution not in there:
+            said = [_gone(locked, f"{name} is locked to", path)]
+        elif maker and maker.distribution not in there:
+            said = [_gone(maker, f"{name} was last made by", path)]
         if said:
             found = [problem for problem in found if problem not in unknown] + said
     return found
 
 
-def _made_by(maker: Maker, path: tuple[str | int, ...]) -> Problem:
-    message = f"it was last made by {maker.processor} of {maker.distribution} {maker.version}, which is not installed"
+def _gone(maker: Maker, what: str, path: tuple[str | int, ...]) -> Problem:
+    message = f"{what} {maker.processor} of {maker.distribution} {maker.version}, which is not installed"
     project = maker.distribution == PROJECT_FILE
     mend = f"put {PROJECT_FILE} back" if project else f"pip install {maker.distribution}=={maker.version}"
     return Problem(message, path, mend)

@@ -13,7 +13,16 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from oreflow.config import Document, KeyPath, apply_variables, choose_environment, did_you_mean, read_layers, validate
+from oreflow.config import (
+    Document,
+    KeyPath,
+    apply_variables,
+    bytes_of,
+    choose_environment,
+    did_you_mean,
+    read_layers,
+    validate,
+)
 from oreflow.contract import Check, DataType, DeclarationError, Problem, ProcessingConfig, ProcessingStage
 from oreflow.factory import RESERVED_OPTIONS, ProcessorFactory, get_processor_factory
 from oreflow.pipeline.missing import explain_missing
@@ -49,6 +58,8 @@ class TableSpec:
     required: tuple[str, ...]
     preferred: tuple[str, ...]
     quality_threshold: float | None
+    parallelism: int | None
+    batch_size: int | None
     checks: tuple[Check, ...]
     options: Mapping[str, Any]
     defaults: Mapping[str, Any]
@@ -94,13 +105,19 @@ class TableSpec:
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A declaration that has been checked. `tables` come in the order in which they can be made."""
+    """A declaration that has been checked. `tables` come in the order in which they can be made.
+
+    `engines` are the options of engines by name; `in_process_up_to` is how many bytes of memory an input may need for
+    `engine: auto` to choose an engine inside the process (None: as many as the machine has).
+    """
 
     name: str
     description: str
     project: Path
     lake: Path
     tables: tuple[TableSpec, ...]
+    engines: Mapping[str, Mapping[str, Any]] = field(hash=False)
+    in_process_up_to: int | None
     document: Document = field(repr=False, compare=False, hash=False)
 
     def table(self, name: str) -> TableSpec:
@@ -127,7 +144,7 @@ def load_pipeline(project: Path, name: str, environment: str | None = None) -> t
     schema = declaration_schema(factory)
     apply_variables(document, name, os.environ, schema)
     data = document.data
-    problems = explain_missing(validate(data, schema), data, factory, project)
+    problems = explain_missing(validate(data, schema), data, factory, project, name)
     specs = _specs(data, problems, factory)
     problems += _reference_problems(data)
     if "://" in str(data.get("lake", "")):
@@ -145,14 +162,17 @@ def load_pipeline(project: Path, name: str, environment: str | None = None) -> t
         found = {document.locate(problem) for problem in problems}
         raise DeclarationError(sorted(found, key=lambda problem: (problem.file, problem.line, problem.key)))
     lake = (project / str(data.get("lake", "./lake"))).resolve()
-    pipeline = Pipeline(data["name"], data.get("description", ""), project, lake, _in_order(specs), document)
-    return pipeline, factory
+    engines = dict(data.get("engines", {}))
+    limit = engines.pop("auto", {}).get("in_process_up_to")
+    about = data["name"], data.get("description", "")
+    up_to = None if limit is None else bytes_of(limit)
+    return Pipeline(*about, project, lake, _in_order(specs), engines, up_to, document), factory
 
 
 def _may_be_missing(problem: Problem) -> bool:
     """Whether a problem may come of a plugin that is not there."""
-    starts = ("unknown key", "there is no processor", "nothing that is installed", "it was last made by")
-    return problem.message.startswith(starts)
+    starts = ("unknown key", "there is no processor", "nothing that is installed")
+    return problem.message.startswith(starts) or problem.message.endswith("which is not installed")
 
 
 def read_declaration(project: Path, name: str, environment: str | None) -> tuple[Document, ProcessorFactory]:
@@ -272,6 +292,8 @@ def _spec(data: Mapping[str, Any], name: str, own: Mapping[str, Any], factory: P
         required=tuple(merged.get("required_capabilities", ())),
         preferred=tuple(merged.get("preferred_capabilities", ())),
         quality_threshold=merged.get("quality_threshold"),
+        parallelism=merged.get("parallelism"),
+        batch_size=merged.get("batch_size"),
         checks=_checks(merged.get("checks", []), factory),
         options={key: value for key, value in own.items() if key not in RESERVED_OPTIONS},
         defaults={key: value for key, value in merged.items() if key not in RESERVED_OPTIONS and key not in own},

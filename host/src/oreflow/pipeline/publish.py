@@ -10,10 +10,10 @@ from __future__ import annotations
 import shutil
 
 from oreflow.contract import Commit, DataType, Engine, Overwrite, StepError
+from oreflow.pipeline.candidate import Batch, Candidate
 from oreflow.pipeline.journal import settle
 from oreflow.pipeline.quality import Failure, gate
 from oreflow.pipeline.report import RefusedError
-from oreflow.pipeline.stage import Batch, Candidate
 
 _SAMPLES = 3
 _NO_COLUMNS = {

@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from oreflow.contract import DeclarationError, OreflowError, Problem, StepError, TableFormat
+from oreflow.contract.errors import told
 from oreflow.factory import ProcessorFactory, Profile, answers, home_of
-from oreflow.pipeline.batches import Batches
-from oreflow.pipeline.faults import PluginFault, told
+from oreflow.pipeline.batches import Batches, Clock
+from oreflow.pipeline.faults import PluginFault
 from oreflow.pipeline.journal import Claim, settle
 from oreflow.pipeline.lake import Lake, write_json
 from oreflow.pipeline.lock import held
@@ -31,7 +32,8 @@ class Run:
     """One run of a pipeline. Plugins are told of its progress through the hooks of `factory`.
 
     `engine` takes the place of every table's own; `only` are the tables to make (all, where empty);
-    `full_refresh` are those to make anew from everything; `lock` is a lock file, which need not be there.
+    `full_refresh` are those to make anew from everything; `lock` is a lock file, which need not be there;
+    `now` is what tells the time of a claim.
 
     Raises:
         DeclarationError: something stands in the way; nothing was run.
@@ -46,6 +48,7 @@ class Run:
         only: Sequence[str] = (),
         full_refresh: Sequence[str] = (),
         lock: Path | None = None,
+        now: Clock | None = None,
     ) -> None:
         for name in (*only, *full_refresh):
             pipeline.table(name)
@@ -56,6 +59,7 @@ class Run:
         self._factory = factory
         self._lake = Lake(pipeline.lake)
         self._tables: TableFormat = factory.create_table_format()
+        self._now = now
         self._full_refresh = frozenset(full_refresh)
         planned = plan_pipeline(pipeline, factory, self._tables, engine)
         if lock and (changes := differences(lock, locked_choices(pipeline, planned, factory), only)):
@@ -156,7 +160,7 @@ class Run:
 
     def _make_batches(self, planned: PlannedTable, result: TableResult) -> None:
         """Run the batch that a crash left, if any, and then whatever is new."""
-        batches = Batches(self._pipeline, planned.spec, self._tables)
+        batches = Batches(self._pipeline, planned.spec, self._tables, self._now)
         done = self._last_batch(planned) or 0
         if done and batches.journal.account(done).get("replaces"):
             settle(self._tables, self._lake.quarantine(planned.spec.name), done)
@@ -189,7 +193,7 @@ class Run:
 
     def _run_batch(self, planned: PlannedTable, batches: Batches, claim: Claim, result: TableResult) -> None:
         # These load the frame library, which a run with nothing new does not need.
-        from oreflow.pipeline.stage import Batch
+        from oreflow.pipeline.candidate import Batch
         from oreflow.pipeline.step import run_batch
 
         name = planned.spec.name

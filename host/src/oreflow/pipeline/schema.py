@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from oreflow.config import SIZE
 from oreflow.contract import CheckType, ProcessingStage
 from oreflow.factory import ProcessorFactory
 
@@ -37,6 +38,16 @@ _STAGE_KEYS: dict[str, Any] = {
     "required_capabilities": {**_CAPABILITIES, "description": "what the processor must be able to do"},
     "preferred_capabilities": {**_CAPABILITIES, "description": "what counts in favour of a processor"},
     "quality_threshold": {**_SHARE, "description": "the share of rows, from 0 to 1, that must not be quarantined"},
+    "parallelism": {
+        "type": "integer",
+        "minimum": 1,
+        "description": "how many tasks of the engine may work at the same time; the highest of its tables counts",
+    },
+    "batch_size": {
+        "type": "integer",
+        "minimum": 1,
+        "description": "how many rows are written at a time: the most that a row group of the table's files has",
+    },
 }
 _TABLE_KEYS: dict[str, Any] = {
     **_STAGE_KEYS,
@@ -76,6 +87,7 @@ def declaration_schema(factory: ProcessorFactory) -> dict[str, Any]:
                 "description": "the folder where tables live, relative to the project",
             },
             "plugins": PLUGINS_SCHEMA,
+            "engines": _engines_schema(factory),
             "sources": {
                 "type": "object",
                 "description": "raw files by name",
@@ -103,6 +115,19 @@ def declaration_schema(factory: ProcessorFactory) -> dict[str, Any]:
                 },
             },
         },
+    }
+
+
+def _engines_schema(factory: ProcessorFactory) -> dict[str, Any]:
+    size = {
+        "type": "string",
+        "pattern": SIZE,
+        "description": "a size such as 8 GB; the machine's memory where not said",
+    }
+    own = {name: {**_section({}), **metadata.option_schema} for name, (metadata, _) in sorted(factory.engines.items())}
+    return {
+        **_section({"auto": _section({"in_process_up_to": size}), **own}),
+        "description": "settings of engines by name; auto: what `engine: auto` goes by",
     }
 
 

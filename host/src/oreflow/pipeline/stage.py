@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,33 +17,25 @@ from oreflow.contract import (
     INTERNAL,
     LINEAGE,
     Append,
-    DataFile,
     Engine,
     Merge,
-    Mode,
     Output,
     Overwrite,
     RowCheck,
     Rule,
-    SourceFile,
     SourceScan,
     Staged,
     Staging,
     Step,
     StepError,
     Table,
-    TableFormat,
     Unreadable,
     is_wildcard,
 )
 from oreflow.contract.checks import CheckContext
-from oreflow.factory import ProcessorFactory
 from oreflow.pipeline.calling import process
-from oreflow.pipeline.journal import Claim, Journal
-from oreflow.pipeline.lake import Lake
+from oreflow.pipeline.candidate import Batch, Candidate
 from oreflow.pipeline.merge import REPLACED, merge, rewrite
-from oreflow.pipeline.model import TableSpec
-from oreflow.pipeline.plan import PlannedTable
 from oreflow.pipeline.quality import CANDIDATES, Judged, judge
 from oreflow.pipeline.report import READABLE, Account
 
@@ -68,71 +60,6 @@ class _Inputs:
     def unreadable(self) -> Sequence[Unreadable]:
         """The files that could not be read at all."""
         return self.scan.unreadable if self.scan else ()
-
-
-@dataclass(frozen=True)
-class Batch:
-    """One batch of one table, and what is needed to make it; `table` is the table before it (None: there is none)."""
-
-    planned: PlannedTable
-    claim: Claim
-    lake: Lake
-    tables: TableFormat
-    factory: ProcessorFactory
-    journal: Journal
-    source_files: Sequence[SourceFile]
-    progress: Callable[[str], None]
-    table: Table | None
-
-    @property
-    def spec(self) -> TableSpec:
-        """The table's declaration."""
-        return self.planned.spec
-
-    @property
-    def processor(self) -> str:
-        """The processor and its package, for messages."""
-        offer = self.planned.selection.offer
-        return f"{offer.name} of {offer.origin}"
-
-    @property
-    def path(self) -> Path:
-        """The table's folder."""
-        return self.lake.table(self.spec.name)
-
-    @property
-    def quarantine(self) -> Path:
-        """The folder of the table's quarantine."""
-        return self.lake.quarantine(self.spec.name)
-
-    @property
-    def prefix(self) -> str:
-        """What the names of this batch's files begin with."""
-        return f"batch-{self.claim.batch:06d}"
-
-    def sweep(self) -> None:
-        """Delete what an attempt at this batch left staged and uncommitted."""
-        for folder in (self.path, self.quarantine):
-            table = self.tables.load(folder)
-            live = {file.path for file in table.files} if table else set()
-            for stale in folder.glob(f"{self.prefix}-*.parquet"):
-                if stale.name not in live:
-                    stale.unlink()
-
-
-@dataclass
-class Candidate:
-    """What was staged and counted, before it is judged."""
-
-    published: Staged
-    quarantined: Staged
-    judged: Judged | None
-    mode: Mode | None
-    counts: Mapping[str, int]
-    account: Account
-    unreadable: nw.LazyFrame[Any] | None
-    remove: tuple[DataFile, ...] = ()
-    add: tuple[DataFile, ...] = ()
 
 
 class Stage:
@@ -164,6 +91,9 @@ class Stage:
         if output:
             mode = output.mode
             judged = self._judge(output, engine, table)
+            counted_apart = not (output.row_by_row and judged.counted_by_quarantine)
+            if counted_apart or judged.rejected is not None or isinstance(mode, Merge):
+                judged = replace(judged, rows=engine.share(judged.rows))
             accepted = judged.accepted
             if isinstance(mode, Merge):
                 merging = merge(accepted, judged.columns, None if self._batch.claim.refresh else table, mode, engine)
@@ -172,16 +102,15 @@ class Stage:
                 if merging.replaced is not None:
                     collect["replaced"] = merging.replaced
             batches = (self._batch.claim.batch,) * 2 if output.row_by_row else (0, 0)
-            staging["published"] = Staging(accepted, self._batch.path, self._batch.prefix, batches)
-            if not (output.row_by_row and judged.counted_by_quarantine):
+            staging["published"] = self._staging(accepted, self._batch.path, batches)
+            if counted_apart:
                 collect["counts"] = judged.counts
             for place, (before, after) in enumerate(output.superseded):
                 collect[f"before {place}"] = before.select(nw.len().alias("_rows"))
                 collect[f"after {place}"] = after.select(nw.len().alias("_rows"))
         if (rejected := self._rejected(inputs.scan, judged)) is not None:
-            staging["quarantined"] = Staging(
-                rejected, self._batch.quarantine, self._batch.prefix, (self._batch.claim.batch,) * 2
-            )
+            batches = (self._batch.claim.batch,) * 2
+            staging["quarantined"] = self._staging(rejected, self._batch.quarantine, batches)
         done = engine.execute(staging, collect)
         candidate = Candidate(
             published=done.staged.get("published", _EMPTY),
@@ -198,17 +127,22 @@ class Stage:
         if isinstance(mode, Merge) and table and done.collected.get("replaced"):
             replaced = done.collected["replaced"]
             candidate.remove, candidate.add = rewrite(
-                table, replaced, candidate.published, mode.keys, engine, self._batch.prefix
+                table, replaced, candidate.published, mode.keys, engine, self._staging
             )
             candidate.account.replaced = sum(int(row[REPLACED]) for row in replaced)
         self._batch.progress("staged")
         return candidate
 
+    def _staging(self, frame: nw.LazyFrame[Any], folder: Path, batches: tuple[int, int]) -> Staging:
+        return Staging(frame, folder, self._batch.prefix, batches, self._batch.spec.batch_size)
+
     def _inputs(self, engine: Engine) -> _Inputs:
         if self._batch.spec.source:
             scan = engine.scan_source(self._batch.source_files, self._batch.spec.source.options)
             frames = {self._batch.spec.source.name: scan.rows} if scan.rows is not None else {}
-            return _Inputs(frames, scan.rows_read, scan=scan)
+            if isinstance(scan.rows_read, int):
+                return _Inputs(frames, scan.rows_read, scan=scan)
+            return _Inputs(frames, uncounted={self._batch.spec.source.name: scan.rows_read}, scan=scan)
         snapshots = {name: self._snapshot(name) for name in self._batch.claim.inputs}
         if not self._batch.planned.incremental:
             return _Inputs({name: engine.scan_table(table) for name, table in snapshots.items()})

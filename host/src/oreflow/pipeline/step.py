@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from oreflow.contract import OreflowError, StepError
 from oreflow.pipeline.calling import around
+from oreflow.pipeline.candidate import Batch, Candidate
+from oreflow.pipeline.lake import damage
 from oreflow.pipeline.publish import Publication
 from oreflow.pipeline.report import Account
-from oreflow.pipeline.stage import Batch, Candidate, Stage
+from oreflow.pipeline.stage import Stage
 
 
 def run_batch(batch: Batch) -> Account:
@@ -17,11 +20,33 @@ def run_batch(batch: Batch) -> Account:
         StepError: the batch failed; nothing of it can be seen in the table.
     """
     batch.sweep()
-    engine = batch.factory.create_engine(batch.planned.selection.offer.engine)
-    stage = Stage(batch, engine)
-    candidate = around(batch.factory, stage.step(), stage.make, Candidate)
-    publication = Publication(batch, candidate, engine)
-    publication.audit()
-    batch.progress("audited")
-    publication.publish()
+    planned = batch.planned
+    engine = batch.factory.create_engine(planned.selection.offer.engine, planned.engine_options, planned.parallelism)
+    try:
+        candidate = _candidate(batch, Stage(batch, engine))
+        candidate.account.remarks += engine.remarks
+        publication = Publication(batch, candidate, engine)
+        publication.audit()
+        batch.progress("audited")
+        publication.publish()
+    finally:
+        engine.release()
     return candidate.account
+
+
+def _candidate(batch: Batch, stage: Stage) -> Candidate:
+    try:
+        return around(batch.factory, stage.step(), stage.make, Candidate)
+    except (OreflowError, OSError) as error:
+        if found := _damage(batch):
+            raise StepError(found) from error
+        raise
+
+
+def _damage(batch: Batch) -> str:
+    """What is wrong with the files of the tables that a batch reads."""
+    for name in (*batch.claim.inputs, batch.spec.name):
+        table = batch.tables.load(batch.lake.table(name))
+        if table and (found := damage(name, table)):
+            return found
+    return ""

@@ -9,6 +9,7 @@ these are functions over a batch of values and not expressions, which would be c
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import product
@@ -16,23 +17,19 @@ from itertools import product
 import polars as pl
 
 from oreflow.contract import DataType, StepError, format_fault
+from oreflow.semantics import texts
+from oreflow.semantics.patterns import CENTURY_BEGINS, Pattern, read_pattern
+from oreflow.semantics.words import missing_column
 from oreflow_polars.dtypes import to_polars
-from oreflow_polars.errors import missing_column, schema_of
-from oreflow_polars.strptime import Pattern, read_pattern
+from oreflow_polars.errors import schema_of
 
 Reader = Callable[[pl.Series], pl.Series]
 
 _SAMPLE = 256
 """Rows that tell whether the rows of a column repeat each other."""
-_BLANKS = " \t"
-_WORDS = {
-    **dict.fromkeys(("true", "t", "yes", "y", "1"), True),
-    **dict.fromkeys(("false", "f", "no", "n", "0"), False),
-}
-_DAY = "[0-9]{4}-[0-9]{2}-[0-9]{2}"
-_MINUTE = "[0-9]{2}:[0-9]{2}"
-_SECOND = ":[0-5][0-9]"
-_OFFSET = r"(Z|[+-](?:(?:0[0-9]|1[0-7])(?::?[0-5][0-9])?|18(?::?00)?))"
+_POLARS = {".%f": "%.f"}
+_FAST = re.compile(r"%Y-%m-%d.%H:%M(?::%S)?")
+"""Patterns that Polars parses about as fast as it could look a text up in a cache."""
 
 
 def columns(frame: pl.LazyFrame, casts: Mapping[str, tuple[str, DataType, str]]) -> pl.LazyFrame:
@@ -93,7 +90,7 @@ def _read(attempts: Sequence[Reader], target: pl.DataType, text: pl.Series) -> p
 def _read_each(attempts: Sequence[Reader], target: pl.DataType, text: pl.Series) -> pl.Series:
     """Try each way of reading in turn, then all of them again without outer blanks."""
     value = _in_turn(attempts, target, text)
-    return _retry(value, text, lambda rest: _in_turn(attempts, target, rest.str.strip_chars(_BLANKS)))
+    return _retry(value, text, lambda rest: _in_turn(attempts, target, rest.str.strip_chars(texts.BLANKS)))
 
 
 def _in_turn(attempts: Sequence[Reader], target: pl.DataType, text: pl.Series) -> pl.Series:
@@ -148,28 +145,27 @@ def _float(target: pl.DataType, text: pl.Series) -> pl.Series:
 
 def _decimal(target: pl.DataType, text: pl.Series) -> pl.Series:
     scale = target.scale if isinstance(target, pl.Decimal) else 0
-    shape = rf"^[+-]?(?:[0-9]+(?:\.[0-9]{{0,{scale}}}0*)?|\.[0-9]{{0,{scale}}}0*)$"
-    exact = text.str.contains(shape) & ~text.str.ends_with(".")
-    return _where(text.cast(target, strict=False), exact)
+    return _where(text.cast(target, strict=False), text.str.contains(f"^{texts.decimal(scale)}$"))
 
 
 def _boolean(text: pl.Series) -> pl.Series:
-    return text.str.to_lowercase().replace_strict(_WORDS, default=None, return_dtype=pl.Boolean)
+    return text.str.to_lowercase().replace_strict(texts.BOOLEANS, default=None, return_dtype=pl.Boolean)
 
 
 def _strptime(pattern: Pattern, target: pl.DataType, text: pl.Series) -> pl.Series:
-    shaped = text.str.contains(pattern.shape)
+    shaped = text.str.contains(f"^{pattern.shape}$")
     if not shaped.any():
         return pl.Series(text.name, [None], dtype=target).new_from_index(0, len(text))
+    words = "".join(_POLARS.get(part, part) for part in pattern.parts)
     if target == pl.Date:
-        value = text.str.to_date(pattern.polars, strict=False)
+        value = text.str.to_date(words, strict=False)
     elif not pattern.has_time:
-        value = text.str.to_date(pattern.polars, strict=False).cast(pl.Datetime("us"))
+        value = text.str.to_date(words, strict=False).cast(pl.Datetime("us"))
     else:
-        value = text.str.to_datetime(pattern.polars, time_unit="us", strict=False, cache=not pattern.fast)
+        value = text.str.to_datetime(words, time_unit="us", strict=False, cache=_FAST.fullmatch(words) is None)
     value = _where(value, shaped)
-    if pattern.short_year:  # POSIX, and so Python, starts the century at 69; Polars at 70
-        value = value.dt.offset_by("-100y").zip_with(value.dt.year() == 2069, value)  # noqa: PLR2004
+    if pattern.short_year:  # to Polars the century begins a year later
+        value = value.dt.offset_by("-100y").zip_with(value.dt.year() == 2000 + CENTURY_BEGINS, value)
     if isinstance(target, pl.Datetime) and value.dtype != target:
         value = value.dt.replace_time_zone(target.time_zone)
     return _where(value, value.dt.year().is_between(1, 9999))
@@ -189,7 +185,7 @@ def _iso(target: pl.DataType) -> tuple[Reader, ...]:
 
 def _fraction(separator: str, target: pl.DataType, text: pl.Series) -> pl.Series:
     """Seconds with a fraction; Polars' own way of reading them is several times slower."""
-    shaped = text.str.contains(rf"^{_DAY}{separator}{_MINUTE}{_SECOND}\.[0-9]{{1,6}}$")
+    shaped = text.str.contains(rf"^{texts.DAY}{separator}{texts.MINUTE}{texts.SECOND}{texts.FRACTION}$")
     if not shaped.any():
         return pl.Series(text.name, [None], dtype=target).new_from_index(0, len(text))
     pattern = read_pattern(f"%Y-%m-%d{separator}%H:%M:%S", padded=True)
@@ -200,7 +196,9 @@ def _fraction(separator: str, target: pl.DataType, text: pl.Series) -> pl.Series
 
 def _instant(text: pl.Series) -> pl.Series:
     """An ISO timestamp with an offset, in UTC."""
-    parts = text.str.extract_groups(rf"^(?<reading>{_DAY}[ T]{_MINUTE}[0-9:.]*)(?<offset>{_OFFSET})$").struct.unnest()
+    parts = text.str.extract_groups(
+        rf"^(?<reading>{texts.DAY}[ T]{texts.MINUTE}[0-9:.]*)(?<offset>{texts.OFFSET})$"
+    ).struct.unnest()
     offset = parts["offset"].str.strip_chars("Z").str.replace(":", "", literal=True)
     hours = offset.str.slice(1, 2).cast(pl.Int64, strict=False).fill_null(0)
     minutes = offset.str.slice(3, 2).cast(pl.Int64, strict=False).fill_null(0)

@@ -5,12 +5,13 @@ One regular expression for a whole block of lines, because one for each line tak
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 import polars as pl
 import polars.exceptions as px
+
+from oreflow.semantics.csv_text import whole_records
 
 _BLOCK = 1 << 22
 """Bytes: large beside the work of compiling an expression, small beside the memory of any machine."""
@@ -36,7 +37,8 @@ class _Batch:
     def plan(self, fields: int, delimiter: str) -> pl.LazyFrame:
         """For each block whether it is clean, and its line ends; NULL where there is no text."""
         text = pl.col("block").cast(pl.String)
-        clean = text.str.contains(whole_records(fields, delimiter))
+        records = whole_records(fields if fields <= _WIDE else None, delimiter)
+        clean = text.str.contains(rf"\A{records}\z")
         if fields > _WIDE:
             clean &= _all_of_width(text, fields, delimiter)
         return pl.LazyFrame({"block": self.blocks}, {"block": pl.Binary}).select(
@@ -106,24 +108,6 @@ def _blocks(path: str) -> Iterator[bytes]:
         file.readline()
         while block := file.read(_BLOCK):
             yield block if block.endswith(b"\n") else block + file.readline(_LONGEST)
-
-
-def whole_records(fields: int, delimiter: str) -> str:
-    """The regular expression of a text of which each line is one record with so many fields; of any number, if wide.
-
-    It leaves out what is rare and needs care: a CR or NUL inside, a blank line where there is one field, and a
-    byte order mark at the start of a line, which Polars takes off the line after the header too, where it belongs
-    to the value.
-    """
-    outside = re.escape(delimiter)
-    plain, quoted = rf'[^"\r\n\x00{outside}]', r'"(?:[^"\r\n\x00]|"")*"'
-    first = rf'[^"\r\n\x00\x{{feff}}{outside}]{plain}*'
-    if fields == 1:
-        record = rf"(?:{first}|{quoted})"
-    else:
-        times = "*" if fields > _WIDE else f"{{{fields - 1}}}"
-        record = rf"(?:(?:{first})?|{quoted})(?:{outside}(?:{plain}*|{quoted})){times}"
-    return rf"\A(?:{record}\r?\n)*(?:{record})?\z"
 
 
 def _all_of_width(text: pl.Expr, fields: int, delimiter: str) -> pl.Expr:

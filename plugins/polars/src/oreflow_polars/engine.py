@@ -20,6 +20,11 @@ class PolarsEngine(Engine):
 
     metadata = METADATA
 
+    def __init__(self, parallelism: int | None = None) -> None:
+        if parallelism and parallelism != pl.thread_pool_size():
+            there = f"this process had loaded Polars before, with {pl.thread_pool_size()} threads"
+            self.remarks = (f"parallelism {parallelism} has no effect: {there}",)
+
     def scan_source(self, files: Sequence[SourceFile], source: Mapping[str, Any]) -> SourceScan:
         """Read raw files as text."""
         return sources.scan(files, source)

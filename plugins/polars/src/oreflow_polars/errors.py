@@ -6,36 +6,27 @@ which column is missing and what it may have meant, which two types do not go to
 
 from __future__ import annotations
 
-import difflib
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import polars as pl
 import polars.exceptions as px
 
-from oreflow.contract import INTERNAL, StepError
+from oreflow.contract import StepError
+from oreflow.semantics.words import missing_column
 
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _MISSING = re.compile(r"""(?:unable to find column |not found: |^)["'`](?P<name>[^"'`]+)["'`]""")
 _VALID = re.compile(r"valid columns: \[(?P<names>[^\]]*)\]")
+_NO_SUCH_TEXT = re.compile(r"conversion from `str` .*?\[\"(?P<said>'.*?' is no [a-z0-9(),]+)\"", re.DOTALL)
 _OVERFLOW = re.compile(r"`i128` to `i64` failed in column '(?P<column>[^']*)'.*?\[(?P<value>[^\],]*)", re.DOTALL)
-_SHOWN = 30
 
 
 def _first_line(error: BaseException) -> str:
     text = _ANSI.sub("", str(error)).strip()
     text = re.split(r"\n|Resolved plan until failure|This error occurred", text, maxsplit=1)[0]
     return text.strip().rstrip(":;").strip() or type(error).__name__
-
-
-def missing_column(name: str, columns: Iterable[str]) -> str:
-    """Say that a column is not there, what may have been meant, and which columns there are."""
-    known = sorted(column for column in columns if not column.startswith(INTERNAL))
-    close = difflib.get_close_matches(name, known, n=1)
-    hint = f"; did you mean '{close[0]}'?" if close else ""
-    shown = ", ".join(known[:_SHOWN]) + (f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else "")
-    return f"there is no column '{name}'{hint} (columns: {shown or 'none'})"
 
 
 def _column_not_found(error: BaseException, columns: Sequence[str]) -> str:
@@ -55,6 +46,8 @@ def plain(error: BaseException, where: str, columns: Sequence[str] = ()) -> Step
         cause = f"this SQL cannot be parsed: {_first_line(error)}"
     elif isinstance(error, px.SQLInterfaceError):
         cause = f"this SQL is not understood: {_first_line(error)}"
+    elif found := _NO_SUCH_TEXT.search(str(error)):
+        cause = f"{found['said']}; try_cast(...) makes it NULL"
     elif overflow := _OVERFLOW.search(str(error)):
         cause = f"a whole number of '{overflow['column']}' does not fit 64 bits: {overflow['value']}"
         cause += " - cast it to decimal(38,0)"

@@ -55,7 +55,9 @@ def _sink(name: str, order: Staging) -> _Sink:
         raise StepError(f"cannot write '{name}': it has no columns")
     order.folder.mkdir(parents=True, exist_ok=True)
     path = order.folder / f"{order.prefix}-{uuid4().hex}.parquet"
-    plan = frame.select(columns).sink_parquet(path, compression="zstd", compression_level=_LEVEL, lazy=True)
+    plan = frame.select(columns).sink_parquet(
+        path, compression="zstd", compression_level=_LEVEL, row_group_size=order.batch_size, lazy=True
+    )
     return _Sink(path, kinds, plan, order.batch_range)
 
 

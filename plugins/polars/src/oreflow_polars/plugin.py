@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 
 from oreflow.contract import Engine, EngineMetadata, ProcessorCapability
@@ -27,10 +29,12 @@ def engines() -> Sequence[EngineMetadata]:
 
 
 @hookimpl
-def create_engine(name: str) -> Engine | None:
-    """Create the engine; only now is Polars imported."""
+def create_engine(name: str, parallelism: int | None) -> Engine | None:
+    """Create the engine; only now is Polars imported, whose pool of threads is made then and never changes."""
     if name != METADATA.name:
         return None
+    if parallelism and "polars" not in sys.modules:
+        os.environ["POLARS_MAX_THREADS"] = str(parallelism)
     from oreflow_polars.engine import PolarsEngine
 
-    return PolarsEngine()
+    return PolarsEngine(parallelism)

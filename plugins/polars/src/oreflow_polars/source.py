@@ -8,69 +8,64 @@ the lines, so that the account of a run does not rest on the frames that it chec
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import narwhals as nw
 import polars as pl
 
-from oreflow.contract import SourceFile, SourceScan, StepError, Unreadable
-from oreflow_polars import careful
+from oreflow.contract import SourceFile, SourceScan, StepError
+from oreflow.semantics.csv_header import CsvFile, delimiter_of, read_headers
+from oreflow.semantics.csv_records import Block, read_blocks
 from oreflow_polars.csv_clean import count_records
-from oreflow_polars.csv_header import Header, UnreadableError, read_header
 
 # A header with a NUL byte is refused, so these names are never a source's own.
 _PATH, _INDEX, _BEFORE = "\0path", "\0index", "\0before"
-
-
-@dataclass(frozen=True)
-class _File:
-    path: str
-    label: str
-    header: Header
+_REJECTED = {"_raw": pl.String, "_reason": pl.String, "_source_file": pl.String, "_source_row": pl.Int64}
+_LIKE_COMPRESSED = (b"x^", b"x\x01")  # zlib, to Polars; what else begins a zlib stream is no UTF-8
 
 
 @dataclass(frozen=True)
 class _Clean:
     """A file in which every line is a record, and how many records it has."""
 
-    file: _File
+    file: CsvFile
     records: int
 
 
 def scan(files: Sequence[SourceFile], source: Mapping[str, Any]) -> SourceScan:
     """Read raw files; the rows come in the order of the files."""
-    delimiter = _delimiter(source)
-    readable, unreadable = _headers(files, delimiter)
+    delimiter = delimiter_of(source)
+    readable, unreadable = read_headers(files, delimiter)
     frames: list[pl.LazyFrame] = []
     rejected: list[tuple[str | None, str, str, int | None]] = []
     rows_read = len(unreadable)
     for run in _runs(_sort(readable, delimiter)):
-        if isinstance(run, _File):
-            result = careful.read(Path(run.path), run.label, run.header, delimiter)
-            frames += [block.lazy() for block in result.frames]
-            rejected += result.rejected
-            rows_read += result.rows_read
+        if isinstance(run, CsvFile):
+            for block in _blocks(run, delimiter):
+                if block.rows:
+                    frames.append(_frame(block, run, delimiter))
+                rejected += [(line.raw, line.reason, run.label, line.row) for line in block.rejected]
+                rows_read += len(block.rows) + len(block.rejected)
         else:
             frames.append(_fast(run, delimiter))
             rows_read += sum(clean.records for clean in run)
     rejected += [(None, f"cannot be read: {file.reason}", file.label, None) for file in unreadable]
     return SourceScan(
         rows=_united(frames, readable) if readable else None,
-        rejected=nw.from_native(pl.LazyFrame(rejected, careful.REJECTED, orient="row")) if rejected else None,
+        rejected=nw.from_native(pl.LazyFrame(rejected, _REJECTED, orient="row")) if rejected else None,
         rows_read=rows_read,
         unreadable=tuple(unreadable),
     )
 
 
-def _runs(files: Iterable[_Clean | _File]) -> list[list[_Clean] | _File]:
+def _runs(files: Iterable[_Clean | CsvFile]) -> list[list[_Clean] | CsvFile]:
     """Clean files of one header that follow each other, and each dirty file by itself."""
-    runs: list[list[_Clean] | _File] = []
+    runs: list[list[_Clean] | CsvFile] = []
     for file in files:
         last = runs[-1] if runs else None
-        if isinstance(file, _File):
+        if isinstance(file, CsvFile):
             runs.append(file)
         elif isinstance(last, list) and last[0].file.header.columns == file.file.header.columns:
             last.append(file)
@@ -79,36 +74,27 @@ def _runs(files: Iterable[_Clean | _File]) -> list[list[_Clean] | _File]:
     return runs
 
 
-def _delimiter(source: Mapping[str, Any]) -> str:
-    kind = source.get("format", "csv")
-    if kind != "csv":
-        raise StepError(f"the polars engine reads csv files, not '{kind}'")
-    encoding = str(source.get("encoding", "utf-8")).lower().replace("_", "-")
-    if encoding not in ("utf-8", "utf8"):
-        raise StepError(f"encoding '{encoding}' is not supported; convert the files to utf-8")
-    delimiter = str(source.get("delimiter", ","))
-    if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0':
-        raise StepError(f"delimiter {delimiter!r} must be one ASCII character, and no quote or line end")
-    return delimiter
+def _blocks(file: CsvFile, delimiter: str) -> Iterator[Block]:
+    with open(file.path, "rb") as opened:  # noqa: PTH123  as text it was given
+        yield from read_blocks(opened, file.header.lines, len(file.header.columns), delimiter)
 
 
-def _headers(files: Iterable[SourceFile], delimiter: str) -> tuple[list[_File], list[Unreadable]]:
-    readable, unreadable = [], []
-    spelled: dict[str, str] = {}
-    for file in files:
-        try:
-            header = read_header(file.path, delimiter)
-            # Names that differ only in case are one column, spelled as where it came first.
-            names = tuple(spelled.setdefault(name.lower(), name) for name in header.columns)
-            readable.append(_File(str(file.path), file.label, replace(header, columns=names)))
-        except UnreadableError as error:
-            unreadable.append(Unreadable(file.label, str(error)))
-    return readable, unreadable
+def _frame(block: Block, file: CsvFile, delimiter: str) -> pl.LazyFrame:
+    frame = pl.read_csv(
+        b"\n" + block.text,  # behind an empty line, since Polars takes text that begins like compressed data for such
+        has_header=False,
+        skip_lines=1,
+        schema=dict.fromkeys(file.header.columns, pl.String()),
+        separator=delimiter,
+    )
+    # A frame of another height than the rows counted cannot take the column: nothing is lost unseen.
+    rows = pl.Series("_source_row", list(block.rows), dtype=pl.Int64)
+    return frame.with_columns(pl.lit(file.label).alias("_source_file"), rows).lazy()
 
 
-def _sort(files: Sequence[_File], delimiter: str) -> list[_Clean | _File]:
+def _sort(files: Sequence[CsvFile], delimiter: str) -> list[_Clean | CsvFile]:
     """Tell the files that can be read as they are from those that need care; clean ones without records go."""
-    plain = [file for file in files if file.header.lines == 1 and not file.header.misleading]
+    plain = [file for file in files if file.header.lines == 1 and not file.header.begins.startswith(_LIKE_COMPRESSED)]
     first_seen = {file.path: file for file in reversed(plain)}
     by_width: dict[int, list[str]] = {}
     for path, file in first_seen.items():
@@ -119,7 +105,7 @@ def _sort(files: Sequence[_File], delimiter: str) -> list[_Clean | _File]:
             records |= count_records(paths, width, delimiter)
     except OSError as error:
         raise StepError(f"cannot read the source file {error.filename}: {error.strerror}") from error
-    sorted_files: list[_Clean | _File] = []
+    sorted_files: list[_Clean | CsvFile] = []
     for file in files:
         if file is not first_seen.get(file.path) or file.path not in records:
             sorted_files.append(file)
@@ -152,7 +138,7 @@ def _fast(group: Sequence[_Clean], delimiter: str) -> pl.LazyFrame:
     )
 
 
-def _united(frames: Sequence[pl.LazyFrame], files: Iterable[_File]) -> nw.LazyFrame[Any]:
+def _united(frames: Sequence[pl.LazyFrame], files: Iterable[CsvFile]) -> nw.LazyFrame[Any]:
     """All rows with all columns, in the order of the first header, then of the first file that has each."""
     columns = dict.fromkeys(name for file in files for name in file.header.columns)
     if not frames:  # nothing but headers

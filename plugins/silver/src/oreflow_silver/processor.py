@@ -43,6 +43,7 @@ class SilverProcessor(Processor):
             once = step.engine.distinct(rows, keys)
             if (seen := step.history(name)) is not None:
                 once = _without_known(once, keys, _as_text(_project(seen, name, raw), raw))
+            once = step.engine.share(once)  # it is counted, and becomes the table
             superseded.append((rows, once))
             rows = once
         rows, rules = _typed(rows, columns, raw, step)

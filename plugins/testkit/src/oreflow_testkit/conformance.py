@@ -20,7 +20,8 @@ class ProcessorConformance:
 
     `plugin` is the processor's name, as in its metadata. `options` and `rows` are those of the metadata's example,
     else none and `DEFAULT_ROWS`. `order_matters` says why the table depends on the order in which rows arrive,
-    where it does. `not_applicable` leaves checks out, each with the reason; it is shown as a skip.
+    where it does. `not_applicable` leaves checks out, each with the reason; it is shown as a skip. `project` is the
+    folder of the project whose own file, `oreflow_plugins.py`, brings the processor, where it is not installed.
     """
 
     __test__ = False  # the base itself is no test
@@ -30,6 +31,7 @@ class ProcessorConformance:
     rows: ClassVar[Sequence[Row] | None] = None
     order_matters: ClassVar[str] = ""
     not_applicable: ClassVar[Mapping[str, str]] = {}
+    project: ClassVar[str | Path | None] = None
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)
@@ -43,7 +45,7 @@ class ProcessorConformance:
         if "place" not in metafunc.fixturenames:
             return
         try:
-            found: Sequence[Place | str] = places(self.plugin)
+            found: Sequence[Place | str] = places(self.plugin, self.project)
         except OreflowError as error:
             found = [str(error)]  # told by the tests, so that each of them is seen to fail
         labels = [place.label if isinstance(place, Place) else "not installed" for place in found]
@@ -57,7 +59,7 @@ def _method(check: ConformanceCheck) -> Callable[[ProcessorConformance, Place | 
             raise ContractBroken(place)
         if reason := self.not_applicable.get(check.name):
             pytest.skip(reason)
-        subject = subject_of(self.plugin, place, tmp_path, self.options, self.rows, self.order_matters)
+        subject = subject_of(self.plugin, place, tmp_path, self.options, self.rows, self.order_matters, self.project)
         try:
             check.run(subject)
         except NotApplicable as reason:

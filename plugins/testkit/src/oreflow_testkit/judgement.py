@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from oreflow import get_processor_factory
 from oreflow.contract import DeclarationError, Problem, ProcessingStage, ProcessorMetadata
 from oreflow_testkit.checks import CHECKS, ConformanceCheck
 from oreflow_testkit.errors import NotApplicable
 from oreflow_testkit.sample import DEFAULT_ROWS, Row
-from oreflow_testkit.subject import Subject, offers_of, told
+from oreflow_testkit.subject import Subject, factory_of, offers_of, told
 
 
 @dataclass(frozen=True)
@@ -37,13 +36,13 @@ class Place:
     label: str
 
 
-def find_metadata(name: str) -> ProcessorMetadata:
+def find_metadata(name: str, project: str | Path | None = None) -> ProcessorMetadata:
     """The metadata of the processor that is asked for as `name`.
 
     Raises:
         DeclarationError: there is none.
     """
-    factory = get_processor_factory()
+    factory = factory_of(project)
     if name in factory.processors:
         return factory.processors[name][0]
     for offer in offers_of(factory, name):
@@ -53,13 +52,13 @@ def find_metadata(name: str) -> ProcessorMetadata:
     raise DeclarationError([Problem(f"there is no processor '{name}', there are {there}", mend=mend)])
 
 
-def places(name: str) -> list[Place]:
+def places(name: str, project: str | Path | None = None) -> list[Place]:
     """Every stage of a processor on every engine that it claims and that is installed.
 
     Raises:
         DeclarationError: there is no such processor, or no engine for it.
     """
-    factory, metadata = get_processor_factory(), find_metadata(name)
+    factory, metadata = factory_of(project), find_metadata(name, project)
     engines = sorted({offer.engine for offer in offers_of(factory, name)})
     if not engines:
         raise DeclarationError([Problem("no engine is installed to judge it on", mend='pip install "oreflow[polars]"')])
@@ -78,9 +77,10 @@ def subject_of(
     options: Mapping[str, Any] | None = None,
     rows: Sequence[Row] | None = None,
     order_matters: str = "",
+    project: str | Path | None = None,
 ) -> Subject:
     """A processor as it is judged at a place; options and rows are those of its example, where not said."""
-    metadata = find_metadata(name)
+    metadata = find_metadata(name, project)
     example = metadata.example
     return Subject(
         name=name,
@@ -91,6 +91,7 @@ def subject_of(
         rows=tuple(example.get("rows", DEFAULT_ROWS) if rows is None else rows),
         folder=folder,
         order_matters=order_matters,
+        project=project,
     )
 
 
@@ -101,10 +102,12 @@ def judge(
     rows: Sequence[Row] | None = None,
     order_matters: str = "",
     not_applicable: Mapping[str, str] | None = None,
+    project: str | Path | None = None,
 ) -> list[Judgement]:
-    """What every check says of an installed processor, on every engine that it claims and that is installed.
+    """What every check says of a processor, on every engine that it claims and that is installed.
 
-    The keywords are those of `ProcessorConformance`. Everything is made in a temporary directory.
+    The processor is an installed one, or of the own file of `project`, `oreflow_plugins.py`. The keywords are those
+    of `ProcessorConformance`. Everything is made in a temporary directory.
 
     Raises:
         DeclarationError: there is no such processor, or no engine for it, or no check of a name in `not_applicable`.
@@ -113,7 +116,7 @@ def judge(
     if wrong := misnamed(left_out):
         raise DeclarationError([Problem(wrong)])
     found = []
-    for number, place in enumerate(places(processor_name)):
+    for number, place in enumerate(places(processor_name, project)):
         for check in CHECKS:
             if reason := left_out.get(check.name):
                 reason = f"does not apply: {reason}"
@@ -122,7 +125,7 @@ def judge(
             with tempfile.TemporaryDirectory(prefix="oreflow-testkit-") as folder:
                 where = Path(folder).resolve() / str(number)
                 where.mkdir()
-                subject = subject_of(processor_name, place, where, options, rows, order_matters)
+                subject = subject_of(processor_name, place, where, options, rows, order_matters, project)
                 passed, reason = outcome_of(check, subject)
                 # What the host leaves there to be looked at is gone when anybody reads this.
                 reason = re.sub(rf"[,;] [^,;]*{re.escape(str(where))}[^\s,;)]*", "", reason)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from oreflow_testkit.errors import ContractBroken
+
 Row = Mapping[str, str | None]
 
 DEFAULT_ROWS: tuple[Row, ...] = (
@@ -17,15 +19,44 @@ DEFAULT_ROWS: tuple[Row, ...] = (
 
 
 def columns_of(rows: Sequence[Row]) -> list[str]:
-    """The columns of rows, in the order in which they come."""
+    """The columns of rows, in the order in which they come.
+
+    Raises:
+        ContractBroken: they are no raw rows; says which of them, and why.
+    """
+    _expect_raw(rows)
     return list(dict.fromkeys(name for row in rows for name in row))
 
 
 def csv_text(columns: Sequence[str], rows: Sequence[Row]) -> str:
-    """The rows as csv; None is an empty field without quotes, which is read as NULL."""
+    """The rows as csv; None is an empty field without quotes, which is read as NULL.
+
+    Raises:
+        ContractBroken: they are no raw rows; says which of them, and why.
+    """
+    _expect_raw(rows)
     lines = [",".join(_field(name) for name in columns)]
     lines += [",".join(_field(row.get(name)) for name in columns) for row in rows]
     return "\n".join(lines) + "\n"
+
+
+def _expect_raw(rows: Sequence[object]) -> None:
+    """Find that rows are what a file may hold: whoever wrote them down may have thought of typed ones."""
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, Mapping):
+            raise ContractBroken(
+                f'row {number} of the rows to judge with is {row!r} - write a row as {{"column": "text"}}'
+            )
+        for name, value in row.items():
+            if not isinstance(name, str):
+                raise ContractBroken(
+                    f"row {number} of the rows to judge with has a column called {name!r} - a name is a text"
+                )
+            if value is not None and not isinstance(value, str):
+                raise ContractBroken(
+                    f"row {number} of the rows to judge with has {value!r} as its {name} - raw rows are what a file"
+                    " holds: write it as a text, or None for NULL"
+                )
 
 
 def _field(value: str | None) -> str:

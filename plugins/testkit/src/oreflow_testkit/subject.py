@@ -6,6 +6,7 @@ Alone, as the host calls it within a step; or as a whole, by a run of the host o
 from __future__ import annotations
 
 import copy
+import shutil
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -28,9 +29,9 @@ from oreflow.contract import (
     SourceFile,
     Step,
 )
-from oreflow.factory import Offer
+from oreflow.factory import PROJECT_FILE, Offer
 from oreflow_testkit.compare import Rows, comparable
-from oreflow_testkit.errors import ContractBroken
+from oreflow_testkit.errors import ContractBroken, in_one_line
 from oreflow_testkit.lake import TinyLake
 from oreflow_testkit.sample import Row, columns_of, csv_text
 
@@ -74,7 +75,8 @@ def _in_order(row: Mapping[str, Any]) -> Mapping[str, Any]:
 class Subject:
     """A processor as it is judged: `name` is what it is asked for by, `folder` where the checks may write.
 
-    `order_matters` says why the table depends on the order in which rows arrive, where it may.
+    `order_matters` says why the table depends on the order in which rows arrive, where it may. `project` is
+    the folder of the project whose own file brings it, where no package does.
     """
 
     name: str
@@ -85,11 +87,12 @@ class Subject:
     rows: Sequence[Row]
     folder: Path
     order_matters: str = ""
+    project: str | Path | None = None
 
     @property
     def factory(self) -> ProcessorFactory:
-        """The factory of this process."""
-        return get_processor_factory()
+        """The factory that has it."""
+        return factory_of(self.project)
 
     @property
     def engine(self) -> Engine:
@@ -129,6 +132,11 @@ class Subject:
         inputs = () if self.reads_source else (INPUT,)
         return ProcessingConfig(self.stage, self.engine_name, options=chosen, inputs=inputs)
 
+    @property
+    def full_options(self) -> dict[str, Any]:
+        """A copy of its options with the defaults of its schema under them, as the host hands them to it."""
+        return dict(self.config().for_processor(self.metadata).options)
+
     def create(self) -> Processor:
         """A new instance, as the host makes one for each batch."""
         return self.factory.create(self.offer(), self.config())
@@ -151,23 +159,30 @@ class Subject:
         history: History = lambda _: None,
     ) -> Step:
         """What the host would tell it of the step."""
-        chosen = copy.deepcopy(dict(self.options)) if options is None else options
+        chosen = self.full_options if options is None else options
         return Step(self.table, self.stage, 1, started_at, chosen, self.engine, history)
 
-    def inputs(self, folder: str) -> dict[str, Frame]:
-        """Its rows as frames, from where the host would read them; the files are made in `folder`."""
+    def inputs(self, folder: str, *batches: Sequence[Row]) -> dict[str, Frame]:
+        """Its rows as frames, from where the host would read them; the files are made in `folder`.
+
+        Each batch of rows, where not all are wanted in one, has a file of its own, and a batch in the bronze table.
+        """
         if not self.reads_source:
             lake = self.lake(folder)
-            lake.add(self.rows)
-            _expect_success(lake.run(tables=[INPUT]), "the rows could not be made a bronze table for it to read")
+            for rows in batches or [self.rows]:
+                lake.add(rows, columns=self.columns)
+                _expect_success(lake.run(tables=[INPUT]), "the rows could not be made a bronze table for it to read")
             table = self.factory.create_table_format().load(lake.path(INPUT))
             if table is None:
                 raise ContractBroken("the rows could not be made a bronze table for it to read: nothing was published")
             return {INPUT: self.engine.scan_table(table)}
-        file = self.folder / folder / "rows.csv"
-        file.parent.mkdir(parents=True)
-        file.write_bytes(csv_text(self.columns, self.rows).encode())
-        scan = self.engine.scan_source([SourceFile(file, file.name)], {"format": "csv"})
+        where = self.folder / folder
+        where.mkdir(parents=True)
+        files = []
+        for number, rows in enumerate(batches or [self.rows], 1):
+            files.append(SourceFile(where / f"{number:03d}.csv", f"{number:03d}.csv"))
+            files[-1].path.write_bytes(csv_text(self.columns, rows).encode())
+        scan = self.engine.scan_source(files, {"format": "csv"})
         if scan.rows is None:
             raise ContractBroken(f"the engine {self.engine_name} cannot read the rows as a csv file")
         return {SOURCE: scan.rows}
@@ -202,7 +217,10 @@ class Subject:
                 INPUT: {"source": SOURCE, "processor": "bronze", **engine},
                 self.table: {"input": INPUT, **judged},
             }
-        return TinyLake(self.folder / folder.replace(" ", "_"), tables, [SOURCE])
+        lake = TinyLake(self.folder / folder.replace(" ", "_"), tables, [SOURCE])
+        if self.project is not None:
+            _lend(Path(self.project).resolve() / PROJECT_FILE, lake.root / PROJECT_FILE)
+        return lake
 
     def load(self, folder: str, *batches: Sequence[Row]) -> Loaded:
         """Put each batch of rows into a file of its own and run the host after each; every run has to succeed."""
@@ -234,6 +252,20 @@ class Subject:
         )
 
 
+def factory_of(project: str | Path | None) -> ProcessorFactory:
+    """The factory of this process, with what a project's own file brings where a project is said."""
+    return get_processor_factory() if project is None else get_processor_factory(Path(project).resolve())
+
+
+def _lend(own: Path, there: Path) -> None:
+    """Let another project have a project's own plugin, the same file, so that it is not imported anew each time."""
+    if own.is_file():
+        try:
+            there.symlink_to(own)
+        except OSError:  # not everybody may make links on Windows
+            shutil.copy2(own, there)
+
+
 def offers_of(factory: ProcessorFactory, name: str) -> list[Offer]:
     """A processor on each engine that it runs on; `name` may have `distribution:` before it."""
     return [o for o in factory.offers if name in (o.processor.name, f"{o.distribution}:{o.processor.name}")]
@@ -247,7 +279,7 @@ def _expect_success(report: Any, what: str) -> None:
 
 def told(error: BaseException) -> str:
     """An error in one line."""
-    text = " ".join(str(error).split())
+    text = in_one_line(str(error))
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 
 

@@ -33,6 +33,7 @@ CHECKS: tuple[ConformanceCheck, ...] = tuple(
     _check(run)
     for run in (
         description.option_schema,
+        description.options,
         description.messages,
         description.start_up,
         purity.purity,
@@ -40,6 +41,7 @@ CHECKS: tuple[ConformanceCheck, ...] = tuple(
         purity.pickling,
         account.engines,
         account.row_account,
+        account.lineage,
         account.determinism,
         account.idempotence,
         values.nulls,

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from typing import Any
 
-from oreflow.contract import LINEAGE, Processor
+import narwhals as nw
+
+from oreflow.contract import LINEAGE, Engine, Output, ProcessingStage, Processor
 from oreflow_testkit.compare import Rows, comparable, difference, shown
 from oreflow_testkit.errors import ContractBroken
-from oreflow_testkit.outcome import clock_columns
+from oreflow_testkit.outcome import carry_out, clock_columns
 from oreflow_testkit.sample import Row
-from oreflow_testkit.subject import Loaded, Subject
+from oreflow_testkit.subject import Frame, Loaded, Subject
 
 _FILES = 3
+_CHANGED_ROWS = 20
+"""How many rows of the example are changed at most: a fault in lineage shows in any few of them."""
+_BATCH, _FILE, _LINE = LINEAGE
+_Place = tuple[str, int]
 
 
 def engines(subject: Subject) -> None:
@@ -42,7 +50,7 @@ def engines(subject: Subject) -> None:
 
 
 def row_account(subject: Subject) -> None:
-    """Every row that it reads is published, quarantined or superseded, and still says where it came from."""
+    """Every row that it reads is published, quarantined or superseded."""
     loaded = subject.load("row_account", subject.rows)
     if not loaded.read and subject.rows:
         raise ContractBroken("the run read no row at all - see that the rows of the example come through")
@@ -53,16 +61,89 @@ def row_account(subject: Subject) -> None:
             f" are {len(published):,} and {len(aside):,}"
         )
     output = subject.process(subject.create(), subject.inputs("row_account alone"), subject.step())
+    if output.row_by_row:
+        if loaded.read != len(subject.rows):
+            raise ContractBroken(f"{len(subject.rows):,} rows were there to be read, and {loaded.read:,} were")
+    elif subject.stage is not ProcessingStage.GOLD:
+        raise ContractBroken(
+            f"its Output says row_by_row=False, so that nobody holds the {len(subject.rows):,} rows that went in"
+            f" against the {len(published) + len(aside):,} that came out - at {subject.stage.value} let each row become"
+            " at most one (row_by_row=True), set rows aside by rules, take some out by `superseded`; aggregates and"
+            " joins are for gold"
+        )
+
+
+def lineage(subject: Subject) -> None:
+    """Each row still says, and says truly, from which file and line it came; no two rows say the same.
+
+    That it is true shows where the texts of a single row are changed for another row's: what then changes in
+    the output has to say that it came from there.
+    """
+    processor, step = subject.create(), subject.step()
+    inputs = subject.inputs("lineage", *_parts(subject.rows))
+    output = subject.process(processor, inputs, step)
     if not output.row_by_row:
         return
-    if loaded.read != len(subject.rows):
-        raise ContractBroken(f"{len(subject.rows):,} rows were there to be read, and {loaded.read:,} were")
-    for row in (*published, *aside):
-        if lost := [name for name in LINEAGE if row.get(name) is None]:
+    ((name, frame),) = inputs.items()
+    came = {_place(row): row for row in subject.engine.execute({}, {"rows": frame}).collected["rows"]}
+    before = _by_place(output, subject.engine, came)
+    for place, row in islice(came.items(), _CHANGED_ROWS):
+        texts = next(filter(None, (_other_texts(row, other, subject.columns) for other in came.values())), {})
+        if not texts:
+            return  # all rows are alike
+        changed = {name: _with_texts(frame, place, texts)}
+        after = _by_place(subject.process(processor, changed, step), subject.engine, came)
+        moved = [each for each in came if before.get(each) != after.get(each)]
+        if moved and place not in moved:
             raise ContractBroken(
-                f"a row does not say where it came from, {' and '.join(lost)} are missing: {shown(row)}"
-                " - leave the lineage columns in the frame that you return, as they were"
+                f"what stands in {_told(place)} comes out as a row that says it came from {_told(moved[0])}"
+                " - leave the lineage columns in the frame, each value with its row"
             )
+
+
+def _place(row: Mapping[str, Any]) -> _Place:
+    return row[_FILE], row[_LINE]
+
+
+def _told(place: _Place) -> str:
+    return f"{place[0]}:{place[1]}"
+
+
+def _other_texts(row: Mapping[str, Any], other: Mapping[str, Any], columns: Sequence[str]) -> dict[str, str | None]:
+    return {column: other[column] for column in columns if other[column] != row[column]}
+
+
+def _with_texts(frame: Frame, place: _Place, texts: Mapping[str, str | None]) -> Frame:
+    """A frame with other texts in the row that came from a place."""
+    there = (nw.col(_FILE) == place[0]) & (nw.col(_LINE) == place[1])
+    return frame.with_columns(
+        *[
+            nw.when(there).then(nw.lit(text, nw.String)).otherwise(nw.col(name)).alias(name)
+            for name, text in texts.items()
+        ]
+    )
+
+
+def _by_place(output: Output, engine: Engine, came: Mapping[_Place, Mapping[str, Any]]) -> dict[_Place, Any]:
+    """What an Output makes of the row of each place, after it was found that its rows say a place, and one each."""
+    made: dict[_Place, Any] = {}
+    mend = "leave the lineage columns in the frame that you return, as they were"
+    for row in map(dict, carry_out(output, engine)["rows"].elements()):
+        if lost := [name for name in (_FILE, _LINE) if row.get(name) is None]:
+            raise ContractBroken(
+                f"a row does not say where it came from, {' and '.join(lost)} are missing: {shown(row)} - {mend}"
+            )
+        place = _place(row)
+        if place not in came:
+            raise ContractBroken(f"a row says that it came from {_told(place)}, and none did: {shown(row)} - {mend}")
+        if place in made:
+            raise ContractBroken(
+                f"two rows say that they came from {_told(place)} - let each row become at most one, and {mend}"
+            )
+        if _BATCH in row and row[_BATCH] != came[place].get(_BATCH):
+            raise ContractBroken(f"the {_BATCH} of the row from {_told(place)} was changed to {row[_BATCH]} - {mend}")
+        made[place] = row
+    return made
 
 
 def determinism(subject: Subject) -> None:

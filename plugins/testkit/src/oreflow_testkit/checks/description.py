@@ -8,14 +8,16 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from typing import Any
 
 import jsonschema_rs
 
-from oreflow.contract import DeclarationError, Problem
+from oreflow.contract import DeclarationError, OreflowError, Problem, ProcessingConfig, StepError
 from oreflow_testkit.errors import ContractBroken, NotApplicable
 from oreflow_testkit.given import GIVEN
+from oreflow_testkit.outcome import carry_out
 from oreflow_testkit.subject import Subject, offers_of, told
 
 HEAVY = ("deltalake", "fastapi", "numpy", "pandas", "polars", "pyarrow", "pyspark")
@@ -40,7 +42,7 @@ print("\\n" + json.dumps(sorted(set(sys.modules) - before)))
 
 
 def option_schema(subject: Subject) -> None:
-    """A valid JSON Schema describes the options; it takes the example, and refuses what is wrong by its name."""
+    """A valid JSON Schema describes the options; it takes example and defaults, and refuses any other by name."""
     schema = dict(subject.metadata.option_schema)
     try:
         jsonschema_rs.Draft202012Validator({"type": "object", **schema})
@@ -50,6 +52,12 @@ def option_schema(subject: Subject) -> None:
     for name, about in properties.items():
         if not isinstance(about, Mapping) or not str(about.get("description", "")).strip():
             raise ContractBroken(f"the option {name} has no description - say in its schema what it is for")
+    for name, about in _with_default(schema):
+        if wrong := list(_validator(schema, about).iter_errors(about["default"])):
+            raise ContractBroken(
+                f"the default of the option {name} does not fit the option's own schema: {wrong[0].message}"
+                " - change one of them; who says nothing gets the default"
+            )
     subject.offer()
     problems = _problems(subject, {**subject.options, _UNKNOWN_KEY: 1})
     if not any(_UNKNOWN_KEY in str(problem) for problem in problems):
@@ -62,11 +70,24 @@ def option_schema(subject: Subject) -> None:
         _expect_refusal(subject, schema, name)
 
 
-def _expect_refusal(subject: Subject, schema: Mapping[str, Any], name: str) -> None:
+def _with_default(schema: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The options that have a default, and the keys within options, with the schema of each."""
+    for name, about in schema.get("properties", {}).items():
+        if isinstance(about, Mapping):
+            if "default" in about:
+                yield within + name, about
+            yield from _with_default(about, f"{within}{name}.")
+
+
+def _validator(schema: Mapping[str, Any], part: Mapping[str, Any]) -> jsonschema_rs.Draft202012Validator:
+    """A part of a schema as one that stands alone."""
     referred_to = {key: value for key, value in schema.items() if key in ("$schema", "$id", "$defs", "definitions")}
-    own = {name: schema["properties"][name]}
-    alone = jsonschema_rs.Draft202012Validator({**referred_to, "type": "object", "properties": own})
-    wrong = [sample for sample in _SAMPLES if not alone.is_valid({name: sample})]
+    return jsonschema_rs.Draft202012Validator({**referred_to, **part})
+
+
+def _expect_refusal(subject: Subject, schema: Mapping[str, Any], name: str) -> None:
+    alone = _validator(schema, schema["properties"][name])
+    wrong = [sample for sample in _SAMPLES if not alone.is_valid(sample)]
     if not wrong:
         raise ContractBroken(f"the option {name} takes everything - say its type in option_schema")
     for sample in wrong:
@@ -79,6 +100,26 @@ def _expect_refusal(subject: Subject, schema: Mapping[str, Any], name: str) -> N
             )
 
 
+def options(subject: Subject) -> None:
+    """An option that is not required can be left out: the processor works without it, or refuses in words."""
+    inputs = subject.inputs("options")
+    for name in subject.options:
+        left = replace(subject, options={key: value for key, value in subject.options.items() if key != name})
+        if _problems(left, left.options):
+            continue  # it is required, by the schema or by what validate_config says
+        try:
+            output = left.process(left.create(), inputs, left.step())
+            carry_out(output, left.engine)
+        except Exception as error:
+            if isinstance(error.__cause__, StepError):
+                continue  # without it other data are wanted than those of the example
+            what = error if isinstance(error, (AssertionError, OreflowError)) else told(error)
+            raise ContractBroken(
+                f"without the option {name}, which is not required, it does not work: {what} - read it with"
+                f" step.options.get('{name}'), give it a default in option_schema, or name it under `required`"
+            ) from error
+
+
 def messages(subject: Subject) -> None:
     """Whatever it says to a user is in words: no text is empty, or has a Python object's repr in it."""
     _expect_words("its description", subject.metadata.description)
@@ -87,8 +128,9 @@ def messages(subject: Subject) -> None:
     tried = [{}, {_UNKNOWN_KEY: 1}, *({**subject.options, name: _SAMPLES[0]} for name in schema.get("properties", {}))]
     tried += islice(_variants(dict(subject.options)), _VARIANTS)
     for options in tried:
-        if validator.is_valid(options):
-            _expect_answer(subject, options)
+        config = subject.config(options).for_processor(subject.metadata)
+        if validator.is_valid(dict(config.options)):
+            _expect_answer(subject, config)
         for problem in _problems(subject, options):
             _expect_words("a problem", problem.message)
             _expect_words("what mends a problem", problem.mend, may_be_empty=True)
@@ -99,13 +141,12 @@ def messages(subject: Subject) -> None:
         _expect_words("the reason of a quarantined row", row["_reason"])
 
 
-def _expect_answer(subject: Subject, options: Mapping[str, Any]) -> None:
-    config = subject.config(options)
+def _expect_answer(subject: Subject, config: ProcessingConfig) -> None:
     try:
         subject.factory.hooks.hook.validate_config(name=subject.metadata.name, config=config)
     except Exception as error:
         raise ContractBroken(
-            f"validate_config raises {told(error)} for options that fit the schema: {json.dumps(dict(options))}"
+            f"validate_config raises {told(error)} for options that fit the schema: {json.dumps(dict(config.options))}"
             " - answer with a Problem"
         ) from error
 
@@ -150,7 +191,9 @@ def start_up(subject: Subject) -> None:
     """Its entry point loads neither a heavy library nor the step itself, so that every command stays quick."""
     module = _entry_module(subject)
     command = [sys.executable, "-c", _LOADED, json.dumps(sys.path), module]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT)  # noqa: S603  Python itself
+    done = subprocess.run(  # noqa: S603  this interpreter, and a module's name that an entry point gave
+        command, capture_output=True, text=True, check=False, timeout=_TIMEOUT
+    )
     if done.returncode:
         lines = done.stderr.strip().splitlines() or ["no message"]
         raise ContractBroken(f"its entry point {module} cannot be imported in a process of its own: {lines[-1]}")

@@ -2,52 +2,69 @@
 
 from __future__ import annotations
 
-import copy
 import json
 import pickle
+from collections.abc import Mapping
+from typing import Any
 
-from oreflow.contract import ProcessingEngine, Processor, ProcessorCapability
-from oreflow_testkit.errors import ContractBroken, NotApplicable
+from oreflow.contract import Output, ProcessingEngine, Processor, ProcessorCapability
+from oreflow_testkit.apart import apart
+from oreflow_testkit.errors import ContractBroken, NotApplicable, in_one_line
 from oreflow_testkit.outcome import carry_out, unlike
 from oreflow_testkit.subject import Subject
 from oreflow_testkit.trap import holds, unreadable
-from oreflow_testkit.watch import deeds
+from oreflow_testkit.watch import Watch
 
 
 def purity(subject: Subject) -> None:
     """Called twice, `process()` gives the same, changes nothing it is given, touches no file, socket or subprocess."""
-    processor, engine = subject.create(), subject.engine
-    inputs = subject.inputs("purity")
-    given, options = dict(inputs), copy.deepcopy(dict(subject.options))
-    schemas = {name: frame.collect_schema() for name, frame in inputs.items()}
-    step = subject.step(options)
-    first = subject.process(processor, inputs, step)  # what it imports, it imports now
+    apart(expect_pure, subject)
 
-    def expect_unchanged() -> None:
+
+def expect_pure(subject: Subject) -> None:
+    """Call it, and see: nothing that it read was read before."""
+    engine, watch = subject.engine, Watch(subject.engine)
+    inputs, options = subject.inputs("purity"), subject.full_options
+    given, schemas = dict(inputs), {name: frame.collect_schema() for name, frame in inputs.items()}
+    step = subject.step(options)
+    # From its creation on, so that nothing it keeps hides where it came from.
+    processor = watch.of(subject.create)
+
+    def called() -> Output:
+        output = watch.of(lambda: subject.process(processor, inputs, step))
         if list(inputs) != list(given) or any(inputs[name] is not frame for name, frame in given.items()):
             raise ContractBroken("process() changed the mapping of its inputs - make a new one, leave the one given")
         for name, frame in given.items():
             if frame.collect_schema() != schemas[name]:
                 raise ContractBroken(f"process() changed its input {name} - make a new frame, leave the one given")
         for what, now in (("step.options", options), ("config.options", processor.config.options)):
-            if dict(now) != dict(subject.options):
-                before, after = (json.dumps(dict(each), default=str) for each in (subject.options, now))
+            if dict(now) != subject.full_options:
+                before, after = (_shown(each) for each in (subject.full_options, now))
                 raise ContractBroken(f"process() changed {what}: {before} became {after} - copy before you change")
+        return output
 
-    expect_unchanged()
-    second, found = deeds(lambda: subject.process(processor, inputs, step), engine)
-    if found:
-        raise ContractBroken(
-            f"process() touches the world outside: {'; '.join(found)} - a step is pure: what it needs has to be one"
-            " of its inputs or options, and the host does all else"
-        )
-    expect_unchanged()
-    one, other = carry_out(first, engine), carry_out(second, engine)
+    first, second = called(), called()
+    _expect_nothing(watch)
+    # What it gave the engine to call for values and columns is called only when the plan is carried out.
+    one, other = watch.of(lambda: (carry_out(first, engine), carry_out(second, engine)))
+    _expect_nothing(watch)
     if how := unlike(one, other, "in the first call", "in the second"):
         raise ContractBroken(
             f"process() gives something else when it is called twice with the same: {how} - keep nothing"
             " from call to call, and take the time from step.started_at, not from a clock"
         )
+
+
+def _expect_nothing(watch: Watch) -> None:
+    if watch.found:
+        raise ContractBroken(
+            f"process() touches the world outside: {'; '.join(watch.found)} - a step is pure: what it needs has to be"
+            " one of its inputs or options, and the host does all else"
+        )
+
+
+def _shown(options: Mapping[str, Any]) -> str:
+    return json.dumps(dict(options), default=lambda value: in_one_line(str(value)), ensure_ascii=False)
 
 
 def laziness(subject: Subject) -> None:
@@ -91,7 +108,7 @@ def pickling(subject: Subject) -> None:
     processor, engine = subject.create(), subject.engine
     mend = "keep plain values in the instance, and make what cannot be pickled within process()"
     try:
-        twin = pickle.loads(pickle.dumps(processor))  # noqa: S301  its own
+        twin = pickle.loads(pickle.dumps(processor))  # noqa: S301  what this line itself has pickled
     except Exception as error:
         raise ContractBroken(f"it cannot be pickled: {type(error).__name__}: {error} - {mend}") from error
     if not isinstance(twin, Processor):

@@ -1,17 +1,20 @@
-"""The first record of a csv file, and the reasons for which a file cannot be read at all."""
+"""What is to be known of csv files before their records are read: the declared dialect, and each file's header.
+
+A file without a usable header cannot be read at all; the reasons for it are here.
+"""
 
 from __future__ import annotations
 
 import stat
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
-from oreflow.contract import is_wildcard
-from oreflow_polars.csv_text import MalformedError, body, read_record
+from oreflow.contract import SourceFile, StepError, Unreadable, is_wildcard
+from oreflow.semantics.csv_text import MalformedError, body, read_record
 
 _RESERVED = ("_batch_id", "_source_file", "_source_row", "_ingested_at", "_raw", "_rules", "_reason")
 _COMPRESSED = {
@@ -21,8 +24,8 @@ _COMPRESSED = {
     b"(\xb5/\xfd": "zstd",
     b"\xfd7zXZ": "xz",
 }
-_LIKE_COMPRESSED = (b"x^", b"x\x01")  # zlib, to Polars; what else begins a zlib stream is no UTF-8
 _LONGEST = 1 << 20
+_BEGINNING = 8
 
 
 class UnreadableError(Exception):
@@ -31,14 +34,56 @@ class UnreadableError(Exception):
 
 @dataclass(frozen=True)
 class Header:
-    """Column names (outer blanks stripped), and the number of lines that they take.
-
-    `misleading`: the file is text, but its first bytes make Polars take it for compressed data.
-    """
+    """Column names (outer blanks stripped), the number of lines that they take, and the first bytes of the file."""
 
     columns: tuple[str, ...]
     lines: int
-    misleading: bool = False
+    begins: bytes = b""
+
+
+@dataclass(frozen=True)
+class CsvFile:
+    """A file that can be read, by its path and its label, with its columns as the source names them."""
+
+    path: str
+    label: str
+    header: Header
+
+
+def delimiter_of(source: Mapping[str, Any]) -> str:
+    """The delimiter of a source's csv files, by its declaration.
+
+    Raises:
+        StepError: its files are no csv, or of a kind that is not read.
+    """
+    kind = source.get("format", "csv")
+    if kind != "csv":
+        raise StepError(f"source files are read as csv, not as '{kind}'")
+    encoding = str(source.get("encoding", "utf-8")).lower().replace("_", "-")
+    if encoding not in ("utf-8", "utf8"):
+        raise StepError(f"encoding '{encoding}' is not supported; convert the files to utf-8")
+    delimiter = str(source.get("delimiter", ","))
+    if len(delimiter) != 1 or not delimiter.isascii() or delimiter in '"\r\n\0':
+        raise StepError(f"delimiter {delimiter!r} must be one ASCII character, and no quote or line end")
+    return delimiter
+
+
+def read_headers(files: Iterable[SourceFile], delimiter: str) -> tuple[list[CsvFile], list[Unreadable]]:
+    """The files that can be read, and those that cannot.
+
+    Names that differ only in case are one column, spelled as where it came first.
+    """
+    readable, unreadable = [], []
+    spelled: dict[str, str] = {}
+    for file in files:
+        try:
+            header = read_header(file.path, delimiter)
+        except UnreadableError as error:
+            unreadable.append(Unreadable(file.label, str(error)))
+        else:
+            names = tuple(spelled.setdefault(name.lower(), name) for name in header.columns)
+            readable.append(CsvFile(str(file.path), file.label, replace(header, columns=names)))
+    return readable, unreadable
 
 
 def read_header(path: Path, delimiter: str) -> Header:
@@ -49,7 +94,7 @@ def read_header(path: Path, delimiter: str) -> Header:
     """
     try:
         str(path).encode()
-    except UnicodeEncodeError:  # the file system knows bytes, Polars only text
+    except UnicodeEncodeError:  # the file system knows bytes, engines only text
         raise UnreadableError("its path is not UTF-8") from None
     try:
         mode = path.stat().st_mode
@@ -93,7 +138,7 @@ def _header(raw: bytes, rest: Iterator[str], delimiter: str) -> Header:
         raise UnreadableError(f"its header is malformed: {error}") from None
     columns = tuple((name or "").strip() for name in record.fields)
     _check(columns)
-    return Header(columns, record.lines, raw.startswith(_LIKE_COMPRESSED))
+    return Header(columns, record.lines, raw[:_BEGINNING])
 
 
 def _rest(file: BinaryIO) -> Iterator[str]:

@@ -1,4 +1,4 @@
-"""What a csv record is: the one reading of its text that the fast and the careful way of reading share.
+"""What a csv record is: the one reading of its text that the fast and the careful ways of reading share.
 
 A field is quoted when its first character is a quote; inside, a quote is written twice. A quote anywhere
 else in an unquoted field is a character like any other. An unquoted field without characters is NULL, a
@@ -85,3 +85,23 @@ def _extend(lines: list[str], line_after: Callable[[int], str | None]) -> None:
         if _CLOSING.match(body(line)):
             return
     raise MalformedError("quote never closed", start - 1)
+
+
+def whole_records(fields: int | None, delimiter: str, *, possessive: bool = False) -> str:
+    """The regular expression, without anchors, of a text of which each line is one record with so many fields.
+
+    None stands for any number of them, from two on. It leaves out what is rare and needs care: a CR or NUL inside, a
+    blank line where there is one field, and a byte order mark at the start of a line, which readers take off where
+    it belongs to the value. `possessive` is for engines of expressions that would go back otherwise.
+    """
+    many, once = ("*+", "?+") if possessive else ("*", "?")
+    outside = re.escape(delimiter)
+    plain, inside = rf'[^"\r\n\x00{outside}]', rf'[^"\r\n\x00]{many}'
+    quoted = rf'"{inside}(?:""{inside}){many}"'
+    first = rf'[^"\r\n\x00\ufeff{outside}]{plain}{many}'
+    if fields == 1:
+        record = rf"(?:{first}|{quoted})"
+    else:
+        times = many if fields is None else f"{{{fields - 1}}}"
+        record = rf"(?:{quoted}|(?:{first}){once})(?:{outside}(?:{quoted}|{plain}{many})){times}"
+    return rf"(?:{record}\r{once}\n){many}(?:{record}){once}"

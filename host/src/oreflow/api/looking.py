@@ -1,0 +1,139 @@
+"""The verbs that look at what was made: tables, quarantine, runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oreflow.api.project import DEFAULT_NAME, load
+from oreflow.config import did_you_mean
+from oreflow.contract import DeclarationError, Engine, OreflowError, Problem, ProcessorCapability, Table
+from oreflow.factory import ProcessorFactory
+from oreflow.pipeline.report import RunReport
+
+if TYPE_CHECKING:
+    from oreflow.pipeline.model import Pipeline
+
+
+def tables(
+    project: str | Path = ".",
+    name: str | None = None,
+    *,
+    pipeline: str = DEFAULT_NAME,
+    environment: str | None = None,
+    limit: int = 0,
+) -> list[dict[str, Any]]:
+    """The tables of a pipeline: name, path, version, batch, rows, rows in quarantine, columns with their types.
+
+    `name` picks one of them; `limit` adds as many sample rows.
+    """
+    declared, factory = load(project, pipeline, environment)
+    specs = [declared.table(name)] if name else list(declared.tables)
+    return [_describe(declared, spec.name, factory, limit) for spec in specs]
+
+
+def quarantine(
+    project: str | Path = ".",
+    name: str = "",
+    *,
+    pipeline: str = DEFAULT_NAME,
+    environment: str | None = None,
+    rule: str | None = None,
+    limit: int | None = None,
+) -> list[dict[str, Any]]:
+    """The quarantined rows of a table: raw values, `_rules`, `_reason`, `_source_file`, `_source_row`, `_batch_id`.
+
+    `rule` keeps those that broke a rule, `limit` (None: all) the first ones.
+
+    Raises:
+        DeclarationError: neither the declaration nor the quarantine knows the rule.
+    """
+    import narwhals as nw
+
+    from oreflow.pipeline.lake import Lake
+
+    declared, factory = load(project, pipeline, environment)
+    spec = declared.table(name)
+    table = factory.create_table_format().load(Lake(declared.lake).quarantine(name))
+    engine = reading_engine(factory)
+    if rule and rule not in spec.rules:
+        known = spec.rules
+        if table is not None:
+            broken = engine.scan_table(table).select("_rules").explode("_rules").unique()
+            known = known | {row["_rules"] for row in _collect(engine, broken, name, table)}
+        if rule not in known:
+            problem = Problem(f"the table '{name}' has no rule '{rule}'", mend=did_you_mean(rule, known))
+            raise DeclarationError([problem])
+    if table is None:
+        return []
+    rows = engine.scan_table(table)
+    if rule:
+        rows = rows.filter(nw.col("_rules").list.contains(rule))
+    order = [c for c in ("_batch_id", "_source_file", "_source_row") if c in table.columns]
+    rows = rows.sort(*order)
+    return _collect(engine, rows if limit is None else rows.head(limit), name, table)
+
+
+def runs(
+    project: str | Path = ".", *, pipeline: str = DEFAULT_NAME, environment: str | None = None, limit: int | None = None
+) -> list[RunReport]:
+    """The runs of a pipeline, the latest first; `limit` (None: all) the first ones."""
+    from oreflow.pipeline.lake import Lake, read_json
+
+    declared, _ = load(project, pipeline, environment)
+    folder = Lake(declared.lake).runs
+    files = sorted(folder.glob("*.json"), reverse=True) if folder.is_dir() else []
+    found = (read_json(file) for file in files)
+    reports = [RunReport.from_dict(value) for value in found if value and value["pipeline"] == declared.name]
+    return reports[:limit]
+
+
+def _describe(declared: Pipeline, name: str, factory: ProcessorFactory, limit: int) -> dict[str, Any]:
+    from oreflow.pipeline.lake import Lake
+
+    lake = Lake(declared.lake)
+    formats = factory.create_table_format()
+    table, aside = formats.load(lake.table(name)), formats.load(lake.quarantine(name))
+    about: dict[str, Any] = {
+        "table": name,
+        "path": str(lake.table(name)),
+        "exists": table is not None,
+        "version": table.version if table else None,
+        "batch": table.batch if table else None,
+        "rows": table.rows if table else 0,
+        "rows_quarantined": aside.rows if aside else 0,
+        "bytes": sum(file.bytes for file in table.files) if table else 0,
+        "files": len(table.files) if table else 0,
+        "columns": {column: str(of_type) for column, of_type in table.columns.items()} if table else {},
+    }
+    if limit:
+        about["sample"] = _sample(name, table, factory, limit) if table else []
+    return about
+
+
+def _sample(name: str, table: Table, factory: ProcessorFactory, limit: int) -> list[dict[str, Any]]:
+    engine = reading_engine(factory)
+    return _collect(engine, engine.scan_table(table).head(limit), name, table)
+
+
+def _collect(engine: Engine, rows: Any, name: str, table: Table) -> list[dict[str, Any]]:
+    """A few rows made of a table's."""
+    from oreflow.pipeline.lake import damage
+
+    try:
+        return list(engine.execute({}, {"rows": rows}).collected["rows"])
+    except (OreflowError, OSError) as error:
+        if found := damage(name, table):
+            raise OreflowError(found) from error
+        raise
+
+
+def reading_engine(factory: ProcessorFactory) -> Engine:
+    """An engine for looking at a few rows: one inside the process, where there is one."""
+    able = sorted(
+        factory.engines, key=lambda name: ProcessorCapability.IN_PROCESS not in factory.engines[name][0].capabilities
+    )
+    if not able:
+        mend = 'pip install "oreflow[polars]"'
+        raise DeclarationError([Problem("no engine is installed, so that no row can be read", mend=mend)])
+    return factory.create_engine(able[0])

@@ -1,0 +1,84 @@
+"""A batch on its way: what it is to be made of, and what was made, before anybody can see it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import narwhals as nw
+
+from oreflow.contract import DataFile, Mode, SourceFile, Staged, Table, TableFormat
+from oreflow.factory import ProcessorFactory
+from oreflow.pipeline.journal import Claim, Journal
+from oreflow.pipeline.lake import Lake
+from oreflow.pipeline.model import TableSpec
+from oreflow.pipeline.plan import PlannedTable
+from oreflow.pipeline.quality import Judged
+from oreflow.pipeline.report import Account
+
+
+@dataclass(frozen=True)
+class Batch:
+    """One batch of one table, and what is needed to make it; `table` is the table before it (None: there is none)."""
+
+    planned: PlannedTable
+    claim: Claim
+    lake: Lake
+    tables: TableFormat
+    factory: ProcessorFactory
+    journal: Journal
+    source_files: Sequence[SourceFile]
+    progress: Callable[[str], None]
+    table: Table | None
+
+    @property
+    def spec(self) -> TableSpec:
+        """The table's declaration."""
+        return self.planned.spec
+
+    @property
+    def processor(self) -> str:
+        """The processor and its package, for messages."""
+        offer = self.planned.selection.offer
+        return f"{offer.name} of {offer.origin}"
+
+    @property
+    def path(self) -> Path:
+        """The table's folder."""
+        return self.lake.table(self.spec.name)
+
+    @property
+    def quarantine(self) -> Path:
+        """The folder of the table's quarantine."""
+        return self.lake.quarantine(self.spec.name)
+
+    @property
+    def prefix(self) -> str:
+        """What the names of this batch's files begin with."""
+        return f"batch-{self.claim.batch:06d}"
+
+    def sweep(self) -> None:
+        """Delete what an attempt at this batch left staged and uncommitted."""
+        for folder in (self.path, self.quarantine):
+            table = self.tables.load(folder)
+            live = {file.path for file in table.files} if table else set()
+            for stale in folder.glob(f"{self.prefix}-*.parquet"):
+                if stale.name not in live:
+                    stale.unlink()
+
+
+@dataclass
+class Candidate:
+    """What was staged and counted, before it is judged."""
+
+    published: Staged
+    quarantined: Staged
+    judged: Judged | None
+    mode: Mode | None
+    counts: Mapping[str, int]
+    account: Account
+    unreadable: nw.LazyFrame[Any] | None
+    remove: tuple[DataFile, ...] = ()
+    add: tuple[DataFile, ...] = ()

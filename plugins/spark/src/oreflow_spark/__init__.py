@@ -1,0 +1,1 @@
+"""The Spark engine of oreflow. Nothing is imported here, so that describing the engine stays cheap."""

@@ -1,0 +1,73 @@
+"""Spark's exceptions in the user's words.
+
+Spark answers with a condition, its parameters and, often, a Java stack trace and the query plan. A user can do
+something with the cause: which column is missing and what it may have meant, which value is no number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+
+from py4j.protocol import Py4JError
+from pyspark.errors import ParseException, PySparkException
+
+from oreflow.contract import StepError
+from oreflow.semantics.words import missing_column
+
+_CONDITION = re.compile(r"\[([A-Z][A-Z0-9_.]+)\]\s*")
+_SUGGESTION = re.compile(r"\s*(?:If necessary|To return|Use `try_|Did you mean|SQLSTATE|== SQL|;?\n'|\n).*", re.DOTALL)
+_RAISED = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception): (.*)$", re.MULTILINE)
+
+
+def _bare(name: str) -> str:
+    """A name as Spark quotes it, without the quotes."""
+    return re.sub(r"`((?:[^`]|``)*)`", lambda quoted: quoted[1].replace("``", "`"), name)
+
+
+def _cause(error: PySparkException, columns: Iterable[str]) -> str:
+    condition, told = error.getCondition() or "", error.getMessageParameters() or {}
+    if condition.startswith("UNRESOLVED_COLUMN") and "objectName" in told:
+        parts = re.findall(r"`((?:[^`]|``)*)`", told["objectName"])
+        return missing_column(parts[-1].replace("``", "`"), columns)
+    if condition == "TABLE_OR_VIEW_NOT_FOUND" and "relationName" in told:
+        return f"there is no table '{_bare(told['relationName'])}'"
+    if condition.startswith(("UNRESOLVED_ROUTINE", "UNRESOLVABLE_TABLE_VALUED")):
+        return f"there is no function '{_bare(told.get('routineName', told.get('name', '')))}'"
+    if condition.startswith("CAST_INVALID_INPUT"):
+        return f"the value {told.get('expression', '')} is no {told.get('targetType', 'number').strip(chr(34)).lower()}"
+    if condition.startswith(("ARITHMETIC_OVERFLOW", "CAST_OVERFLOW", "NUMERIC_VALUE_OUT_OF_RANGE")):
+        return "a whole number does not fit 64 bits, or a decimal its 38 digits - cast it to decimal(38,0)"
+    words = _plain_line(str(error))
+    return f"this SQL cannot be parsed: {words}" if isinstance(error, ParseException) else words
+
+
+def _plain_line(text: str) -> str:
+    """The first sentence of a message, without its condition, its place in Spark and its trace."""
+    raised = _RAISED.findall(text)
+    if "Traceback" in text and raised:
+        text = raised[-1]
+    text = _CONDITION.sub("", text.strip())
+    text = _SUGGESTION.sub("", text).strip()
+    return _bare(text).rstrip(":;") or "Spark gave no reason"
+
+
+def plain(error: BaseException, where: str, columns: Iterable[str] = ()) -> StepError:
+    """The error to raise instead; `where` says what was being done, `columns` what there was to name."""
+    if isinstance(error, PySparkException):
+        return StepError(f"{where}: {_cause(error, columns)}")
+    text = str(error)
+    if isinstance(error, Py4JError):
+        # The message is that of py4j; the one of Spark is in its second line.
+        text = re.sub(r"^An error occurred while calling .*?\n:?\s*(?:[\w.$]+: )?", "", text, count=1)
+    return StepError(f"{where}: {_plain_line(text)}")
+
+
+@contextmanager
+def told(where: str, columns: Iterable[str] | Mapping[str, object] = ()) -> Iterator[None]:
+    """Turn whatever Spark raises inside into a `StepError`."""
+    try:
+        yield
+    except (PySparkException, Py4JError) as error:
+        raise plain(error, where, columns) from error

@@ -1,0 +1,100 @@
+"""Everything that a step writes and counts: Parquet files by the executors, small results to the driver.
+
+Executors write into a hidden folder inside the table's; what they wrote is then renamed, file by file, to where it is
+counted from. Nobody reads a file before a commit names it. Results do not wait for each other: what they
+have in common, the host has asked to be shared.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pyarrow.parquet as pq
+from pyspark.sql import DataFrame
+
+from oreflow.contract import Columns, DataFile, Executed, Staged, Staging, StepError
+from oreflow_spark.dtypes import canonical
+from oreflow_spark.errors import told
+
+_AT_ONCE = 4
+"""Results that are computed at the same time; the tail of one leaves room for the next."""
+
+
+@dataclass(frozen=True)
+class _Sink:
+    name: str
+    order: Staging
+    columns: Columns
+    frame: DataFrame
+
+    @property
+    def hidden(self) -> str:
+        """What the names of the folders begin with that are written into."""
+        return f".{self.order.prefix}-"
+
+    def sweep(self) -> None:
+        """Remove what an attempt that was killed left."""
+        self.order.folder.mkdir(parents=True, exist_ok=True)
+        for stale in self.order.folder.iterdir():
+            if stale.name.startswith(self.hidden):
+                shutil.rmtree(stale)
+
+    def write(self) -> Staged:
+        """Write the frame."""
+        folder = self.order.folder.absolute() / f"{self.hidden}{uuid4().hex}"
+        try:
+            with told("cannot compute the rows"):
+                writer = self.frame.write.option("compression", "zstd")
+                if self.order.batch_size:
+                    writer = writer.option("parquet.block.row.count.limit", self.order.batch_size)
+                writer.parquet(f"file:{folder}")
+            files = [self._placed(part) for part in sorted(folder.glob("part-*.parquet"))]
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+        return Staged(tuple(file for file in files if file), self.columns)
+
+    def _placed(self, part: Path) -> DataFile | None:
+        """A written file at its place; its rows are counted by its footer, not by the plan that it came from."""
+        rows = pq.read_metadata(part).num_rows
+        if not rows:
+            return None
+        path = self.order.folder / f"{self.order.prefix}-{uuid4().hex}.parquet"
+        part.rename(path)
+        return DataFile(path.name, rows, path.stat().st_size, *self.order.batch_range)
+
+
+def run(staging: Mapping[str, Staging], collect: Mapping[str, DataFrame]) -> Executed:
+    """Write `staging` as Parquet files and return the rows of `collect`."""
+    sinks = {name: _sink(name, order) for name, order in staging.items()}
+    for sink in sinks.values():
+        sink.sweep()
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        writing = {name: pool.submit(sink.write) for name, sink in sinks.items()}
+        collecting = {name: pool.submit(_rows, frame) for name, frame in collect.items()}
+        return Executed(
+            staged={name: future.result() for name, future in writing.items()},
+            collected={name: future.result() for name, future in collecting.items()},
+        )
+
+
+def _sink(name: str, order: Staging) -> _Sink:
+    with told(f"cannot compute '{name}'"):
+        frame: DataFrame = order.frame.to_native()
+        made = {field.name: canonical(field) for field in frame.schema.fields}
+        columns = {name: kind for name, (kind, _) in made.items()}
+        if not columns:
+            raise StepError(f"cannot write '{name}': it has no columns")
+        return _Sink(name, order, columns, frame.select(*[value for _, value in made.values()]))
+
+
+def _rows(frame: DataFrame) -> list[dict[str, Any]]:
+    """The rows as Python values; by way of Arrow, where an instant keeps its time zone."""
+    with told("cannot compute the rows"):
+        rows: list[dict[str, Any]] = frame.toArrow().to_pylist()
+    return rows

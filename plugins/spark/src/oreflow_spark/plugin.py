@@ -1,0 +1,79 @@
+"""What the entry point loads: the engine's description, and the way to it. Spark itself is not imported here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from oreflow.contract import Engine, EngineMetadata, ProcessorCapability
+from oreflow.hookspecs import hookimpl
+
+oreflow_api = 1
+
+MEANING = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.ansi.doubleQuotedIdentifiers": "true",
+    "spark.sql.caseSensitive": "true",
+    # A product that needs more than 38 digits is an error, not one with fewer digits after the point.
+    "spark.sql.decimalOperations.allowPrecisionLoss": "false",
+    "spark.sql.parquet.outputTimestampType": "TIMESTAMP_MICROS",
+    "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+    "spark.sql.runSQLOnFiles": "false",
+    "spark.sql.debug.maxToStringFields": "10000",  # `sql` looks for casts in plans, which are cut off otherwise
+}
+"""Settings of Spark on which the meaning of the tables depends; a declaration has no say in them."""
+
+METADATA = EngineMetadata(
+    name="spark",
+    version="0.1.0",
+    description="Apache Spark, on one machine or a cluster",
+    capabilities=[
+        ProcessorCapability.DISTRIBUTED,
+        ProcessorCapability.OUT_OF_CORE,
+    ],
+    option_schema={
+        "properties": {
+            "master": {
+                "type": "string",
+                "minLength": 1,
+                "description": "where Spark runs: local[*] (the default), spark://host:7077, yarn, k8s://...",
+            },
+            "remote": {
+                "type": "string",
+                "pattern": "^sc://",
+                "description": "a Spark Connect server, sc://host:15002; the variable OREFLOW_SPARK_REMOTE goes before",
+            },
+            "conf": {
+                "type": "object",
+                "patternProperties": {
+                    f"^({'|'.join(map(re.escape, MEANING))})$": {
+                        "not": {},
+                        "description": "oreflow sets it, since the meaning of the tables depends on it",
+                    },
+                    "^spark\\.": {"type": ["string", "number", "boolean"]},
+                },
+                "additionalProperties": False,
+                "description": "settings of Spark, such as spark.driver.memory: 4g",
+            },
+        }
+    },
+)
+
+
+@hookimpl
+def engines() -> Sequence[EngineMetadata]:
+    """Describe the engine."""
+    return [METADATA]
+
+
+@hookimpl
+def create_engine(name: str, options: Mapping[str, Any], parallelism: int | None) -> Engine | None:
+    """Create the engine; only now is Spark imported, and only its first use starts it."""
+    if name != METADATA.name:
+        return None
+    from oreflow_spark.engine import SparkEngine
+
+    return SparkEngine(options, parallelism)

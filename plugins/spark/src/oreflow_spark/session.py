@@ -1,0 +1,194 @@
+"""The Spark session that the engine works in: the user's, a server's, or one of its own.
+
+A session that is there already belongs to its user: its settings stay as they are, and nobody stops it. What the
+engine needs is set in a session beside it, which shares everything but settings and temporary views.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from pyspark.conf import SparkConf
+from pyspark.errors import PySparkException
+from pyspark.logger import PySparkLogger
+from pyspark.sql import SparkSession
+
+from oreflow.contract import StepError
+from oreflow_spark.plugin import MEANING
+
+_REMOTE = "OREFLOW_SPARK_REMOTE"
+_OLDEST_JAVA = 17
+_MEND = "Spark needs Java 17 or later; apt-get install openjdk-17-jre-headless, or set JAVA_HOME"
+
+_HABITS = {
+    "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",  # a few large files, not many small ones
+}
+"""Settings for a session of our own that the user may overrule."""
+
+_OWN = {
+    "spark.app.name": "oreflow",
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    **_HABITS,
+}
+_LOCAL = {
+    # The name of a machine may lead nowhere, or out of it.
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    # Spark's own 200 are for a cluster: on one machine they are 200 tasks for a handful of rows.
+    "spark.sql.shuffle.partitions": str(4 * (os.cpu_count() or 1)),
+}
+
+_lock = threading.Lock()
+
+
+def session(options: Mapping[str, Any], parallelism: int | None = None) -> tuple[SparkSession, list[str]]:
+    """A session with the settings that oreflow needs, and which of the options have no effect in it.
+
+    `options` are `master`, `remote` and `conf`; `master`, and what of `conf` belongs to a start, count only where there
+    is no session yet. `parallelism` is how many tasks may work at the same time.
+
+    Raises:
+        StepError: there is no Java, or Spark does not start.
+    """
+    with _lock:
+        spark = _remote(options) or _existing(options) or _started(options, parallelism)
+        bounds = {"spark.sql.shuffle.partitions": str(parallelism)} if parallelism else {}
+        for key, value in {**bounds, **MEANING}.items():
+            spark.conf.set(key, value)
+        return spark, list(_without_effect(spark, options))
+
+
+def _without_effect(spark: SparkSession, options: Mapping[str, Any]) -> Iterator[str]:
+    """What was said too late for the Spark that there is."""
+    wanted = _settings(options) | ({"spark.master": str(options["master"])} if "master" in options else {})
+    for key, value in wanted.items():
+        if (is_now := spark.conf.get(key, "")) != value and key != "spark.driver.extraJavaOptions":
+            yield f"{key} {value} has no effect: this Spark has {is_now or 'another one'}"
+
+
+def _remote(options: Mapping[str, Any]) -> SparkSession | None:
+    address = os.environ.get(_REMOTE) or options.get("remote")
+    if not address:
+        return None
+    try:
+        spark: SparkSession = SparkSession.builder.remote(str(address)).create()
+        _set(spark, {**_HABITS, **_settings(options)})
+        _quiet()
+    except ImportError as error:
+        raise StepError(f'Spark Connect needs more packages: pip install "oreflow-spark[connect]" ({error})') from None
+    except PySparkException as error:
+        reason = str(error).strip().splitlines()[0]
+        raise StepError(f"the Spark server {address} cannot be used: {reason}") from error
+    return spark
+
+
+def _existing(options: Mapping[str, Any]) -> SparkSession | None:
+    """A session beside the one that there is, of our own or the user's."""
+    try:
+        spark = SparkSession.active().newSession()
+    except PySparkException:
+        return None
+    _set(spark, _settings(options))
+    return spark
+
+
+def _started(options: Mapping[str, Any], parallelism: int | None) -> SparkSession:
+    _check_java()
+    from pyspark.core.context import SparkContext
+    from pyspark.java_gateway import launch_gateway
+
+    master = str(options.get("master", f"local[{parallelism or '*'}]"))
+    settings = _OWN | {"spark.master": master, "spark.sql.warehouse.dir": _nowhere()} | _settings(options)
+    if master.startswith("local"):
+        settings = _LOCAL | settings
+    log = Path(__file__).with_name("log4j2.properties").as_uri()
+    java = f"-Dlog4j2.configurationFile={log} -Dderby.system.home={_nowhere()}"
+    key = "spark.driver.extraJavaOptions"
+    settings[key] = f"{java} {settings.get(key, '')}".strip()
+    conf = SparkConf(loadDefaults=False).setAll(list(settings.items()))
+    # Java writes into a file without a name, as long as it lives: nothing of it reaches the user's terminal.
+    with _this_python(master), tempfile.TemporaryFile() as said:
+        try:
+            gateway = launch_gateway(conf, {"stdout": said, "stderr": said})  # type: ignore[no-untyped-call]
+            spark = SparkSession(SparkContext(gateway=gateway, conf=conf))
+        except Exception as error:
+            raise StepError(f"Spark does not start: {_reason(said, error)}") from error
+    atexit.register(spark.stop)
+    _quiet()
+    return spark
+
+
+@contextmanager
+def _this_python(master: str) -> Iterator[None]:
+    """Let workers on this machine run the interpreter that is running, which has what they need.
+
+    Spark would take the first `python3` of the PATH, which is another one where an environment is not activated.
+    """
+    key = "PYSPARK_PYTHON"
+    if not master.startswith("local") or key in os.environ:
+        yield
+        return
+    os.environ[key] = sys.executable
+    try:
+        yield
+    finally:
+        del os.environ[key]
+
+
+def _settings(options: Mapping[str, Any]) -> dict[str, str]:
+    words = {True: "true", False: "false"}
+    return {key: words[v] if isinstance(v, bool) else str(v) for key, v in options.get("conf", {}).items()}
+
+
+def _set(spark: SparkSession, settings: Mapping[str, str]) -> None:
+    """Set what can be set of a Spark that runs; what cannot, `_without_effect` tells."""
+    for key, value in settings.items():
+        if spark.conf.isModifiable(key):
+            spark.conf.set(key, value)
+
+
+def _quiet() -> None:
+    """Let Spark's client not print the errors that it raises too."""
+    for name in ("DataFrameQueryContextLogger", "SQLQueryContextLogger"):
+        PySparkLogger.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def _nowhere() -> str:
+    """A folder for what Spark would otherwise put into the user's; it is made only if something is put there."""
+    return str(Path(tempfile.gettempdir(), f"oreflow-spark-{os.getpid()}"))
+
+
+def _reason(said: IO[bytes], error: BaseException) -> str:
+    said.seek(0)
+    lines = said.read().decode("utf-8", "replace").splitlines()
+    told = [line for line in lines if re.search(r"(?:Error|Exception|error):? ", line)]
+    return (told[0] if told else str(error).splitlines()[0]).strip()
+
+
+def _check_java() -> None:
+    """Find out in a moment what Spark's own start would say in fifty lines."""
+    home = os.environ.get("JAVA_HOME")
+    java = str(Path(home, "bin", "java")) if home else shutil.which("java")
+    if java is None:
+        raise StepError(f"there is no Java: {_MEND}")
+    try:
+        done = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)  # noqa: S603
+    except OSError:
+        raise StepError(f"there is no Java at {java}: {_MEND}") from None
+    found = re.search(r'version "(?:1\.)?(\d+)', done.stderr)
+    if found is None or int(found[1]) < _OLDEST_JAVA:
+        version = f"Java {found[1]}" if found else "no Java that says its version"
+        raise StepError(f"{java} is {version}: {_MEND}")

@@ -1,0 +1,154 @@
+"""Settings of engines have their effect, whichever engine it is, or are refused: memory, parallelism, batch_size."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow.parquet as pq
+import pytest
+
+DECLARATION = """
+name: shop
+sources:
+  sales: {path: "./data/raw/*.csv", format: csv}
+MORE
+tables:
+  bronze.sales: {source: sales, BRONZE}
+  silver.sales: {input: bronze.sales, columns: {id: {type: int64}}, batch_size: 40}
+"""
+ROWS = "id,name\n" + "".join(f"{number},n{number}\n" for number in range(100))
+
+WATCH = """
+import pathlib
+import oreflow
+
+@oreflow.hookimpl(wrapper=True)
+def run_step(step):
+    import polars
+    pathlib.Path("threads").write_text(str(polars.thread_pool_size()))
+    return (yield)
+"""
+
+
+@pytest.fixture
+def shop(project):
+    """A project of a hundred rows: shop(more of the declaration, keys of the bronze table)."""
+
+    def make(more="", bronze="batch_size: 30"):
+        return project(DECLARATION.replace("MORE", more).replace("BRONZE", bronze), {"a.csv": ROWS})
+
+    return make
+
+
+def _row_groups(made, table):
+    (path,) = made.path(table).glob("*.parquet")
+    about = pq.ParquetFile(path).metadata
+    return [about.row_group(index).num_rows for index in range(about.num_row_groups)]
+
+
+def test_batch_size_is_the_most_rows_of_a_row_group(shop):
+    made = shop()
+    made.run_well()
+    assert _row_groups(made, "bronze.sales") == [30, 30, 30, 10]
+    assert _row_groups(made, "silver.sales") == [40, 40, 20]
+
+
+def test_a_stage_may_say_it_for_its_tables(shop):
+    made = shop("processors: {bronze: {batch_size: 50, parallelism: 1}}", "")
+    made.run_well()
+    assert _row_groups(made, "bronze.sales") == [50, 50]
+
+
+def test_parallelism_is_how_many_threads_the_engine_has(shop):
+    made = shop(bronze="parallelism: 3")
+    (made.root / "oreflow_plugins.py").write_text(WATCH)
+    done = made.cli("run", "--json")
+    assert done.code == 0, done.err
+    assert (made.root / "threads").read_text() == "3"
+    assert not [remark for table in done.json["tables"] for remark in table["remarks"]]
+
+
+WATCH_SPARK = """
+import json, pathlib
+import oreflow
+
+@oreflow.hookimpl(wrapper=True)
+def run_step(step):
+    result = yield
+    from pyspark.sql import SparkSession
+    spark = SparkSession.active()
+    pathlib.Path("spark").write_text(json.dumps([spark.sparkContext.master, spark.sparkContext.defaultParallelism]))
+    return result
+"""
+
+
+def test_on_spark_they_mean_the_same(shop, spark):
+    more = "processors: {bronze: {engine: spark}, silver: {engine: spark}}"
+    made = shop(more, "batch_size: 30, parallelism: 1")
+    made.put("b.csv", ROWS)
+    (made.root / "oreflow_plugins.py").write_text(WATCH_SPARK)
+    done = made.cli("run", "--json")
+    assert done.code == 0, done.err
+    assert json.loads((made.root / "spark").read_text()) == ["local[1]", 1]
+    assert sum(_row_groups(made, "bronze.sales")) == 200  # one file, since one task at a time wrote
+    assert max(_row_groups(made, "bronze.sales")) == 30
+    assert max(_row_groups(made, "silver.sales")) == 40
+    assert not [remark for table in done.json["tables"] for remark in table["remarks"]]
+
+
+def test_what_is_said_too_late_for_a_spark_that_runs_is_remarked_on(shop, spark):
+    more = "engines: {spark: {master: 'local[7]', conf: {spark.driver.memory: 3g, spark.sql.shuffle.partitions: 3}}}"
+    results = shop(more).run_well(engine="spark")
+    remarks = " ".join(results["bronze.sales"].remarks)
+    assert "spark.master local[7] has no effect: this Spark has local[2]" in remarks
+    assert "spark.driver.memory 3g has no effect" in remarks
+    assert "shuffle" not in remarks
+
+
+def test_parallelism_that_comes_too_late_is_remarked_on(shop):
+    made = shop(bronze="parallelism: 97")
+    results = made.run_well()  # in this process, which has loaded Polars long ago
+    assert any("parallelism 97 has no effect" in remark for remark in results["bronze.sales"].remarks)
+
+
+@pytest.mark.parametrize(
+    ("more", "bronze", "told"),
+    [
+        ("", "parallelism: 0", "tables.bronze.sales.parallelism"),
+        ("", "batch_size: many", "tables.bronze.sales.batch_size"),
+        ("engines: {polars: {threads: 4}}", "", "engines.polars.threads: unknown key"),
+        ("engines: {spark: {conf: {foo: 1}}}", "", "engines.spark.conf.foo: 'foo' is no name for an entry here"),
+        (
+            "engines: {spark: {conf: {spark.sql.ansi.enabled: false}}}",
+            "",
+            "cannot be said here - oreflow sets it, since the meaning of the tables depends on it",
+        ),
+        ("engines: {duckdb: {}}", "", "engines.duckdb: unknown key"),
+        ("engines: {auto: {in_process_up_to: much}}", "", "engines.auto.in_process_up_to"),
+    ],
+)
+def test_settings_that_cannot_be_are_refused_with_their_line(more, bronze, told, shop):
+    done = shop(more, bronze).cli("run")
+    assert done.code == 2
+    assert "error: config/pipeline.yaml:" in done.err
+    assert told in done.err
+
+
+def test_the_plan_shows_the_estimate_and_the_limit(shop):
+    made = shop("engines: {auto: {in_process_up_to: 1.5 GB}}")
+    size = len(ROWS)
+    bronze, silver = made.cli("plan", "--json").json["tables"]
+    assert bronze["memory"] == {"needed_bytes": 3 * size, "limit_bytes": 1_500_000_000}
+    assert f"(about {3 * size / 1000:.1f} kB of 1.5 GB)" in bronze["candidates"][0]["reason"]
+    shown = made.cli("plan").out
+    assert f"memory: about {3 * size / 1000:.1f} kB for bronze.sales" in shown
+    assert shown.endswith("engine: auto works in the process up to 1.5 GB\n")
+    made.run_well()
+    bronze, silver = made.cli("plan", "--json").json["tables"]
+    assert bronze["memory"]["needed_bytes"] == silver["memory"]["needed_bytes"] == 0
+
+
+def test_what_needs_more_than_the_limit_is_larger_than_memory(shop):
+    bronze, _ = shop("engines: {auto: {in_process_up_to: 1 kB}}").cli("plan", "--json").json["tables"]
+    reason = f"input larger than memory (about {3 * len(ROWS) / 1000:.1f} kB of 1.0 kB)"
+    assert any(reason in candidate["reason"] for candidate in bronze["candidates"])

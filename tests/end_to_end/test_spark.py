@@ -1,0 +1,102 @@
+"""Spark as its user meets it: the same tables as on Polars, one line where Java is missing, nothing left behind.
+
+What is about a whole process (its start, its terminal, its session) runs in one of its own; Spark's start is dear, so
+that each does several things at once.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+import oreflow
+
+WITHOUT_OREFLOW = """
+import sys
+if any("pyspark" in word for word in sys.orig_argv):  # Spark's Python workers, not the driver
+    sys.modules.update(dict.fromkeys(("oreflow", "oreflow_spark", "narwhals", "polars")))
+"""
+
+
+@pytest.fixture
+def sample(tmp_path, project_in):
+    """The project that `oreflow init` makes."""
+
+    def make(folder: str):
+        oreflow.init(tmp_path / folder)
+        return project_in(tmp_path / folder)
+
+    return make
+
+
+def test_the_same_tables_as_on_polars(spark, sample):
+    polars, spark = sample("polars"), sample("spark")
+    for late in (False, True):
+        for project, engine in ((polars, "polars"), (spark, "spark")):
+            if late:
+                days = sorted((project.root / "data/raw").glob("*.csv"))
+                shutil.copy(days[0], days[0].with_name("2026-02-01.csv"))
+            project.run_well(engine=engine)
+        assert spark.tables() == polars.tables()
+        assert spark.state("_rules") == polars.state("_rules")
+
+
+def test_without_java_there_is_one_line(spark, sample):
+    project = sample("shop")
+    nowhere = {"PATH": str(Path(sys.executable).parent), "JAVA_HOME": ""}
+    for env in (nowhere, {"JAVA_HOME": "/no/java"}):
+        done = project.cli("run", "--engine", "spark", env=env)
+        assert done.code == 1
+        (line,) = [line for line in (done.out + done.err).splitlines() if "Java" in line]
+        assert "Spark needs Java 17 or later; apt-get install openjdk-17-jre-headless, or set JAVA_HOME" in line
+        assert "Traceback" not in done.out + done.err
+
+
+def test_a_run_by_itself_is_quiet_and_leaves_nothing_and_its_executors_need_no_oreflow(spark, sample, tmp_path):
+    project = sample("shop")
+    blocked = tmp_path / "blocked"
+    blocked.mkdir()
+    (blocked / "sitecustomize.py").write_text(WITHOUT_OREFLOW)
+    before = set(project.root.iterdir())
+    done = project.cli("run", "--engine", "spark", env={"PYTHONPATH": str(blocked)})
+    assert done.code == 0, done.out + done.err
+    spoken = done.out + done.err
+    assert not [word for word in ("WARN", "INFO", "Stage", "log4j", "incubator", "Setting default") if word in spoken]
+    assert set(project.root.iterdir()) - before == {project.root / "lake"}
+    hidden = [p for p in (project.root / "lake").rglob("*") if p.name.startswith(".batch") or p.suffix == ".crc"]
+    assert not hidden
+
+
+FOREIGN = """
+    from pyspark.sql import SparkSession
+    import oreflow
+    settings = {"spark.sql.session.timeZone": "Asia/Tokyo", "spark.sql.ansi.enabled": "false",
+                "spark.sql.caseSensitive": "false", "spark.sql.shuffle.partitions": "2"}
+    builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
+    mine = builder.config(map=settings).getOrCreate()
+    mine.range(3).createTempView("numbers")
+    report = oreflow.run(".", engine="spark")
+    assert report.succeeded, report
+    assert {key: mine.conf.get(key) for key in settings} == settings
+    assert mine.sql("select count(*) from numbers").collect()[0][0] == 3
+    assert [table.name for table in mine.catalog.listTables()] == ["numbers"]
+    print("the session is mine still")
+"""
+
+
+def test_a_session_that_is_there_stays_as_it_is(spark, sample):
+    project = sample("shop")
+    (project.root / "use.py").write_text(textwrap.dedent(FOREIGN))
+    done = subprocess.run(
+        [sys.executable, "use.py"], cwd=project.root, capture_output=True, text=True, check=False, env=os.environ
+    )
+    assert "the session is mine still" in done.stdout, done.stdout + done.stderr
+    other = sample("other")
+    other.run_well(engine="polars")
+    assert project.state("_rules") == other.state("_rules")
