@@ -269,9 +269,7 @@ def test_large_files_to_the_last_line(last, scan_texts, rows, rows_read):
     scan = scan_texts({"large.csv": b"a,b\n" + line * many + last.encode(), "small.csv": b"a,b\n1,2\n"})
     good = last.rstrip("\n") not in ("1,2,3", "1")
     assert len(rows(scan.rows)) == many + good + 1
-    assert [row["_source_row"] for row in rows(scan.rejected)] == (
-        [] if good else [many + 2]
-    )
+    assert [row["_source_row"] for row in rows(scan.rejected)] == ([] if good else [many + 2])
     assert rows_read(scan) == many + 2
 
 

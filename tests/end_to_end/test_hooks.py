@@ -249,6 +249,47 @@ def test_step_progressed(shop):
     assert {each["batch"] for each in told} == {1}
 
 
+CHATTY = """
+import json
+from oreflow import EngineMetadata, hookimpl
+
+METADATA = EngineMetadata(name="chatty", version="1.0", description="Says how far it is", capabilities=["in_process"])
+
+@hookimpl
+def engines(): return [METADATA]
+
+@hookimpl
+def create_engine(name, options, parallelism):
+    from oreflow_polars.engine import PolarsEngine
+
+    class Chatty(PolarsEngine):
+        metadata = METADATA
+
+        def execute(self, staging, collect=None, progress=None):
+            if progress:
+                progress(1, 4)
+                progress(3, 6)
+            return super().execute(staging, collect)
+
+    return Chatty() if name == "chatty" else None
+
+@hookimpl
+def tasks_progressed(table, batch, done, total):
+    with open("told.jsonl", "a") as file:
+        print(json.dumps([table, batch, done, total]), file=file)
+"""
+
+
+def test_tasks_progressed(shop):
+    made = shop(CHATTY)
+    assert made.cli("run", "--engine", "chatty").code == 0
+    told = [json.loads(line) for line in (made.root / "told.jsonl").read_text().splitlines()]
+    assert [each for each in told if each[0] == "bronze.sales"] == [
+        ["bronze.sales", 1, 1, 4],
+        ["bronze.sales", 1, 3, 6],
+    ]
+
+
 def test_step_finished(shop):
     report, told = _told(shop, "step_finished", "run_id", "result")
     assert [each["result"] for each in told] == report["tables"]

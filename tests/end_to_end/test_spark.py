@@ -6,6 +6,7 @@ that each does several things at once.
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -58,8 +59,20 @@ def test_without_java_there_is_one_line(spark, sample):
         assert "Traceback" not in done.out + done.err
 
 
-def test_a_run_by_itself_is_quiet_and_leaves_nothing_and_its_executors_need_no_oreflow(spark, sample, tmp_path):
+WATCH = """
+import json
+import oreflow
+
+@oreflow.hookimpl
+def tasks_progressed(table, batch, done, total):
+    with open("tasks.jsonl", "a") as file:
+        print(json.dumps([table, batch, done, total]), file=file)
+"""
+
+
+def test_a_run_by_itself_is_quiet_but_for_its_progress_and_its_executors_need_no_oreflow(spark, sample, tmp_path):
     project = sample("shop")
+    (project.root / "oreflow_plugins.py").write_text(WATCH)
     blocked = tmp_path / "blocked"
     blocked.mkdir()
     (blocked / "sitecustomize.py").write_text(WITHOUT_OREFLOW)
@@ -68,7 +81,11 @@ def test_a_run_by_itself_is_quiet_and_leaves_nothing_and_its_executors_need_no_o
     assert done.code == 0, done.out + done.err
     spoken = done.out + done.err
     assert not [word for word in ("WARN", "INFO", "Stage", "log4j", "incubator", "Setting default") if word in spoken]
-    assert set(project.root.iterdir()) - before == {project.root / "lake"}
+    assert set(project.root.iterdir()) - before == {project.root / "lake", project.root / "tasks.jsonl"}
+    told = [json.loads(line) for line in (project.root / "tasks.jsonl").read_text().splitlines()]
+    assert ["bronze.transactions", 1] in [each[:2] for each in told]
+    assert any(total for *_, total in told)
+    assert all(0 <= done <= total for _, _, done, total in told)
     hidden = [p for p in (project.root / "lake").rglob("*") if p.name.startswith(".batch") or p.suffix == ".crc"]
     assert not hidden
 
@@ -94,7 +111,12 @@ def test_a_session_that_is_there_stays_as_it_is(spark, sample):
     project = sample("shop")
     (project.root / "use.py").write_text(textwrap.dedent(FOREIGN))
     done = subprocess.run(
-        [sys.executable, "use.py"], cwd=project.root, capture_output=True, text=True, check=False, env=os.environ
+        [sys.executable, "use.py"],
+        cwd=project.root,
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "PYSPARK_PYTHON": sys.executable},  # of a session of their own, users have to say it
     )
     assert "the session is mine still" in done.stdout, done.stdout + done.stderr
     other = sample("other")

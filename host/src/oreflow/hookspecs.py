@@ -102,6 +102,14 @@ def step_progressed(run_id: str, table: str, batch: int, phase: str) -> None:
 
 
 @hookspec
+def tasks_progressed(run_id: str, table: str, batch: int, done: int, total: int) -> None:
+    """Between `processed` and `staged`: the engine has done so many of the tasks that it knows of by now.
+
+    Told a few times a second at the most, and only by an engine that knows; `total` may still grow.
+    """
+
+
+@hookspec
 def step_finished(run_id: str, result: dict[str, Any]) -> None:
     """A table is done; `result` is its entry in the run's report."""
 

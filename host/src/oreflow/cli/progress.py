@@ -36,6 +36,12 @@ class _Lines:
             _say(f"\r\x1b[2K  {table}  {doing} ...", nl=False)
 
     @hookimpl
+    def tasks_progressed(self, table: str, batch: int, done: int, total: int) -> None:
+        """Show how far the engine is."""
+        if self._live and total:
+            _say(f"\r\x1b[2K  {table}  batch {batch}: {done:,} of {total:,} tasks ...", nl=False)
+
+    @hookimpl
     def step_finished(self, result: dict[str, Any]) -> None:
         """Show what became of a table."""
         if self._live:

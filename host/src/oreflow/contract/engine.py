@@ -7,7 +7,7 @@ only for casts, SQL expressions or an SQL query; files are read and written by t
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -182,11 +182,15 @@ class Engine(ABC):
 
     @abstractmethod
     def execute(
-        self, staging: Mapping[str, Staging], collect: Mapping[str, nw.LazyFrame[Any]] | None = None
+        self,
+        staging: Mapping[str, Staging],
+        collect: Mapping[str, nw.LazyFrame[Any]] | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Executed:
         """Write and collect several frames, sharing what they have in common; `collect` is for small ones.
 
-        Nothing larger than the engine's own buffers is held in memory for `staging`.
+        Nothing larger than the engine's own buffers is held in memory for `staging`. `progress` is told now and then,
+        on the thread of the call, how many tasks are done of how many; by an engine that knows.
 
         Raises:
             StepError: the data or an expression makes it impossible; says what, in the user's words.

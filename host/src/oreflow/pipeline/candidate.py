@@ -21,7 +21,10 @@ from oreflow.pipeline.report import Account
 
 @dataclass(frozen=True)
 class Batch:
-    """One batch of one table, and what is needed to make it; `table` is the table before it (None: there is none)."""
+    """One batch of one table, and what is needed to make it; `table` is the table before it (None: there is none).
+
+    `progress` is told of the phases that the batch reaches, `tasks` how many tasks the engine has done of how many.
+    """
 
     planned: PlannedTable
     claim: Claim
@@ -31,6 +34,7 @@ class Batch:
     journal: Journal
     source_files: Sequence[SourceFile]
     progress: Callable[[str], None]
+    tasks: Callable[[int, int], None]
     table: Table | None
 
     @property

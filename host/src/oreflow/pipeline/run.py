@@ -198,15 +198,30 @@ class Run:
 
         name = planned.spec.name
 
+        def tell(hook: str, **what: object) -> None:
+            result.remarks += self._tell(hook, run_id=self.run_id, table=name, batch=claim.batch, **what)
+
         def progress(phase: str) -> None:
-            told = self._tell("step_progressed", run_id=self.run_id, table=name, batch=claim.batch, phase=phase)
-            result.remarks += told
+            tell("step_progressed", phase=phase)
+
+        def tasks(done: int, total: int) -> None:
+            tell("tasks_progressed", done=done, total=total)
 
         claim = batches.write(claim)
         progress("claimed")
         table = self._tables.load(self._lake.table(name))
-        files = batches.source_files(claim)
-        batch = Batch(planned, claim, self._lake, self._tables, self._factory, batches.journal, files, progress, table)
+        batch = Batch(
+            planned=planned,
+            claim=claim,
+            lake=self._lake,
+            tables=self._tables,
+            factory=self._factory,
+            journal=batches.journal,
+            source_files=batches.source_files(claim),
+            progress=progress,
+            tasks=tasks,
+            table=table,
+        )
         try:
             account = run_batch(batch)
         except Exception as error:

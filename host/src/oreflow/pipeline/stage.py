@@ -111,7 +111,7 @@ class Stage:
         if (rejected := self._rejected(inputs.scan, judged)) is not None:
             batches = (self._batch.claim.batch,) * 2
             staging["quarantined"] = self._staging(rejected, self._batch.quarantine, batches)
-        done = engine.execute(staging, collect)
+        done = engine.execute(staging, collect, self._batch.tasks)
         candidate = Candidate(
             published=done.staged.get("published", _EMPTY),
             quarantined=done.staged.get("quarantined", _EMPTY),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import narwhals as nw
@@ -65,7 +65,10 @@ class PolarsEngine(Engine):
         return nw.from_native(sql.query(query, {name: frame.to_native() for name, frame in tables.items()}))
 
     def execute(
-        self, staging: Mapping[str, Staging], collect: Mapping[str, nw.LazyFrame[Any]] | None = None
+        self,
+        staging: Mapping[str, Staging],
+        collect: Mapping[str, nw.LazyFrame[Any]] | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Executed:
-        """Write and collect several frames in one pass."""
+        """Write and collect several frames in one pass; how far it is, Polars does not say."""
         return execute.run(staging, {name: frame.to_native() for name, frame in (collect or {}).items()})

@@ -148,7 +148,11 @@ class _Fields:
         Whether a number is in its range, the cast will see.
         """
         places = self._places
-        if set(places) - _NUMBERS or not set(places) >= {"%Y", "%m", "%d"} or any(len(each) > 1 for each in places.values()):
+        if (
+            set(places) - _NUMBERS
+            or not set(places) >= {"%Y", "%m", "%d"}
+            or any(len(each) > 1 for each in places.values())
+        ):
             return None
         if "".join(self._pattern.parts) in _ISO:
             return self._text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import Any
@@ -97,7 +97,11 @@ class SparkEngine(Engine):
             self._shared.pop().unpersist()
 
     def execute(
-        self, staging: Mapping[str, Staging], collect: Mapping[str, nw.LazyFrame[Any]] | None = None
+        self,
+        staging: Mapping[str, Staging],
+        collect: Mapping[str, nw.LazyFrame[Any]] | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Executed:
         """Write and collect several frames."""
-        return execute.run(staging, {name: frame.to_native() for name, frame in (collect or {}).items()})
+        frames = {name: frame.to_native() for name, frame in (collect or {}).items()}
+        return execute.run(self._spark, staging, frames, progress)

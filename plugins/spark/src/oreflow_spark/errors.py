@@ -39,7 +39,16 @@ def _cause(error: PySparkException, columns: Iterable[str]) -> str:
         return f"the value {told.get('expression', '')} is no {told.get('targetType', 'number').strip(chr(34)).lower()}"
     if condition.startswith(("ARITHMETIC_OVERFLOW", "CAST_OVERFLOW", "NUMERIC_VALUE_OUT_OF_RANGE")):
         return "a whole number does not fit 64 bits, or a decimal its 38 digits - cast it to decimal(38,0)"
+    return _in_words(error)
+
+
+def _in_words(error: PySparkException) -> str:
     words = _plain_line(str(error))
+    if missing := re.search(r"No module named '(pyarrow|pyspark)\b", str(error)):
+        return (
+            f"the Python of Spark's workers has no {missing[1]}: install it there, or say in the variable"
+            " PYSPARK_PYTHON which Python they are to run"
+        )
     return f"this SQL cannot be parsed: {words}" if isinstance(error, ParseException) else words
 
 

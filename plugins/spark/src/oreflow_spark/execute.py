@@ -8,22 +8,25 @@ have in common, the host has asked to be shared.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pyarrow.parquet as pq
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, SparkSession
 
 from oreflow.contract import Columns, DataFile, Executed, Staged, Staging, StepError
 from oreflow_spark.dtypes import canonical
 from oreflow_spark.errors import told
+from oreflow_spark.jobs import Jobs
 
 _AT_ONCE = 4
 """Results that are computed at the same time; the tail of one leaves room for the next."""
+_PAUSE = 0.5
+"""Seconds between two looks at how far the jobs are."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +72,31 @@ class _Sink:
         return DataFile(path.name, rows, path.stat().st_size, *self.order.batch_range)
 
 
-def run(staging: Mapping[str, Staging], collect: Mapping[str, DataFrame]) -> Executed:
-    """Write `staging` as Parquet files and return the rows of `collect`."""
+def run(
+    spark: SparkSession,
+    staging: Mapping[str, Staging],
+    collect: Mapping[str, DataFrame],
+    progress: Callable[[int, int], None] | None,
+) -> Executed:
+    """Write `staging` as Parquet files and return the rows of `collect`; `progress` is told of tasks done, of all."""
     sinks = {name: _sink(name, order) for name, order in staging.items()}
     for sink in sinks.values():
         sink.sweep()
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with Jobs(spark) as jobs, ThreadPoolExecutor(_AT_ONCE, initializer=jobs.join) as pool:
         writing = {name: pool.submit(sink.write) for name, sink in sinks.items()}
         collecting = {name: pool.submit(_rows, frame) for name, frame in collect.items()}
+        waiting: set[Future[Any]] = {*writing.values(), *collecting.values()}
+        try:
+            while waiting:
+                done, waiting = wait(waiting, _PAUSE, FIRST_EXCEPTION)
+                for future in done:
+                    future.result()
+                if progress and waiting:
+                    progress(*jobs.tasks())
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            jobs.cancel()
+            raise
         return Executed(
             staged={name: future.result() for name, future in writing.items()},
             collected={name: future.result() for name, future in collecting.items()},

@@ -10,6 +10,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import reduce
 from typing import Any
+from uuid import uuid4
 
 import narwhals as nw
 from pyspark import cloudpickle
@@ -39,8 +40,7 @@ def scan(
     readable, unreadable = read_headers(files, delimiter)
     aside = [_set_aside_whole(spark, unreadable)] if unreadable else []
     if not readable:
-        rejected = nw.from_native(aside[0]) if aside else None
-        return SourceScan(None, rejected, len(unreadable), tuple(unreadable))
+        return SourceScan(None, nw.from_native(aside[0]) if aside else None, len(unreadable), tuple(unreadable))
     found = share(_load(spark, _scan(readable, delimiter), REJECTED))
     rejected = reduce(DataFrame.union, aside, found.filter(F.col(COUNT).isNull()).drop(COUNT))
     count = F.coalesce(F.sum(COUNT), F.lit(0)) + F.lit(len(unreadable))
@@ -60,8 +60,10 @@ def _records(spark: SparkSession, files: Sequence[CsvFile], delimiter: str) -> D
 
 
 def _set_aside_whole(spark: SparkSession, unreadable: Sequence[Unreadable]) -> DataFrame:
-    """A row for each file that cannot be read at all, said in the plan: `createDataFrame` would change what session
-    the process of the user takes for the active one."""
+    """A row for each file that cannot be read at all, said in the plan.
+
+    `createDataFrame` would change what the user's process takes for the active session.
+    """
     none = {name: F.lit(None).cast(kind).alias(name) for name, kind in (("_raw", "string"), ("_source_row", "bigint"))}
     told = [
         F.struct(
@@ -93,8 +95,11 @@ def _scan(files: Sequence[CsvFile], delimiter: str, columns: Sequence[str] | Non
 def _load(spark: SparkSession, scan: Scan, schema: str | t.StructType) -> DataFrame:
     """What a scan reads; a partition for each of its tasks."""
     tasks = scan.tasks()
-    read = F.arrow_udtf(reader(scan, tasks), returnType=schema)
-    return read(spark.range(0, len(tasks), 1, len(tasks)).asTable())
+    # By SQL, since a table function that is called from Python works in the session that is active, whichever that is.
+    name = f"oreflow_read_{uuid4().hex}"
+    read: Any = F.arrow_udtf(reader(scan, tasks), returnType=schema)
+    spark.udtf.register(name, read)
+    return spark.sql(f"select * from {name}(table(select * from range(0, {len(tasks)}, 1, {len(tasks)})))")  # noqa: S608  our own words
 
 
 def _size(path: str) -> int:
