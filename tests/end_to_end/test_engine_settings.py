@@ -7,6 +7,8 @@ import json
 import pyarrow.parquet as pq
 import pytest
 
+import oreflow
+
 DECLARATION = """
 name: shop
 sources:
@@ -149,6 +151,33 @@ def test_the_plan_shows_the_estimate_and_the_limit(shop):
 
 
 def test_what_needs_more_than_the_limit_is_larger_than_memory(shop):
-    bronze, _ = shop("engines: {auto: {in_process_up_to: 1 kB}}").cli("plan", "--json").json["tables"]
+    tables = shop("engines: {auto: {in_process_up_to: 1 kB}}").cli("plan", "--json").json["tables"]
     reason = f"input larger than memory (about {3 * len(ROWS) / 1000:.1f} kB of 1.0 kB)"
-    assert any(reason in candidate["reason"] for candidate in bronze["candidates"])
+    for table in tables:  # also that which is made of what is not there yet
+        assert table["engine"] == "spark"
+        assert reason in table["reason"]
+        assert any(f"{reason}, engine out_of_core" in candidate["reason"] for candidate in table["candidates"])
+
+
+@pytest.mark.parametrize(
+    ("remote", "on_network", "chosen"),
+    [
+        ("engines: {spark: {remote: 'sc://spark:15002'}}", True, "spark"),
+        ("engines: {spark: {master: 'spark://spark:7077'}}", True, "spark"),
+        ("engines: {spark: {master: 'local[4]'}}", True, "polars"),
+        ("engines: {spark: {remote: 'sc://spark:15002'}}", False, "polars"),
+        ("", True, "polars"),
+    ],
+)
+def test_spark_is_chosen_where_the_lake_and_its_session_are_remote(remote, on_network, chosen, shop, monkeypatch):
+    # What file system a folder is on, tests/unit/test_mounts.py looks at; a network's is not on every machine.
+    monkeypatch.setattr("oreflow.pipeline.plan.on_network", lambda _: on_network)
+    planned = oreflow.plan(shop(remote).root)
+    assert {table.selection.offer.engine for table in planned} == {chosen}
+    assert ("both on other machines" in planned[0].selection.reason) == (chosen == "spark")
+
+
+def test_a_server_in_the_environment_is_a_remote_session(shop, monkeypatch):
+    monkeypatch.setattr("oreflow.pipeline.plan.on_network", lambda _: True)
+    monkeypatch.setenv("OREFLOW_SPARK_REMOTE", "sc://spark:15002")
+    assert {table.selection.offer.engine for table in oreflow.plan(shop().root)} == {"spark"}

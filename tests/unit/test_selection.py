@@ -28,7 +28,15 @@ NATIVE = _offer("native", engine="polars", built_for="polars")
 
 
 def _select(
-    offers, *required, engine="auto", name="", problems=(), larger=False, preferred=(), speed=MappingProxyType({})
+    offers,
+    *required,
+    engine="auto",
+    name="",
+    problems=(),
+    larger=False,
+    preferred=(),
+    speed=MappingProxyType({}),
+    beside=(),
 ):
     config = ProcessingConfig("silver", engine)
     against = dict(problems)
@@ -42,6 +50,7 @@ def _select(
             Memory(2_000, 1_000 if larger else 3_000),
             preferred,
             lambda offer: speed.get(offer.name),
+            frozenset(beside),
         ),
     )
 
@@ -64,6 +73,14 @@ def test_what_is_larger_than_memory_is_distributed_where_that_is_there():
     assert chosen.offer is SPARK
     assert "larger than memory (about 2.0 kB of 1.0 kB), engine distributed" in chosen.reason
     assert _select([POLARS], larger=True).offer is POLARS
+
+
+def test_an_engine_that_is_as_remote_as_the_lake_wins_whatever_the_size():
+    for larger in (False, True):
+        chosen = _select([POLARS, SPARK], larger=larger, beside=["spark"])
+        assert chosen.offer is SPARK
+        assert "lake and engine are both on other machines" in chosen.reason
+    assert _select([POLARS, SPARK], engine="polars", beside=["spark"]).offer is POLARS
 
 
 def test_a_processor_built_for_its_engine_wins_over_a_portable_one():

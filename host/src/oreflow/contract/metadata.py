@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
 from typing import Any, TypeVar
@@ -156,7 +156,8 @@ class EngineMetadata:
 
     `capabilities` are those of the engine itself (in_process, out_of_core, distributed, streaming); a
     processor on it can do these besides its own. `option_schema` is a JSON Schema object for the keys of
-    `engines.NAME` in the declaration. Raises `InvalidMetadata` as `ProcessorMetadata` does.
+    `engines.NAME` in the declaration; `is_remote` says whether the engine computes on other machines where these are
+    its options. Raises `InvalidMetadata` as `ProcessorMetadata` does.
     """
 
     name: str
@@ -164,6 +165,7 @@ class EngineMetadata:
     description: str
     capabilities: Iterable[ProcessorCapability | str]
     option_schema: Mapping[str, Any] = field(default_factory=dict)
+    is_remote: Callable[[Mapping[str, Any]], bool] = lambda _: False
 
     def __post_init__(self) -> None:
         if self.name in (ProcessingEngine.AUTO, ProcessingEngine.ANY, ProcessingEngine.CUSTOM):
@@ -171,6 +173,8 @@ class EngineMetadata:
         _check_name(self.name, self.version, self.description)
         if not isinstance(self.option_schema, Mapping):
             raise InvalidMetadata("option_schema", "expected a JSON Schema object")
+        if not callable(self.is_remote):
+            raise InvalidMetadata("is_remote", "expected a function of the engine's options")
         object.__setattr__(self, "capabilities", _capabilities(self.capabilities))
 
 

@@ -118,6 +118,22 @@ class ProcessorFactory:
 
     # Choosing
 
+    def remote_engines(self, options: Mapping[str, Mapping[str, Any]]) -> list[str]:
+        """The engines that compute on other machines, with the options that each has.
+
+        Raises:
+            DeclarationError: an engine's plugin cannot say it.
+        """
+        remote = []
+        for name, (metadata, _) in self.engines.items():
+            try:
+                if metadata.is_remote(options.get(name, {})):
+                    remote.append(name)
+            except Exception as error:
+                problem = Problem(f"{self.bringer('engine', name)} cannot say where it computes: {told(error)}")
+                raise DeclarationError([problem]) from error
+        return remote
+
     def select(
         self,
         config: ProcessingConfig,
@@ -127,8 +143,9 @@ class ProcessorFactory:
         preferred_capabilities: Iterable[str] = (),
         memory: Memory | None = None,
         speed: Callable[[Offer], float | None] | None = None,
+        beside: Iterable[str] = (),
     ) -> Selection:
-        """The best offer with its reasons; see `oreflow.factory.selection.select`.
+        """The best offer with its reasons; see `oreflow.factory.selection.Request`.
 
         `speed` gives an offer's rows per second, by which ties are broken; where it is not said, what
         this factory has seen.
@@ -141,6 +158,7 @@ class ProcessorFactory:
             memory or Memory(),
             tuple(preferred_capabilities),
             speed or self._speed,
+            frozenset(beside),
         )
         return select(self.offers, request)
 

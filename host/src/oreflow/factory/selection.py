@@ -17,7 +17,7 @@ from oreflow.contract import (
 )
 from oreflow.factory.homes import home_of
 
-_PREFERRED_CAPABILITY, _BUILT_FOR_ENGINE, _PREFERRED_ENGINE, _STANDARD = 100, 10, 5, 1
+_PREFERRED_CAPABILITY, _BUILT_FOR_ENGINE, _BESIDE, _PREFERRED_ENGINE, _STANDARD = 100, 10, 7, 5, 1
 """What counts, and how much: docs/reference/selection.md says the same in words."""
 
 
@@ -91,7 +91,8 @@ class Request:
 
     `name` asks for one offer or processor by name; `problems_of` says what an offer has against the
     configuration; `memory` says what the input needs, and what makes `engine: auto` prefer an engine that is
-    distributed or out of core. `speed` gives the rows per second of
+    distributed or out of core; `beside` are the engines that compute on other machines, as the lake is on others;
+    `engine: auto` prefers these whatever the size. `speed` gives the rows per second of
     an offer's past runs (None: it has none), which is asked for only where offers are otherwise equal.
     """
 
@@ -102,6 +103,7 @@ class Request:
     memory: Memory = Memory()
     preferred: Sequence[str] = ()
     speed: Callable[[Offer], float | None] = lambda _: None
+    beside: frozenset[str] = frozenset()
 
 
 def select(offers: Iterable[Offer], request: Request) -> Selection:
@@ -190,13 +192,15 @@ def _judge(offer: Offer, request: Request) -> Verdict:
         score += _STANDARD
         reasons.append(f"standard for {request.config.stage.value}")
     if automatic:
-        points, reason = _fit(offer, request.memory)
+        points, reason = _fit(offer, request.memory, beside=offer.engine in request.beside)
         score += points
         reasons.append(reason)
     return Verdict(offer, score, ", ".join(reasons))
 
 
-def _fit(offer: Offer, memory: Memory) -> tuple[int, str]:
+def _fit(offer: Offer, memory: Memory, *, beside: bool) -> tuple[int, str]:
+    if beside:
+        return _BESIDE, f"lake and engine are both on other machines ({memory})"
     if not memory.fits:
         for capability in (ProcessorCapability.DISTRIBUTED, ProcessorCapability.OUT_OF_CORE):
             if capability in offer.capabilities:

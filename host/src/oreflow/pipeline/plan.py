@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
@@ -16,6 +16,7 @@ from oreflow.contract import (
     ProcessingEngine,
     ProcessorCapability,
     StepError,
+    Table,
     TableFormat,
 )
 from oreflow.factory import Memory, Offer, ProcessorFactory, Selection, engine_mend
@@ -23,6 +24,7 @@ from oreflow.pipeline.batches import Batches
 from oreflow.pipeline.history import profiles
 from oreflow.pipeline.lake import Lake
 from oreflow.pipeline.model import Pipeline, TableSpec
+from oreflow.pipeline.mounts import on_network
 
 _GROWTH = {"raw": 3, "table": 40}
 """How many bytes of memory a byte of a raw file, and one of a table's files, may need with intermediate results.
@@ -89,14 +91,16 @@ def plan_pipeline(
         raise DeclarationError([Problem(f"there is no engine '{engine}'", mend=engine_mend(engine, factory.engines))])
     problems: list[Problem] = []
     planned: list[PlannedTable] = []
-    waiting: set[str] = set()
+    needs: dict[str, int] = {}
+    remote = factory.remote_engines(pipeline.engines)
+    beside = remote if remote and on_network(pipeline.lake) else []
     limit = _memory_bytes() if pipeline.in_process_up_to is None else pipeline.in_process_up_to
     speed = _speed_in(Lake(pipeline.lake))
     for spec in pipeline.tables:
         try:
-            work, size = _work(pipeline, spec, tables, waiting)
+            work, needed = _work(pipeline, spec, tables, needs)
             config = _config(pipeline, spec, engine)
-            memory = Memory(size * _GROWTH["raw" if spec.source else "table"], limit)
+            memory = Memory(needed, limit)
             selection = factory.select(
                 config,
                 spec.required,
@@ -104,6 +108,7 @@ def plan_pipeline(
                 preferred_capabilities=spec.preferred,
                 memory=memory,
                 speed=speed,
+                beside=beside,
             )
             config = config.for_processor(selection.offer.processor)
             options = pipeline.engines.get(selection.offer.engine, {})
@@ -151,13 +156,16 @@ def _placed(error: DeclarationError, spec: TableSpec, engine: str | None) -> Ite
             yield spec.place(problem)
 
 
-def _work(pipeline: Pipeline, spec: TableSpec, tables: TableFormat, waiting: set[str]) -> tuple[str, int]:
-    """What there is to do, in words, and how many bytes it reads."""
+def _work(pipeline: Pipeline, spec: TableSpec, tables: TableFormat, needs: dict[str, int]) -> tuple[str, int]:
+    """What there is to do, in words, and how many bytes of memory its input may need.
+
+    `needs` are those of the tables that will be made before this one; it is added to them where it will be made too.
+    """
     lake = Lake(pipeline.lake)
-    if ahead := [name for name in spec.inputs if name in waiting]:
-        waiting.add(spec.name)
-        loaded = [tables.load(lake.table(name)) for name in spec.inputs]
-        return f"after {', '.join(ahead)}", sum(f.bytes for table in loaded if table for f in table.files)
+    if ahead := [name for name in spec.inputs if name in needs]:
+        there = _bytes_of(tables.load(lake.table(name)) for name in spec.inputs)
+        needs[spec.name] = there * _GROWTH["table"] + sum(needs[name] for name in ahead)
+        return f"after {', '.join(ahead)}", needs[spec.name]
     table = tables.load(lake.table(spec.name))
     try:
         pending = Batches(pipeline, spec, tables).next(table.batch if table else 0)
@@ -166,14 +174,19 @@ def _work(pipeline: Pipeline, spec: TableSpec, tables: TableFormat, waiting: set
     claim = pending.claim
     if claim is None:
         return "; ".join(["nothing new", *pending.remarks]), 0
-    waiting.add(spec.name)
     if claim.files:
         size = sum(file.bytes for file in claim.files)
+        needs[spec.name] = size * _GROWTH["raw"]
         files = "1 new file" if len(claim.files) == 1 else f"{len(claim.files)} new files"
-        return "; ".join([f"batch {claim.batch}: {files}, {size_text(size)}", *pending.remarks]), size
+        return "; ".join([f"batch {claim.batch}: {files}, {size_text(size)}", *pending.remarks]), needs[spec.name]
     parts = [f"{name} {_range(first, last)}" for name, (first, last) in claim.inputs.items()]
-    inputs = [tables.load(lake.table(name)) for name in claim.inputs]
-    return f"batch {claim.batch}: {', '.join(parts)}", sum(f.bytes for t in inputs if t for f in t.files)
+    needs[spec.name] = _bytes_of(tables.load(lake.table(name)) for name in claim.inputs) * _GROWTH["table"]
+    return f"batch {claim.batch}: {', '.join(parts)}", needs[spec.name]
+
+
+def _bytes_of(tables: Iterable[Table | None]) -> int:
+    """How large the files of tables are."""
+    return sum(file.bytes for table in tables if table for file in table.files)
 
 
 def _range(first: int, last: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -25,6 +26,16 @@ MEANING = {
     "spark.sql.debug.maxToStringFields": "10000",  # `sql` looks for casts in plans, which are cut off otherwise
 }
 """Settings of Spark on which the meaning of the tables depends; a declaration has no say in them."""
+
+REMOTE = "OREFLOW_SPARK_REMOTE"
+"""The variable of the environment with the address of a Connect server."""
+
+
+def _is_remote(options: Mapping[str, Any]) -> bool:
+    """Whether there is a server or a cluster to compute on; a Spark of our own is on this machine."""
+    said = os.environ.get(REMOTE) or options.get("remote")
+    return bool(said) or not str(options.get("master", "local")).startswith("local")
+
 
 METADATA = EngineMetadata(
     name="spark",
@@ -60,6 +71,7 @@ METADATA = EngineMetadata(
             },
         }
     },
+    is_remote=_is_remote,
 )
 
 
