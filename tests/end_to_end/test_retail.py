@@ -15,6 +15,8 @@ from types import SimpleNamespace
 
 import pytest
 
+import oreflow
+
 DECLARATION = """
 name: retail
 description: Online retail transactions, from raw files to sales marts
@@ -112,13 +114,37 @@ def empty(tmp_path, project_in):
 
 
 @pytest.fixture(scope="module")
-def in_one_run(days, tmp_path_factory, project_in):
+def compared(days, tmp_path_factory, project_in, spark):
+    """All days on both engines, and what the comparison says; with a project around the lake that Spark made."""
+    project = project_in(tmp_path_factory.mktemp("compared"), "retail")
+    project.declare(DECLARATION)
+    (project.root / "data" / "raw").mkdir(parents=True)
+    _arrive(project, days)
+    found = oreflow.parity(project.root, "retail", keep=project.root / "both")
+    (project.root / "both" / "spark").rename(project.root / "lake")
+    return found, project
+
+
+@pytest.fixture(scope="module", params=["polars", "spark"])
+def in_one_run(days, tmp_path_factory, project_in, request):
+    if request.param == "spark":
+        _, project = request.getfixturevalue("compared")
+        (report,) = oreflow.runs(project.root, pipeline="retail")
+        return project, {result.table: result for result in report.tables}, _contents(project)
     project = project_in(tmp_path_factory.mktemp("retail"), "retail")
     project.declare(DECLARATION)
     (project.root / "data" / "raw").mkdir(parents=True)
     _arrive(project, days)
-    results = project.run_well()
+    results = project.run_well(engine=request.param)
     return project, results, _contents(project)
+
+
+def test_both_engines_make_the_same_tables(compared, reference):
+    found, _ = compared
+    assert found.equal, [table.differences for table in found.tables if not table.equal]
+    rows = {(table.table, table.quarantine): table.rows["spark"] for table in found.tables}
+    assert rows["silver.transactions", True] == reference.deduplicated["quarantined_rows_any_rule"]
+    assert len(rows) == 6
 
 
 def test_every_row_of_95_days_is_published_quarantined_or_superseded(in_one_run, reference):
@@ -205,25 +231,56 @@ def test_a_second_run_changes_nothing(in_one_run):
     assert project.files() == before
 
 
-def test_95_runs_of_a_day_each_give_the_tables_of_one_run(empty, days, in_one_run, reference):
+@pytest.fixture(scope="module")
+def on_polars(days, tmp_path_factory, project_in):
+    project = project_in(tmp_path_factory.mktemp("wanted"), "retail")
+    project.declare(DECLARATION)
+    (project.root / "data" / "raw").mkdir(parents=True)
+    _arrive(project, days)
+    project.run_well(engine="polars")
+    return _contents(project)
+
+
+def test_95_runs_of_a_day_each_give_the_tables_of_one_run(empty, days, on_polars, reference):
     total: dict[str, Counter[str]] = defaultdict(Counter)
     for day in days:
         _arrive(empty, [day])
-        _add_up(total, empty.run_well())
-    _same(empty, total, in_one_run, reference)
+        _add_up(total, empty.run_well(engine="polars"))
+    _same(empty, total, on_polars, reference)
 
 
-def test_days_that_arrive_in_reverse_give_the_tables_of_one_run(empty, days, in_one_run, reference):
+def test_days_that_arrive_in_reverse_give_the_tables_of_one_run(empty, days, on_polars, reference):
     total: dict[str, Counter[str]] = defaultdict(Counter)
     late = days[::-1]
     for start in range(0, len(late), CHUNK):
         _arrive(empty, late[start : start + CHUNK])
-        _add_up(total, empty.run_well())
-    _same(empty, total, in_one_run, reference)
+        _add_up(total, empty.run_well(engine="polars"))
+    _same(empty, total, on_polars, reference)
 
 
-def _same(project, total, in_one_run, reference) -> None:
-    _, _, wanted = in_one_run
+@pytest.mark.parametrize("engines", [("spark",), ("polars", "spark")], ids="-".join)
+def test_ten_runs_of_a_day_each_on_these_engines_in_turn_give_the_tables_of_one_run(
+    engines, empty, days, tmp_path_factory, project_in, spark
+):
+    ten = days[:10]
+    whole = project_in(tmp_path_factory.mktemp("ten"), "retail")
+    whole.declare(DECLARATION)
+    (whole.root / "data" / "raw").mkdir(parents=True)
+    _arrive(whole, ten)
+    wanted = whole.run_well(engine="polars")
+    total: dict[str, Counter[str]] = defaultdict(Counter)
+    for number, day in enumerate(ten):
+        _arrive(empty, [day])
+        results = empty.run_well(engine=engines[number % len(engines)])
+        assert {result.engine for result in results.values()} == {engines[number % len(engines)]}
+        _add_up(total, results)
+    assert _contents(empty) == _contents(whole)
+    for name in ("bronze.transactions", "silver.transactions"):
+        for kind in ("read", "published", "quarantined", "superseded"):
+            assert total[name][kind] == getattr(wanted[name], f"rows_{kind}")
+
+
+def _same(project, total, wanted, reference) -> None:
     found = _contents(project)
     for name, rows in wanted.items():
         assert found[name] == rows, f"{name} differs"
