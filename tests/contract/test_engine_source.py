@@ -125,11 +125,21 @@ def test_a_header_over_lines(scan_texts, rows):
 
 
 def test_names_that_only_resemble_a_pattern(scan_texts, rows):
-    names = ["^a", "a$", "a*", "$", "^", "a", "[ab]", "x.y"]
+    names = ["^a", "a$", "a*", "$", "^", "a", "[ab]", "x-y"]
     scan = scan_texts({"1.csv": ",".join(names).encode() + b"\n1,2,3,4,5,6,7,8\n", "2.csv": b"a\n9\n"})
     first, second = rows(scan.rows)
     assert [first[name] for name in names] == list("12345678")
     assert [name for name in names if second[name] is not None] == ["a"]
+
+
+@pytest.mark.parametrize("name", ["x.y", "x`y"])
+def test_a_name_that_an_engine_cannot_keep_apart_is_refused_by_it(name, engine, scan_texts, rows):
+    if engine.metadata.name == "polars":
+        (row,) = rows(scan_texts({"f.csv": f"{name},x\n1,2\n".encode()}).rows)
+        assert row[name] == "1"
+    else:
+        with pytest.raises(StepError, match=f"a column is called '{name}'.* - give the column another name"):
+            scan_texts({"f.csv": f"{name},x\n1,2\n".encode()})
 
 
 def test_one_column_a_blank_line_is_null(scan_texts, rows, rows_read):

@@ -20,7 +20,7 @@ from oreflow.contract import DataType, StepError, format_fault
 from oreflow.semantics import texts
 from oreflow.semantics.patterns import CENTURY_BEGINS, MONTHS, SHAPES, WEEKDAYS, Pattern, read_pattern
 from oreflow.semantics.words import missing_column
-from oreflow_spark.dtypes import column, to_spark
+from oreflow_spark.dtypes import column, refuse_odd, to_spark
 from oreflow_spark.errors import told
 
 _HALF_DAY = 12
@@ -28,6 +28,7 @@ _HALF_DAY = 12
 
 def columns(frame: DataFrame, casts: Mapping[str, tuple[str, DataType, str]]) -> DataFrame:
     """Add or replace columns by others read as a type, all from the frame as it was given."""
+    refuse_odd(casts)
     with told("cannot cast columns"):
         schema = {field.name: field.dataType for field in frame.schema.fields}
     results = {}
@@ -37,7 +38,6 @@ def columns(frame: DataFrame, casts: Mapping[str, tuple[str, DataType, str]]) ->
         if not isinstance(schema[source], (t.StringType, t.NullType)):
             raise StepError(f"cannot cast '{name}': column '{source}' is {schema[source].simpleString()}, not text")
         results[name] = _value(column(source).cast("string"), to, pattern).cast(to_spark(to))
-    # Not `withColumns`, which takes a name with a point for a field.
     kept = [results.pop(name).alias(name) if name in results else column(name) for name in schema]
     return frame.select(*kept, *[value.alias(name) for name, value in results.items()])
 

@@ -7,7 +7,7 @@ write instead.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pyspark.sql import Column
 from pyspark.sql import functions as F  # noqa: N812  the name that it has in all of Spark's own pages
@@ -52,6 +52,20 @@ def quoted(name: str) -> str:
 def column(name: str) -> Column:
     """The column of a name, whatever is in it."""
     return F.col(quoted(name))
+
+
+def refuse_odd(names: Iterable[str]) -> None:
+    """Refuse names of columns that cannot be used in expressions of narwhals, which hands them to Spark unquoted.
+
+    Raises:
+        StepError: there is one (https://github.com/narwhals-dev/narwhals/issues/3117).
+    """
+    for name in names:
+        if "." in name or "`" in name:
+            raise StepError(
+                f"a column is called '{name}', and on Spark a point or a backtick in a name stands for something else"
+                " - give the column another name, or make this table on another engine"
+            )
 
 
 def to_spark(kind: DataType) -> t.DataType:

@@ -22,6 +22,7 @@ import oreflow.semantics
 import oreflow_spark.reader
 from oreflow.contract import SourceFile, SourceScan, StepError, Unreadable
 from oreflow.semantics.csv_header import CsvFile, delimiter_of, read_headers
+from oreflow_spark.dtypes import refuse_odd
 from oreflow_spark.reader import COUNT, REJECTED, Scan, reader
 
 # Sent by value: executors need no oreflow, and cannot have another version of it.
@@ -38,6 +39,7 @@ def scan(
     """Read raw files; `share` keeps the rows of a frame that several results are made of."""
     delimiter = delimiter_of(source)
     readable, unreadable = read_headers(files, delimiter)
+    refuse_odd(name for file in readable for name in file.header.columns)
     aside = [_set_aside_whole(spark, unreadable)] if unreadable else []
     if not readable:
         return SourceScan(None, nw.from_native(aside[0]) if aside else None, len(unreadable), tuple(unreadable))

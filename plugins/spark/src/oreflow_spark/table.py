@@ -10,7 +10,7 @@ from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F  # noqa: N812  the name that it has in all of Spark's own pages
 
 from oreflow.contract import DataFile, DataType, Table
-from oreflow_spark.dtypes import column, schema_of, to_spark
+from oreflow_spark.dtypes import column, refuse_odd, schema_of, to_spark
 from oreflow_spark.errors import told
 
 _PATTERN = re.compile(r"[{}\[\]*?\\,]")
@@ -18,6 +18,7 @@ _PATTERN = re.compile(r"[{}\[\]*?\\,]")
 
 def scan(spark: SparkSession, table: Table, files: Sequence[DataFile] | None, file_column: str) -> DataFrame:
     """The rows of `files` (all of the table's, where None) with the table's columns, NULL where a file is older."""
+    refuse_odd(table.columns)
     chosen = table.files if files is None else files
     if not chosen:
         columns = table.columns | ({file_column: DataType("string")} if file_column else {})
