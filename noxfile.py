@@ -101,7 +101,7 @@ def docs(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure oreflow against the hand-written script; arguments go to tests/bench/bench.py."""
     # Installed as a user has it: pip compiles what it installs, of a tree in place it depends on the environment.
-    install(session, editable=False)
+    install(session, "tpchgen-cli", editable=False)
     session.run("python", "tests/bench/bench.py", *session.posargs)
 
 

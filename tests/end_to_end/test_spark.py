@@ -90,6 +90,34 @@ def test_a_run_by_itself_is_quiet_but_for_its_progress_and_its_executors_need_no
     assert not hidden
 
 
+def test_no_row_passes_through_the_driver(spark, sample, tmp_path):
+    """Spark's own event log has each plan, and how many bytes each task gave back to the driver."""
+    project = sample("shop")
+    days = sorted((project.root / "data/raw").glob("*.csv"))
+    header, *lines = days[0].read_text().splitlines()
+    more = [f"7{number:05}{line[6:]}" for number in range(20_000) for line in lines[:1]]
+    days[0].write_text("\n".join([header, *lines, *more, ""]))
+    log = tmp_path / "events"
+    log.mkdir()
+    conf = {"spark.eventLog.enabled": True, "spark.eventLog.dir": log.as_uri(), "spark.eventLog.compress": False}
+    (project.root / "config" / "pipeline.local.yaml").write_text(json.dumps({"engines": {"spark": {"conf": conf}}}))
+    done = project.cli("run", "--engine", "spark", "--json")
+    assert done.code == 0, done.err
+    silver = done.json["tables"][1]
+    assert silver["rows_published"] > 15_000
+
+    files = [path for path in log.rglob("*") if path.is_file() and not path.name.startswith((".", "appstatus"))]
+    events = [json.loads(line) for path in files for line in path.read_text().splitlines()]
+    returned = [e["Task Metrics"]["Result Size"] for e in events if e["Event"] == "SparkListenerTaskEnd"]
+    assert len(returned) > 20
+    # A hundredth of the rows would be more than this; what comes back is counts and the metrics of the task.
+    assert max(returned) < 12_000
+    plans = [e["physicalPlanDescription"] for e in events if "physicalPlanDescription" in e]
+    assert any("Execute InsertIntoHadoopFsRelationCommand" in plan for plan in plans)
+    for sent in ("LocalTableScan [", "Scan ExistingRDD", "BroadcastExchange"):
+        assert not [plan for plan in plans if sent in plan], sent
+
+
 FOREIGN = """
     from pyspark.sql import SparkSession
     import oreflow
