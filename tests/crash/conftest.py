@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -43,6 +47,21 @@ MERGED = """
     checks:
       - {name: sold something, type: validity, expression: "quantity > 0"}
 """
+
+# A driver in a Spark that is running already.
+ATTACHED = """
+from pyspark import SparkContext
+from pyspark.java_gateway import launch_gateway
+from pyspark.sql import SparkSession
+import oreflow
+
+gateway = launch_gateway()
+running = gateway.jvm.org.apache.spark.SparkContext.getOrCreate()
+SparkSession(SparkContext(gateway=gateway, jsc=gateway.jvm.org.apache.spark.api.java.JavaSparkContext(running)))
+print(oreflow.run(".", engine="spark"))
+"""
+# A Java that lives for seconds is compiled and swept in the cheapest way.
+QUICK_START = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
 
 
 @dataclass(frozen=True)
@@ -103,22 +122,83 @@ def at_start(scenes, tmp_path, project_in) -> Callable[[str, str], Any]:
 
 @pytest.fixture(scope="session")
 def killer(tmp_path_factory) -> Path:
-    """A plugin as pip would install it, which kills its process where KILL_AT says; for PYTHONPATH."""
+    """A plugin as pip would install it, which kills its process where KILL_AT says; for PYTHONPATH.
+
+    KILL_AT is `TABLE:PHASE`, or `TABLE:writing` while Spark writes. With KILL_BY=SIGSTOP the process stands still there
+    instead, to be looked at.
+    """
     site = tmp_path_factory.mktemp("site")
     (site / "killer.py").write_text(
-        "import os, signal\n"
+        "import os, pathlib, signal\n"
         "from oreflow.hookspecs import hookimpl\n"
         "oreflow_api = 1\n"
         "@hookimpl\n"
         "def step_progressed(table, phase):\n"
         "    if os.environ.get('KILL_AT') == f'{table}:{phase}':\n"
-        "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "        os.kill(os.getpid(), signal.Signals[os.environ.get('KILL_BY', 'SIGKILL')])\n"
+        "@hookimpl\n"
+        "def tasks_progressed(table):\n"
+        "    if any(pathlib.Path('lake', *table.split('.')).glob('.batch-*')):\n"
+        "        step_progressed(table, 'writing')\n"
     )
     about = site / "killer-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text("Metadata-Version: 2.1\nName: killer\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text("[oreflow.plugins]\nkiller = killer\n")
     return site
+
+
+@pytest.fixture
+def start_on_spark(spark, killer) -> Callable[..., subprocess.Popen[str]]:
+    """A run on Spark as a process of its own with the killer in it; keywords become its variables.
+
+    It has a Spark of its own, or is attached to the one of this process: each start of one takes many seconds.
+    """
+
+    def start(project: Any, *, attached: bool, **env: str) -> subprocess.Popen[str]:
+        command = ["-c", ATTACHED] if attached else ["-m", "oreflow", "run", "--engine", "spark"]
+        env |= _way_to_this_spark() if attached else QUICK_START
+        path = os.pathsep.join(filter(None, [str(killer), os.environ.get("PYTHONPATH")]))
+        return subprocess.Popen(
+            [sys.executable, *command],
+            cwd=project.root,
+            env={**os.environ, "PYTHONPATH": path, **env},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            encoding="utf-8",
+        )
+
+    return start
+
+
+def _way_to_this_spark() -> dict[str, str]:
+    """The variables by which pyspark finds the Spark of this process."""
+    from pyspark.sql import SparkSession
+
+    session = SparkSession.active()
+    session.catalog.clearCache()  # what a driver that died kept would have gone with its own Spark
+    gateway = session.sparkContext._gateway.gateway_parameters
+    return {
+        "PYSPARK_GATEWAY_PORT": str(gateway.port),
+        "PYSPARK_GATEWAY_SECRET": gateway.auth_token,
+        "PYSPARK_PYTHON": sys.executable,
+    }
+
+
+@pytest.fixture
+def kill_run(killer, start_run, request) -> Callable[..., None]:
+    """Run a project on an engine in a process of its own, which dies by SIGKILL where it is told to."""
+
+    def kill(project: Any, at: str, engine: str = "polars") -> None:
+        if engine == "spark":
+            process = request.getfixturevalue("start_on_spark")(project, attached=True, KILL_AT=at)
+        else:
+            process = start_run(project, PYTHONPATH=str(killer), KILL_AT=at)
+        out, _ = process.communicate(timeout=120)
+        assert process.returncode == -signal.SIGKILL, f"it was not killed: {out}"
+
+    return kill
 
 
 @pytest.fixture
@@ -135,34 +215,37 @@ def assert_whole(scenes) -> Callable[[Any, str], None]:
 
 
 @pytest.fixture
-def assert_recovers(scenes) -> Callable[[Any, str], None]:
+def assert_recovers(scenes) -> Callable[..., None]:
     """Run again to the end: the lake is that of a clean run, row for row, and nothing staged is left over."""
 
-    def check(project: Any, scene: str) -> None:
-        again = project.cli("run")
-        assert again.code == 0, again.out + again.err
+    def check(project: Any, scene: str, engine: str = "polars") -> None:
+        if engine == "spark":
+            project.run_well(engine="spark")  # here, where a Spark is started already
+        else:
+            again = project.cli("run")
+            assert again.code == 0, again.out + again.err
         found, wanted = project.state(), scenes[scene].after
         assert set(found) == set(wanted)
         for key in wanted:
             assert found[key] == wanted[key], f"{key} differs from a clean run's"
         assert not _left_over(project)
         files = project.files()
-        assert {result.status for result in project.run_well().values()} == {"unchanged"}
+        assert {result.status for result in project.run_well(engine=engine).values()} == {"unchanged"}
         assert project.files() == files
 
     return check
 
 
 def _left_over(project: Any) -> list[str]:
-    """Staged files of a table's last batch that no version of the table has."""
+    """What lies in a table's folder that no version of the table has: staged files, folders of an engine."""
     from deltalake import DeltaTable
 
     found = []
     for name, aside in project.tables():
         path = project.path(name, quarantine=aside)
-        known = set()
+        known = {"_delta_log"}
         for log in (path / "_delta_log").glob("*.json"):
             known |= {part for part in log.read_text().split('"') if part.endswith(".parquet")}
         assert {Path(uri).name for uri in DeltaTable(path).file_uris()} <= known
-        found += [str(file) for file in path.glob("*.parquet") if file.name not in known]
+        found += [str(file) for file in path.iterdir() if file.name not in known]
     return found

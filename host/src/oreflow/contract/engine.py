@@ -64,6 +64,7 @@ class SourceScan:
 class Staging:
     """A frame that is to become Parquet files named `{prefix}-*.parquet` in `folder`.
 
+    What an engine writes into before that is in a folder `.{prefix}-*` there, which the next attempt finds swept.
     A frame without rows gives no file. `batch_range` bounds the `_batch_id` of its rows. `batch_size` is how many
     rows a row group of the files has at most (None: as many as the engine likes), and so how many a writer holds.
     """

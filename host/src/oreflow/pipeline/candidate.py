@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +72,8 @@ class Batch:
             for stale in folder.glob(f"{self.prefix}-*.parquet"):
                 if stale.name not in live:
                     stale.unlink()
+            for stale in folder.glob(f".{self.prefix}-*"):
+                shutil.rmtree(stale)
 
 
 @dataclass
