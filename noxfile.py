@@ -30,14 +30,18 @@ TYPE_TOOLS = ("mypy", "types-PyYAML")
 DOCS_TOOLS = ("mkdocs", "mkdocs-material")
 
 
-def install(session: nox.Session, *tools: str, packages: bool = True, editable: bool = True) -> None:
-    """Install tools, and oreflow with its plugins as they stand in this tree."""
+def install(
+    session: nox.Session, *tools: str, packages: bool = True, editable: bool = True, connect: bool = False
+) -> None:
+    """Install tools, and oreflow with its plugins as they stand in this tree; `connect`: with Spark's client for it."""
     if packages:
         tools = (*tools, *BUILD_TOOLS)
     session.install("-c", "constraints.txt", *tools)
     if packages:
         # All at once, because they need each other. Their build tool is there already: no download for each.
         wanted = PACKAGES if editable else RUNTIME
+        if connect:
+            wanted = [f"{package}[connect]" if package == "plugins/spark" else package for package in wanted]
         folders = [argument for package in wanted for argument in (["-e", package] if editable else [f"./{package}"])]
         session.install("-c", "constraints.txt", "--no-build-isolation", *folders)
 
@@ -63,10 +67,10 @@ def check_docs(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests and checks; with arguments, only pytest with these: `nox -s tests -- tests/unit -k retry`."""
     if session.posargs:
-        install(session, *TEST_TOOLS)
+        install(session, *TEST_TOOLS, connect=True)
         session.run("pytest", *session.posargs)
         return
-    install(session, *TEST_TOOLS, *LINT_TOOLS, *TYPE_TOOLS, *DOCS_TOOLS)
+    install(session, *TEST_TOOLS, *LINT_TOOLS, *TYPE_TOOLS, *DOCS_TOOLS, connect=True)
     check_lint(session)
     check_types(session)
     check_docs(session)

@@ -39,10 +39,11 @@ def _cause(error: PySparkException, columns: Iterable[str]) -> str:
         return f"the value {told.get('expression', '')} is no {told.get('targetType', 'number').strip(chr(34)).lower()}"
     if condition.startswith(("ARITHMETIC_OVERFLOW", "CAST_OVERFLOW", "NUMERIC_VALUE_OUT_OF_RANGE")):
         return "a whole number does not fit 64 bits, or a decimal its 38 digits - cast it to decimal(38,0)"
-    return _in_words(error)
+    return in_words(error)
 
 
-def _in_words(error: PySparkException) -> str:
+def in_words(error: PySparkException) -> str:
+    """The error in one line."""
     words = _plain_line(str(error))
     if missing := re.search(r"No module named '(pyarrow|pyspark)\b", str(error)):
         return (
@@ -54,6 +55,8 @@ def _in_words(error: PySparkException) -> str:
 
 def _plain_line(text: str) -> str:
     """The first sentence of a message, without its condition, its place in Spark and its trace."""
+    if details := re.search(r'_InactiveRpcError.*?details = "(.*?)"', text, re.DOTALL):  # a server that does not answer
+        return details[1]
     raised = _RAISED.findall(text)
     if "Traceback" in text and raised:
         text = raised[-1]

@@ -15,7 +15,7 @@ class Jobs:
     def __init__(self, spark: SparkSession) -> None:
         self._spark = spark
         self._name = f"oreflow-{uuid4().hex}"
-        self._far = _RemoteTasks(spark) if _is_remote(spark) else _Tasks(spark, self._name)
+        self._far = _RemoteTasks(spark) if is_remote(spark) else _Tasks(spark, self._name)
 
     def __enter__(self) -> Self:
         return self
@@ -37,7 +37,8 @@ class Jobs:
         return self._far.count()
 
 
-def _is_remote(spark: SparkSession) -> bool:
+def is_remote(spark: SparkSession) -> bool:
+    """Whether a session is one of a Connect server."""
     return type(spark).__module__.startswith("pyspark.sql.connect.")
 
 

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,10 +26,13 @@ from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 from oreflow.contract import StepError
-from oreflow_spark.plugin import MEANING
+from oreflow_spark.errors import in_words
+from oreflow_spark.jobs import is_remote
+from oreflow_spark.plugin import MEANING, REMOTE
 
-_REMOTE = "OREFLOW_SPARK_REMOTE"
 _OLDEST_JAVA = 17
+_ATTEMPTS, _PAUSE = 6, 5_000
+"""How often, and after how many milliseconds at the most, a server that does not answer is asked again: for 15 s."""
 _MEND = "Spark needs Java 17 or later; apt-get install openjdk-17-jre-headless, or set JAVA_HOME"
 
 _HABITS = {
@@ -80,27 +83,64 @@ def _without_effect(spark: SparkSession, options: Mapping[str, Any]) -> Iterator
 
 
 def _remote(options: Mapping[str, Any]) -> SparkSession | None:
-    address = os.environ.get(_REMOTE) or options.get("remote")
+    address = str(os.environ.get(REMOTE) or options.get("remote") or "")
     if not address:
         return None
+    server = address.partition("/;")[0]  # what follows may be a secret
+    there = _active()
+    if there is not None and not is_remote(there):
+        raise StepError(f"the Spark server {server} cannot be used in a process that has a Spark of its own")
+    # What gRPC has to say goes past Python to the terminal.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     try:
-        spark: SparkSession = SparkSession.builder.remote(str(address)).create()
-        _set(spark, {**_HABITS, **_settings(options)})
-        _quiet()
+        spark: Any = SparkSession.builder.remote(address).create()
+        # Spark itself would ask a server that is not there again and again, for ten minutes.
+        spark.client.set_retry_policies([])
+        _ = spark.version
     except ImportError as error:
         raise StepError(f'Spark Connect needs more packages: pip install "oreflow-spark[connect]" ({error})') from None
     except PySparkException as error:
-        reason = str(error).strip().splitlines()[0]
-        raise StepError(f"the Spark server {address} cannot be used: {reason}") from error
-    return spark
+        raise StepError(f"the Spark server {server} cannot be used: {in_words(error)}") from None
+    return _own_remote(spark, {**_HABITS, **_settings(options)})
+
+
+def _own_remote(spark: Any, settings: Mapping[str, str]) -> SparkSession:
+    """A session of a server that was made here: it outlasts a short outage, and is given back at the end."""
+    from pyspark.sql.connect.client.retries import DefaultPolicy
+
+    spark.client.set_retry_policies([DefaultPolicy(max_retries=_ATTEMPTS, max_backoff=_PAUSE)])
+    atexit.register(_give_back, spark)
+    _set(spark, settings)
+    _quiet()
+    own: SparkSession = spark
+    return own
+
+
+def _give_back(spark: Any) -> None:
+    """End a session on its server, which would keep it for an hour."""
+    spark.client.set_retry_policies([])  # a server that is gone has nothing to end
+    with suppress(PySparkException):
+        spark.client.release_session()
+    spark.client.close()
+
+
+def _active() -> SparkSession | None:
+    """The session that the process has; it may be of a server."""
+    try:
+        return SparkSession.active()
+    except PySparkException:
+        return None
 
 
 def _existing(options: Mapping[str, Any]) -> SparkSession | None:
     """A session beside the one that there is, of our own or the user's."""
-    try:
-        spark = SparkSession.active().newSession()
-    except PySparkException:
+    there: Any = _active()
+    if there is None:
         return None
+    if is_remote(there):
+        _ = there.version  # the server knows a session only when it was first asked
+        return _own_remote(there.cloneSession(), _settings(options))
+    spark: SparkSession = there.newSession()
     _set(spark, _settings(options))
     return spark
 
