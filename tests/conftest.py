@@ -48,7 +48,10 @@ def spark(require: Callable[[Path | bool, str], None]) -> None:
     require(Path(java or "/no/java"), "Java is missing: apt-get install openjdk-17-jre-headless")
     from oreflow_spark.session import session
 
-    session({"master": "local[2]", "conf": {"spark.sql.shuffle.partitions": 2}})
+    # Of small data the compiling is what takes long: the first of Java's compilers will do.
+    java_options = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
+    conf = {"spark.sql.shuffle.partitions": 2, "spark.driver.extraJavaOptions": java_options}
+    session({"master": "local[2]", "conf": conf})
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from typing import ClassVar
 
+import pytest
+
 from oreflow_testkit import ProcessorConformance
+
+
+@pytest.fixture(autouse=True)
+def small_spark(request: pytest.FixtureRequest) -> None:
+    """The kit would start a Spark for this machine; the one that all tests share is smaller."""
+    if "spark" in request.node.name.partition("[")[2]:
+        request.getfixturevalue("spark")
 
 
 class TestBronze(ProcessorConformance):
