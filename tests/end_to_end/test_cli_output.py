@@ -169,7 +169,7 @@ def test_runs_are_listed_with_the_latest_first(shop):
     found = project.cli("runs", "--json").json
     assert found[-1] == report
     assert len(found) >= 2
-    assert [run["run_id"] for run in found] == sorted((run["run_id"] for run in found), reverse=True)
+    assert [run["started_at"] for run in found] == sorted((run["started_at"] for run in found), reverse=True)
     assert len(project.cli("runs", "--limit", "1", "--json").json) == 1
     assert report["run_id"] in project.cli("runs").out
 

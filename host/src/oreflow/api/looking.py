@@ -82,9 +82,9 @@ def runs(
 
     declared, _ = load(project, pipeline, environment)
     folder = Lake(declared.lake).runs
-    files = sorted(folder.glob("*.json"), reverse=True) if folder.is_dir() else []
-    found = (read_json(file) for file in files)
+    found = (read_json(file) for file in (folder.glob("*.json") if folder.is_dir() else ()))
     reports = [RunReport.from_dict(value) for value in found if value and value["pipeline"] == declared.name]
+    reports.sort(key=lambda report: report.started_at, reverse=True)  # an id has no more than the second
     return reports[:limit]
 
 
