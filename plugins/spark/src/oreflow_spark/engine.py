@@ -3,22 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
-from functools import cached_property
 from typing import Any
 
 import narwhals as nw
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F  # noqa: N812  the name that it has in all of Spark's own pages
 from pyspark.storagelevel import StorageLevel
 
-from oreflow.contract import LINEAGE, DataFile, DataType, Engine, Executed, SourceFile, SourceScan, Staging, Table
+from oreflow.contract import (
+    LINEAGE,
+    DataFile,
+    DataType,
+    Engine,
+    Executed,
+    SourceFile,
+    SourceScan,
+    Staging,
+    StepError,
+    Table,
+)
 from oreflow_spark import cast, execute, sql
 from oreflow_spark import session as sessions
 from oreflow_spark import source as sources
 from oreflow_spark import table as tables_on_disk
 from oreflow_spark.dtypes import column
 from oreflow_spark.plugin import METADATA
+from oreflow_spark.remote import has_ended
 
 _POSITION = "_oreflow_distinct"
 
@@ -32,26 +46,28 @@ class SparkEngine(Engine):
         self._options = options
         self._parallelism = parallelism
         self._shared: list[DataFrame] = []
+        self._session: SparkSession | None = None
 
-    @cached_property
+    @property
     def _spark(self) -> SparkSession:
-        spark, self.remarks = sessions.session(self._options, self._parallelism)
-        return spark
+        if self._session is None or has_ended(self._session):
+            self._session, self.remarks = sessions.session(self._options, self._parallelism)
+        return self._session
 
     def scan_source(self, files: Sequence[SourceFile], source: Mapping[str, Any]) -> SourceScan:
         """Read raw files as text."""
-        scan = sources.scan(self._spark, files, source, self._kept)
-        return replace(scan, rows=None if scan.rows is None else self._bounded(scan.rows.to_native()))
+        scan = sources.scan(self._spark, files, source, lambda frame: self._kept(self._bounded(frame)))
+        return replace(scan, rows=None if scan.rows is None else nw.from_native(self._bounded(scan.rows.to_native())))
 
     def scan_table(
         self, table: Table, files: Sequence[DataFile] | None = None, *, file_column: str = ""
     ) -> nw.LazyFrame[Any]:
         """The rows of a table, or of some of its files."""
-        return self._bounded(tables_on_disk.scan(self._spark, table, files, file_column))
+        return nw.from_native(self._bounded(tables_on_disk.scan(self._spark, table, files, file_column)))
 
-    def _bounded(self, frame: DataFrame) -> nw.LazyFrame[Any]:
+    def _bounded(self, frame: DataFrame) -> DataFrame:
         """The frame in no more parts than tasks may work at the same time."""
-        return nw.from_native(frame.coalesce(self._parallelism) if self._parallelism else frame)
+        return frame.coalesce(self._parallelism) if self._parallelism else frame
 
     def cast_columns(
         self, frame: nw.LazyFrame[Any], casts: Mapping[str, tuple[str, DataType, str]]
@@ -94,7 +110,8 @@ class SparkEngine(Engine):
     def release(self) -> None:
         """Let go of what `share` keeps."""
         while self._shared:
-            self._shared.pop().unpersist()
+            with suppress(PySparkException, Py4JError, StepError):  # a Spark that is gone keeps nothing
+                self._shared.pop().unpersist()
 
     def execute(
         self,

@@ -18,6 +18,7 @@ from oreflow.semantics.words import missing_column
 
 _CONDITION = re.compile(r"\[([A-Z][A-Z0-9_.]+)\]\s*")
 _SUGGESTION = re.compile(r"\s*(?:If necessary|To return|Use `try_|Did you mean|SQLSTATE|== SQL|;?\n'|\n).*", re.DOTALL)
+_UNREACHED = re.compile(r"^.*last error: \w+: \S+: |^.*address lookup failed for |\]+$", re.DOTALL)
 _RAISED = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception): (.*)$", re.MULTILINE)
 
 
@@ -42,8 +43,18 @@ def _cause(error: PySparkException, columns: Iterable[str]) -> str:
     return in_words(error)
 
 
-def in_words(error: PySparkException) -> str:
+def of_server(error: BaseException) -> str:
+    """What there is to say of a Connect server that cannot be reached or has no such session; empty elsewhere."""
+    details = re.search(r'StatusCode\.UNAVAILABLE\s+details = "(.*?)"$', str(error), re.DOTALL | re.MULTILINE)
+    if details:
+        return f"does not answer: {_UNREACHED.sub('', details[1])}"
+    return "has ended the session, or was started anew: run again" if "[INVALID_HANDLE.SESSION" in str(error) else ""
+
+
+def in_words(error: BaseException) -> str:
     """The error in one line."""
+    if gone := of_server(error):
+        return f"the Spark server {gone}"
     words = _plain_line(str(error))
     if missing := re.search(r"No module named '(pyarrow|pyspark)\b", str(error)):
         return (
@@ -55,8 +66,8 @@ def in_words(error: PySparkException) -> str:
 
 def _plain_line(text: str) -> str:
     """The first sentence of a message, without its condition, its place in Spark and its trace."""
-    if details := re.search(r'_InactiveRpcError.*?details = "(.*?)"', text, re.DOTALL):  # a server that does not answer
-        return details[1]
+    if details := re.search(r'of RPC that terminated with:.*?details = "(.*?)"$', text, re.DOTALL | re.MULTILINE):
+        text = details[1]
     raised = _RAISED.findall(text)
     if "Traceback" in text and raised:
         text = raised[-1]

@@ -57,6 +57,10 @@ class _Sink:
                 if self.order.batch_size:
                     writer = writer.option("parquet.block.row.count.limit", self.order.batch_size)
                 writer.parquet(f"file:{folder}")
+            if not folder.is_dir():
+                raise StepError(
+                    f"Spark wrote where this process cannot see it: {self.order.folder} is not the same there"
+                )
             files = [self._placed(part) for part in sorted(folder.glob("part-*.parquet"))]
         finally:
             shutil.rmtree(folder, ignore_errors=True)

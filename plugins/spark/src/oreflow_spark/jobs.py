@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Self, cast
 from uuid import uuid4
 
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
+
+from oreflow.contract import StepError
 
 
 class Jobs:
@@ -30,7 +35,8 @@ class Jobs:
 
     def cancel(self) -> None:
         """End those that still run."""
-        self._spark.interruptTag(self._name)
+        with suppress(PySparkException, Py4JError, StepError):  # a Spark that is gone runs none
+            self._spark.interruptTag(self._name)
 
     def tasks(self) -> tuple[int, int]:
         """How many tasks are done, of how many that Spark knows of by now."""

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import re
+import sys
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -89,3 +91,21 @@ def create_engine(name: str, options: Mapping[str, Any], parallelism: int | None
     from oreflow_spark.engine import SparkEngine
 
     return SparkEngine(options, parallelism)
+
+
+_running: set[int] = set()
+"""The threads that have a run; one that was interrupted has ended with the next of its thread."""
+
+
+@hookimpl
+def run_started() -> None:
+    """Keep the sessions that the run is going to use."""
+    _running.add(threading.get_ident())
+
+
+@hookimpl
+def run_finished() -> None:
+    """End the sessions on a server, which would keep them for an hour, when no run is left."""
+    _running.discard(threading.get_ident())
+    if not _running and (remote := sys.modules.get("oreflow_spark.remote")):
+        remote.end()

@@ -16,7 +16,7 @@ import sys
 import tempfile
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
@@ -26,19 +26,21 @@ from pyspark.logger import PySparkLogger
 from pyspark.sql import SparkSession
 
 from oreflow.contract import StepError
-from oreflow_spark.errors import in_words
+from oreflow_spark import remote
+from oreflow_spark.errors import told
 from oreflow_spark.jobs import is_remote
 from oreflow_spark.plugin import MEANING, REMOTE
 
 _OLDEST_JAVA = 17
-_ATTEMPTS, _PAUSE = 6, 5_000
-"""How often, and after how many milliseconds at the most, a server that does not answer is asked again: for 15 s."""
 _MEND = "Spark needs Java 17 or later; apt-get install openjdk-17-jre-headless, or set JAVA_HOME"
 
 _HABITS = {
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",  # a few large files, not many small ones
 }
 """Settings for a session of our own that the user may overrule."""
+
+_TERSE = {"spark.sql.connect.serverStacktrace.enabled": "false"}
+"""A server's errors without what is in its log anyway."""
 
 _OWN = {
     "spark.app.name": "oreflow",
@@ -64,13 +66,14 @@ def session(options: Mapping[str, Any], parallelism: int | None = None) -> tuple
     is no session yet. `parallelism` is how many tasks may work at the same time.
 
     Raises:
-        StepError: there is no Java, or Spark does not start.
+        StepError: there is no Java, Spark does not start, or the server does not answer.
     """
     with _lock:
         spark = _remote(options) or _existing(options) or _started(options, parallelism)
         bounds = {"spark.sql.shuffle.partitions": str(parallelism)} if parallelism else {}
-        for key, value in {**bounds, **MEANING}.items():
-            spark.conf.set(key, value)
+        with told("Spark does not take the settings that oreflow needs"):
+            for key, value in {**bounds, **MEANING}.items():
+                spark.conf.set(key, value)
         return spark, list(_without_effect(spark, options))
 
 
@@ -78,69 +81,39 @@ def _without_effect(spark: SparkSession, options: Mapping[str, Any]) -> Iterator
     """What was said too late for the Spark that there is."""
     wanted = _settings(options) | ({"spark.master": str(options["master"])} if "master" in options else {})
     for key, value in wanted.items():
-        if (is_now := spark.conf.get(key, "")) != value and key != "spark.driver.extraJavaOptions":
+        if (is_now := _setting(spark, key)) != value and key != "spark.driver.extraJavaOptions":
             yield f"{key} {value} has no effect: this Spark has {is_now or 'another one'}"
+
+
+def _setting(spark: SparkSession, key: str) -> str | None:
+    """The value of a setting; None where there is none. A value in its place would have to be of its type."""
+    try:
+        return spark.conf.get(key)
+    except PySparkException:
+        return None
 
 
 def _remote(options: Mapping[str, Any]) -> SparkSession | None:
     address = str(os.environ.get(REMOTE) or options.get("remote") or "")
     if not address:
         return None
-    server = address.partition("/;")[0]  # what follows may be a secret
-    there = _active()
-    if there is not None and not is_remote(there):
-        raise StepError(f"the Spark server {server} cannot be used in a process that has a Spark of its own")
-    # What gRPC has to say goes past Python to the terminal.
-    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    try:
-        spark: Any = SparkSession.builder.remote(address).create()
-        # Spark itself would ask a server that is not there again and again, for ten minutes.
-        spark.client.set_retry_policies([])
-        _ = spark.version
-    except ImportError as error:
-        raise StepError(f'Spark Connect needs more packages: pip install "oreflow-spark[connect]" ({error})') from None
-    except PySparkException as error:
-        raise StepError(f"the Spark server {server} cannot be used: {in_words(error)}") from None
-    return _own_remote(spark, {**_HABITS, **_settings(options)})
-
-
-def _own_remote(spark: Any, settings: Mapping[str, str]) -> SparkSession:
-    """A session of a server that was made here: it outlasts a short outage, and is given back at the end."""
-    from pyspark.sql.connect.client.retries import DefaultPolicy
-
-    spark.client.set_retry_policies([DefaultPolicy(max_retries=_ATTEMPTS, max_backoff=_PAUSE)])
-    atexit.register(_give_back, spark)
-    _set(spark, settings)
+    spark = remote.connect(address)
+    _set(spark, {**_HABITS, **_TERSE, **_settings(options)})
     _quiet()
-    own: SparkSession = spark
-    return own
-
-
-def _give_back(spark: Any) -> None:
-    """End a session on its server, which would keep it for an hour."""
-    spark.client.set_retry_policies([])  # a server that is gone has nothing to end
-    with suppress(PySparkException):
-        spark.client.release_session()
-    spark.client.close()
-
-
-def _active() -> SparkSession | None:
-    """The session that the process has; it may be of a server."""
-    try:
-        return SparkSession.active()
-    except PySparkException:
-        return None
+    return spark
 
 
 def _existing(options: Mapping[str, Any]) -> SparkSession | None:
     """A session beside the one that there is, of our own or the user's."""
-    there: Any = _active()
+    there: Any = remote.active()
     if there is None:
         return None
     if is_remote(there):
-        _ = there.version  # the server knows a session only when it was first asked
-        return _own_remote(there.cloneSession(), _settings(options))
-    spark: SparkSession = there.newSession()
+        spark = remote.beside(there)
+        _set(spark, _TERSE)
+        _quiet()
+    else:
+        spark = there.newSession()
     _set(spark, _settings(options))
     return spark
 
@@ -196,8 +169,9 @@ def _settings(options: Mapping[str, Any]) -> dict[str, str]:
 def _set(spark: SparkSession, settings: Mapping[str, str]) -> None:
     """Set what can be set of a Spark that runs; what cannot, `_without_effect` tells."""
     for key, value in settings.items():
-        if spark.conf.isModifiable(key):
-            spark.conf.set(key, value)
+        with told(f"engines.spark.conf: {key} cannot be {value}"):
+            if spark.conf.isModifiable(key):
+                spark.conf.set(key, value)
 
 
 def _quiet() -> None:

@@ -29,6 +29,7 @@ def scan(spark: SparkSession, table: Table, files: Sequence[DataFile] | None, fi
     reader = spark.read.schema(schema_of(table.columns)).option("recursiveFileLookup", value=True)
     with told("cannot read the table"):
         frame = reader.parquet(*paths)
+        _ = frame.schema  # a Connect server looks for the files only when it is asked
     if not file_column:
         return frame
     return frame.select(*[column(name) for name in table.columns], _path(folder).alias(file_column))

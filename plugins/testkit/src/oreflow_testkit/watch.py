@@ -76,8 +76,9 @@ _LOOKS = frozenset({"access", "getcwd", "lstat", "readlink", "stat"})
 # Imports read files, and so does Python where it shows a line of source in a warning, or looks up a time zone.
 _IMPORTS = ("importlib", "linecache", "zipimport", "zoneinfo")
 # By way of these a lazy frame asks the engine for its columns.
-_FRAMES = ("narwhals._", "narwhals.dataframe", "py4j")
-_NOBODYS = _LIBRARIES | {"oreflow", "oreflow_testkit", "pluggy", "py4j"} | sys.stdlib_module_names
+_WIRES = ("py4j", "pyspark.sql.connect.client")
+_FRAMES = ("narwhals._", "narwhals.dataframe", *_WIRES)
+_NOBODYS = _LIBRARIES | {"grpc", "oreflow", "oreflow_testkit", "pluggy", "py4j"} | sys.stdlib_module_names
 """Packages whose code does nothing of its own accord."""
 
 _watching: list[Watch] = []
@@ -141,7 +142,7 @@ class Watch:
             return
         library = module.partition(".")[0].lstrip("_")
         if library in _LIBRARIES and _DOORS.fullmatch(name):
-            self._note(f"{library}.{name}", ("py4j",))
+            self._note(f"{library}.{name}", _WIRES)
 
     def _note_if_asked(self, what: str) -> None:
         """Note what was asked by the processor itself, or by Python for it: a library may ask how it is set up."""
