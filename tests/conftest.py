@@ -24,6 +24,9 @@ from oreflow.factory import discovery
 
 ROOT = Path(__file__).parent.parent
 NOT_IN_PROJECT = ("_ingested_at",)
+# For each Spark that a test starts. Of small data the compiling is what takes long: the first of Java's compilers, and
+# its simplest collector, will do.
+os.environ.setdefault("JDK_JAVA_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")
 
 
 @pytest.fixture(scope="session")
@@ -48,18 +51,19 @@ def spark(require: Callable[[Path | bool, str], None]) -> None:
     require(Path(java or "/no/java"), "Java is missing: apt-get install openjdk-17-jre-headless")
     from oreflow_spark.session import session
 
-    # Of small data the compiling is what takes long: the first of Java's compilers will do.
-    java_options = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"
-    conf = {"spark.sql.shuffle.partitions": 2, "spark.driver.extraJavaOptions": java_options}
+    conf = {"spark.sql.shuffle.partitions": 2, "spark.driver.memory": "3g", "spark.sql.ui.retainedExecutions": 5}
+    # What it remembers of thousands of small jobs would fill its memory.
+    conf |= {"spark.ui.retainedJobs": 20, "spark.ui.retainedStages": 20, "spark.ui.retainedTasks": 100}
     session({"master": "local[2]", "conf": conf})
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """One of several test processes does all that needs Spark, so that one Spark is started and not several."""
+    """Of several test processes one does all that needs Spark in one half of the tests, so that few are started."""
     for item in items if config.pluginmanager.hasplugin("xdist") else ():
         if "spark" in item.name.partition("[")[2] or "spark" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("spark"))
+            half = "contract" if "contract" in item.path.parts else "other"
+            item.add_marker(pytest.mark.xdist_group(f"spark in {half} tests"))
 
 
 @pytest.fixture(scope="session")

@@ -60,8 +60,6 @@ running = gateway.jvm.org.apache.spark.SparkContext.getOrCreate()
 SparkSession(SparkContext(gateway=gateway, jsc=gateway.jvm.org.apache.spark.api.java.JavaSparkContext(running)))
 print(oreflow.run(".", engine="spark"))
 """
-# A Java that lives for seconds is compiled and swept in the cheapest way.
-QUICK_START = {"JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}
 
 
 @dataclass(frozen=True)
@@ -157,7 +155,7 @@ def start_on_spark(spark, killer) -> Callable[..., subprocess.Popen[str]]:
 
     def start(project: Any, *, attached: bool, **env: str) -> subprocess.Popen[str]:
         command = ["-c", ATTACHED] if attached else ["-m", "oreflow", "run", "--engine", "spark"]
-        env |= _way_to_this_spark() if attached else QUICK_START
+        env |= _way_to_this_spark() if attached else {}
         path = os.pathsep.join(filter(None, [str(killer), os.environ.get("PYTHONPATH")]))
         return subprocess.Popen(
             [sys.executable, *command],

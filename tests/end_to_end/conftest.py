@@ -1,4 +1,4 @@
-"""Environments in which packages can be installed without a trace in this one."""
+"""Environments in which packages can be installed without a trace here, and a run that somebody has enough of."""
 
 from __future__ import annotations
 
@@ -6,10 +6,34 @@ import os
 import subprocess
 import sys
 import sysconfig
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+
+# Of eleven joins of a country with itself no Spark sees the end.
+ENDLESS = f"""
+  gold.endless:
+    inputs: [silver.transactions]
+    sql: |
+      select count(*) as n from silver.transactions t0
+      {" ".join(f"join silver.transactions t{n} on t0.country = t{n}.country" for n in range(1, 12))}
+"""
+CTRL_C = """
+    import os
+    import signal
+    import threading
+    import oreflow
+
+    press = threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT))
+
+    @oreflow.hookimpl
+    def tasks_progressed(table, total):
+        if table == "gold.endless" and total and not press.ident:
+            press.start()
+"""
 
 
 @pytest.fixture(scope="session")
@@ -32,3 +56,15 @@ def layered_environment() -> Callable[..., Path]:
         return python
 
     return make
+
+
+@pytest.fixture(scope="session")
+def never_ending() -> Callable[[Any], None]:
+    """Give the project that `oreflow init` makes a table gold.endless; who makes it on Spark presses Ctrl-C soon."""
+
+    def add(project: Any) -> None:
+        project.run_well(engine="polars", tables=["bronze.transactions", "silver.transactions"])
+        project.declare((project.root / "config/pipeline.yaml").read_text() + ENDLESS)
+        (project.root / "oreflow_plugins.py").write_text(textwrap.dedent(CTRL_C))
+
+    return add

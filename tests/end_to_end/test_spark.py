@@ -36,6 +36,15 @@ def sample(tmp_path, project_in):
     return make
 
 
+def use(project, script: str) -> subprocess.CompletedProcess[str]:
+    """Run a program of a user that has a session of its own."""
+    (project.root / "use.py").write_text(textwrap.dedent(script))
+    # What its workers run, such a program has to say itself.
+    env = {**os.environ, "PYSPARK_PYTHON": sys.executable}
+    command = [sys.executable, "use.py"]
+    return subprocess.run(command, cwd=project.root, capture_output=True, text=True, check=False, env=env)
+
+
 def test_the_same_tables_as_on_polars(spark, sample):
     polars, spark = sample("polars"), sample("spark")
     for late in (False, True):
@@ -137,16 +146,33 @@ FOREIGN = """
 
 def test_a_session_that_is_there_stays_as_it_is(spark, sample):
     project = sample("shop")
-    (project.root / "use.py").write_text(textwrap.dedent(FOREIGN))
-    done = subprocess.run(
-        [sys.executable, "use.py"],
-        cwd=project.root,
-        capture_output=True,
-        text=True,
-        check=False,
-        env={**os.environ, "PYSPARK_PYTHON": sys.executable},  # of a session of their own, users have to say it
-    )
+    done = use(project, FOREIGN)
     assert "the session is mine still" in done.stdout, done.stdout + done.stderr
     other = sample("other")
     other.run_well(engine="polars")
     assert project.state("_rules") == other.state("_rules")
+
+
+INTERRUPTED = """
+    import time
+    from pyspark.sql import SparkSession
+    import oreflow
+    builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
+    mine = builder.config("spark.sql.shuffle.partitions", "2").getOrCreate()
+    try:
+        oreflow.run(".", engine="spark", tables=["gold.endless"])
+    except KeyboardInterrupt:
+        end, tracker = time.monotonic() + 30, mine.sparkContext.statusTracker()
+        while tracker.getActiveJobsIds():
+            assert time.monotonic() < end, "jobs that nobody waits for go on"
+            time.sleep(0.1)
+        assert mine.range(3).count() == 3
+        print("nothing of it goes on")
+"""
+
+
+def test_ctrl_c_ends_the_jobs_of_a_spark_that_lives_on(spark, sample, never_ending):
+    project = sample("shop")
+    never_ending(project)
+    done = use(project, INTERRUPTED)
+    assert "nothing of it goes on" in done.stdout, done.stdout + done.stderr

@@ -20,7 +20,7 @@ import pytest
 
 import oreflow
 
-pytestmark = pytest.mark.xdist_group("spark")
+pytestmark = pytest.mark.xdist_group("spark in other tests")
 
 KEYED = """
   silver.latest:
@@ -79,8 +79,6 @@ def server(client, require, tmp_path_factory):
         "spark.connect.grpc.binding.address": "127.0.0.1",
         "spark.connect.grpc.binding.port": port,
         "spark.driver.bindAddress": "127.0.0.1",
-        # Of small data the compiling is what takes long: the first of Java's compilers will do.
-        "spark.driver.extraJavaOptions": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC",
         "spark.driver.host": "127.0.0.1",
         "spark.sql.shuffle.partitions": 2,
         "spark.sql.warehouse.dir": folder / "warehouse",
@@ -161,6 +159,15 @@ def test_a_server_may_be_declared_and_settings_have_their_effect_or_a_remark(ser
         "spark.executor.memory 3g has no effect: this Spark has another one",
         "spark.sql.hive.thriftServer.singleSession true has no effect: this Spark has false",
     ]
+
+
+def test_ctrl_c_gives_the_session_back(server, sample, never_ending):
+    project, before = sample("shop"), server.sessions()
+    never_ending(project)
+    env = {"OREFLOW_SPARK_REMOTE": server.address}
+    done = project.cli("run", "--engine", "spark", "--table", "gold.endless", env=env)
+    assert (done.code, done.err.strip()) == (130, "")
+    assert server.sessions() == before
 
 
 def test_a_value_that_spark_does_not_take_is_one_line(server, sample):

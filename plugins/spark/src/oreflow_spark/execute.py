@@ -99,7 +99,9 @@ def run(
                     progress(*jobs.tasks())
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            jobs.cancel()
+            while waiting:  # what was between two of its jobs begins the next one after the others have ended
+                jobs.cancel()
+                _, waiting = wait(waiting, _PAUSE)
             raise
         return Executed(
             staged={name: future.result() for name, future in writing.items()},

@@ -18,9 +18,8 @@ class Jobs:
     """The jobs of the threads that have joined."""
 
     def __init__(self, spark: SparkSession) -> None:
-        self._spark = spark
-        self._name = f"oreflow-{uuid4().hex}"
-        self._far = _RemoteTasks(spark) if is_remote(spark) else _Tasks(spark, self._name)
+        name = f"oreflow-{uuid4().hex}"
+        self._far = _RemoteTasks(spark, name) if is_remote(spark) else _Tasks(spark, name)
 
     def __enter__(self) -> Self:
         return self
@@ -30,13 +29,12 @@ class Jobs:
 
     def join(self) -> None:
         """Count what this thread starts from now on among them."""
-        self._spark.addTag(self._name)
         self._far.join()
 
     def cancel(self) -> None:
         """End those that still run."""
         with suppress(PySparkException, Py4JError, StepError):  # a Spark that is gone runs none
-            self._spark.interruptTag(self._name)
+            self._far.cancel()
 
     def tasks(self) -> tuple[int, int]:
         """How many tasks are done, of how many that Spark knows of by now."""
@@ -49,7 +47,10 @@ def is_remote(spark: SparkSession) -> bool:
 
 
 class _Tasks:
-    """Tasks by the tracker of the driver, which knows them by the group of their job."""
+    """Tasks by the tracker of the driver, which knows them by the group of their job.
+
+    Spark has tags for jobs too. What it computes for others, such as a table that is broadcast, lacks them.
+    """
 
     def __init__(self, spark: SparkSession, name: str) -> None:
         self._context = spark.sparkContext
@@ -57,6 +58,9 @@ class _Tasks:
 
     def join(self) -> None:
         self._context.setJobGroup(self._name, "oreflow")
+
+    def cancel(self) -> None:
+        self._context.cancelJobGroup(self._name)
 
     def count(self) -> tuple[int, int]:
         tracker = self._context.statusTracker()
@@ -72,8 +76,9 @@ class _Tasks:
 class _RemoteTasks:
     """Tasks by what a Connect server says while it works for the session."""
 
-    def __init__(self, spark: SparkSession) -> None:
+    def __init__(self, spark: SparkSession, name: str) -> None:
         self._spark = spark
+        self._name = name
         self._known: dict[Any, tuple[int, int]] = {}
         self._listener = cast("Any", self._heard)  # the same object each time, by which it is taken away
         spark.registerProgressHandler(self._listener)
@@ -83,7 +88,10 @@ class _RemoteTasks:
             self._known[operation_id, stage.stage_id] = stage.num_completed_tasks, stage.num_tasks
 
     def join(self) -> None:
-        pass
+        self._spark.addTag(self._name)
+
+    def cancel(self) -> None:
+        self._spark.interruptTag(self._name)
 
     def count(self) -> tuple[int, int]:
         known = list(self._known.values())

@@ -11,6 +11,7 @@ import logging
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -36,6 +37,9 @@ _MEND = "Spark needs Java 17 or later; apt-get install openjdk-17-jre-headless, 
 
 _HABITS = {
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",  # a few large files, not many small ones
+    # The line of Python that made each expression, for errors: ours is of no use to anybody, and costs Spark's driver
+    # eight more calls for each.
+    "spark.python.sql.dataFrameDebugging.enabled": "false",
 }
 """Settings for a session of our own that the user may overrule."""
 
@@ -134,9 +138,13 @@ def _started(options: Mapping[str, Any], parallelism: int | None) -> SparkSessio
     conf = SparkConf(loadDefaults=False).setAll(list(settings.items()))
     # Java writes into a file without a name, as long as it lives: nothing of it reaches the user's terminal.
     with _this_python(master), tempfile.TemporaryFile() as said:
+        ctrl_c = signal.getsignal(signal.SIGINT)
         try:
             gateway = launch_gateway(conf, {"stdout": said, "stderr": said})  # type: ignore[no-untyped-call]
             spark = SparkSession(SparkContext(gateway=gateway, conf=conf))
+            if threading.current_thread() is threading.main_thread():
+                # pyspark's own handler talks to Spark in the middle of whatever is being said to it.
+                signal.signal(signal.SIGINT, ctrl_c)
         except Exception as error:
             raise StepError(f"Spark does not start: {_reason(said, error)}") from error
     atexit.register(spark.stop)
