@@ -99,11 +99,11 @@ def test_on_spark_they_mean_the_same(shop, spark):
 
 
 def test_what_is_said_too_late_for_a_spark_that_runs_is_remarked_on(shop, spark):
-    more = "engines: {spark: {master: 'local[7]', conf: {spark.driver.memory: 3g, spark.sql.shuffle.partitions: 3}}}"
+    more = "engines: {spark: {master: 'local[7]', conf: {spark.driver.memory: 5g, spark.sql.shuffle.partitions: 3}}}"
     results = shop(more).run_well(engine="spark")
     remarks = " ".join(results["bronze.sales"].remarks)
     assert "spark.master local[7] has no effect: this Spark has local[2]" in remarks
-    assert "spark.driver.memory 3g has no effect" in remarks
+    assert "spark.driver.memory 5g has no effect" in remarks
     assert "shuffle" not in remarks
 
 
