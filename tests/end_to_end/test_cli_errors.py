@@ -208,7 +208,7 @@ def test_mistakes_in_the_options_of_several_tables_are_told_at_once(project):
 @pytest.mark.parametrize(
     ("args", "parts"),
     [
-        (("run", "pipelin"), ["no pipeline 'pipelin'", "did you mean `oreflow run pipeline`?"]),
+        (("run", "pipelin"), ["no configuration 'pipelin'", "did you mean 'pipeline'?"]),
         (("run", "config/pipeline.yaml"), ["is a path", "config/NAME.yaml"]),
         (("run", "--env", "prod"), ["no environment 'prod'", "production"]),
         (("run", "--table", "silver.sale"), ["no table 'silver.sale'", "did you mean 'silver.sales'?"]),

@@ -167,6 +167,55 @@ def test_create_table_format(shop):
         factory.create_table_format("iceberg")
 
 
+STORE = """
+import json
+from pathlib import Path
+from oreflow import hookimpl
+from oreflow.contract import ConfigStore, ConfigStoreMetadata, StoreConflict, StoredConfig
+
+class Folder(ConfigStore):
+    def __init__(self, address):
+        self.folder = Path(address.removeprefix("folder:"))
+    def fetch(self, name, version=None):
+        file = self.folder / f"{name}.json"
+        return StoredConfig(**json.loads(file.read_text())) if file.exists() else None
+    def publish(self, name, data, *, expected, author):
+        there = self.fetch(name)
+        if (there.version if there else 0) != expected:
+            raise StoreConflict(name, expected, there.version)
+        (self.folder / f"{name}.json").write_text(json.dumps({"name": name, "version": expected + 1, "data": data}))
+        return self.fetch(name)
+    def wait(self, name, version, seconds): return None
+    def close(self): pass
+
+@hookimpl
+def config_stores(): return [ConfigStoreMetadata("folder", "1.0", "For a test")]
+
+@hookimpl
+def create_config_store(name, address): return Folder(address) if name == "folder" else None
+"""
+
+
+def test_config_stores(shop):
+    made = shop(STORE)
+    made.put("config/oreflow.yaml", f"config: {{store: 'folder:{made.root}'}}\n")
+    made.put("config/app.yaml", "port: 1\n")
+    made.put("./app.yaml", "port: 2\n")
+    assert oreflow.push_config(made.root / "app.yaml", 0, made.root, "app").version == 1
+    assert oreflow.effective_config(made.root, "app").values == {"port": 2}
+    with pytest.raises(oreflow.StoreConflict, match="the store has version 1 of 'app' by now"):
+        oreflow.push_config(made.root / "app.yaml", 0, made.root, "app")
+    (shown,) = [each for each in oreflow.plugins(made.root) if "config store folder" in each["brings"]]
+    assert shown["status"] == "ok"
+
+
+def test_create_config_store(shop):
+    factory = oreflow.project_factory(shop(STORE).root)
+    assert factory.create_config_store("folder", "folder:/x").fetch("y") is None
+    with pytest.raises(oreflow.DeclarationError, match="no config store 'etcd'"):
+        factory.create_config_store("etcd", "etcd://x")
+
+
 def test_check_types(shop):
     source = '''
 import narwhals as nw

@@ -4,18 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from oreflow.config import (
-    Document,
-    Environment,
-    Origin,
-    apply_variables,
-    choose_environment,
-    did_you_mean,
-    read_layers,
-    validate,
-)
-from oreflow.config.documents import read_yaml
+from oreflow.config.documents import Document, Layer, Origin
+from oreflow.config.files import read_file
+from oreflow.config.layers import Environment, apply_variables, choose_environment, layer_files, read_layers
 from oreflow.contract import DeclarationError, Problem
+from oreflow.validation import did_you_mean, validate
 
 SCHEMA = {
     "properties": {
@@ -36,7 +29,7 @@ def layers(tmp_path):
         (tmp_path / "config").mkdir(exist_ok=True)
         for name, text in files.items():
             (tmp_path / "config" / name).write_text(text, encoding="utf-8")
-        document = read_layers(tmp_path, "shop", environment)
+        document = read_layers(layer_files(tmp_path, "shop", environment))
         apply_variables(document, "shop", variables or {}, SCHEMA)
         return document
 
@@ -45,7 +38,7 @@ def layers(tmp_path):
 
 def _read(tmp_path, text: str) -> Document:
     (tmp_path / "x.yaml").write_text(text, encoding="utf-8")
-    return read_yaml(tmp_path / "x.yaml", "x.yaml")
+    return read_file(tmp_path / "x.yaml", "x.yaml")
 
 
 def _problems(raised) -> list[tuple[str, int, str]]:
@@ -118,7 +111,7 @@ def test_anchors_and_merge_keys_are_understood(tmp_path):
 
 def test_a_byte_order_mark_is_no_part_of_the_first_key(tmp_path):
     (tmp_path / "x.yaml").write_bytes(b"\xef\xbb\xbfa: 1\n")
-    assert read_yaml(tmp_path / "x.yaml", "x.yaml").data == {"a": 1}
+    assert read_file(tmp_path / "x.yaml", "x.yaml").data == {"a": 1}
 
 
 # Layers
@@ -134,7 +127,7 @@ def test_later_layers_win(layers):
     document = layers(files, environment=Environment.PRODUCTION)
     assert document.data == {"name": "base", "size": 2, "share": 0.3}
     assert layers(files, {"SHOP_SHARE": "0.4"}).data["share"] == 0.4
-    assert document.origins[("share",)] == Origin("config/shop.local.yaml", 1)
+    assert document.origins[("share",)] == Origin("config/shop.local.yaml", 1, Layer.LOCAL)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +147,7 @@ def test_a_variable_becomes_what_its_key_wants(layers, variable, text, path, val
     for key in path:
         found = found[key]
     assert (found, type(found)) == (value, type(value))
-    assert document.origins[path] == Origin(variable, 0)
+    assert document.origins[path] == Origin(variable, 0, Layer.VARIABLE)
 
 
 def test_a_variable_of_another_name_is_not_ours(layers):

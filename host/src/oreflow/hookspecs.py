@@ -15,6 +15,8 @@ import pluggy
 
 from oreflow.contract import (
     CheckType,
+    ConfigStore,
+    ConfigStoreMetadata,
     Engine,
     EngineMetadata,
     Problem,
@@ -72,6 +74,16 @@ def table_formats() -> Sequence[TableFormatMetadata]:  # type: ignore[empty-body
 @hookspec(firstresult=True)
 def create_table_format(name: str) -> TableFormat | None:
     """The table format called `name`; None where it is not the plugin's."""
+
+
+@hookspec
+def config_stores() -> Sequence[ConfigStoreMetadata]:  # type: ignore[empty-body]
+    """Metadata of the kinds of shared configuration store that the plugin brings."""
+
+
+@hookspec(firstresult=True)
+def create_config_store(name: str, address: str) -> ConfigStore | None:
+    """A store of the kind called `name`, which is the scheme of `address`; None where it is not the plugin's."""
 
 
 @hookspec

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from typing import Any, Protocol
 
 from oreflow.contract import (
+    ConfigStoreMetadata,
     DeclarationError,
     EngineMetadata,
     Problem,
@@ -95,7 +96,7 @@ def _find(factory: ProcessorFactory, name: str) -> Plugin:
             for item in items
         }
         if name not in brought:
-            from oreflow.config import did_you_mean
+            from oreflow.validation import did_you_mean
 
             known = {plugin.name for plugin in factory.plugins} | set(brought)
             raise DeclarationError([Problem(f"there is no plugin '{name}'", mend=did_you_mean(name, known))])
@@ -106,9 +107,8 @@ def _find(factory: ProcessorFactory, name: str) -> Plugin:
 def _kind(item: Any) -> str:
     if isinstance(item, ProcessorMetadata):
         return "processor"
-    if isinstance(item, EngineMetadata):
-        return "engine"
-    return "table format" if isinstance(item, TableFormatMetadata) else "check"
+    kinds = {EngineMetadata: "engine", TableFormatMetadata: "table format", ConfigStoreMetadata: "config store"}
+    return next((word for kind, word in kinds.items() if isinstance(item, kind)), "check")
 
 
 def _engines_of(metadata: ProcessorMetadata, factory: ProcessorFactory) -> list[str]:

@@ -4,19 +4,45 @@ Each function takes the project's folder. What is wrong in a declaration or a re
 `DeclarationError`; a run that fails is not an error here, its report says so.
 """
 
-from oreflow.api.ecosystem import check_plugin, doctor, new_plugin, plugin, plugins
-from oreflow.api.looking import quarantine, runs, tables
-from oreflow.api.making import init, lock, lock_changes, parity, plan, run
-from oreflow.api.project import project_factory
-from oreflow.factory import ProcessorFactory, get_processor_factory
-from oreflow.pipeline.report import RunReport, TableResult
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from oreflow.api.configuring import (
+        check_config,
+        config_difference,
+        config_history,
+        config_schema,
+        effective_config,
+        explain_config,
+        foreign_variables,
+        pull_config,
+        push_config,
+        rollback_config,
+    )
+    from oreflow.api.ecosystem import check_plugin, doctor, new_plugin, plugin, plugins
+    from oreflow.api.looking import quarantine, runs, tables
+    from oreflow.api.making import init, lock, lock_changes, parity, plan, run
+    from oreflow.api.project import project_factory
+    from oreflow.factory import ProcessorFactory, get_processor_factory
+    from oreflow.pipeline.report import RunReport, TableResult
+
 
 __all__ = [
     "ProcessorFactory",
     "RunReport",
     "TableResult",
+    "check_config",
+    "config_difference",
+    "config_history",
+    "config_schema",
     "check_plugin",
     "doctor",
+    "effective_config",
+    "explain_config",
+    "foreign_variables",
     "get_processor_factory",
     "init",
     "lock",
@@ -27,8 +53,40 @@ __all__ = [
     "plugin",
     "plugins",
     "project_factory",
+    "pull_config",
+    "push_config",
     "quarantine",
+    "rollback_config",
     "run",
     "runs",
     "tables",
 ]
+
+_HOMES = {
+    "oreflow.api.configuring": (
+        "check_config",
+        "config_difference",
+        "config_history",
+        "config_schema",
+        "effective_config",
+        "explain_config",
+        "foreign_variables",
+        "pull_config",
+        "push_config",
+        "rollback_config",
+    ),
+    "oreflow.api.ecosystem": ("check_plugin", "doctor", "new_plugin", "plugin", "plugins"),
+    "oreflow.api.looking": ("quarantine", "runs", "tables"),
+    "oreflow.api.making": ("init", "lock", "lock_changes", "parity", "plan", "run"),
+    "oreflow.api.project": ("project_factory",),
+    "oreflow.factory": ("ProcessorFactory", "get_processor_factory"),
+    "oreflow.pipeline.report": ("RunReport", "TableResult"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    # A verb loads what it needs when it is used: `--help` has no need of what reads configurations.
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(home), name)
+    raise AttributeError(f"module 'oreflow.api' has no attribute '{name}'")

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oreflow.api.project import DEFAULT_NAME, load, project_factory
-from oreflow.config import did_you_mean
 from oreflow.contract import DeclarationError, Problem
 from oreflow.factory import VARIABLE, ProcessorFactory
+from oreflow.validation import did_you_mean
 
 if TYPE_CHECKING:
     from oreflow.inspection import Finding, Judgement

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oreflow.api.project import DEFAULT_NAME, load
-from oreflow.config import did_you_mean
 from oreflow.contract import DeclarationError, Engine, OreflowError, Problem, ProcessorCapability, Table
 from oreflow.factory import ProcessorFactory
 from oreflow.pipeline.report import RunReport
+from oreflow.validation import did_you_mean
 
 if TYPE_CHECKING:
     from oreflow.pipeline.model import Pipeline
@@ -21,13 +22,14 @@ def tables(
     *,
     pipeline: str = DEFAULT_NAME,
     environment: str | None = None,
+    options: Sequence[str] = (),
     limit: int = 0,
 ) -> list[dict[str, Any]]:
     """The tables of a pipeline: name, path, version, batch, rows, rows in quarantine, columns with their types.
 
     `name` picks one of them; `limit` adds as many sample rows.
     """
-    declared, factory = load(project, pipeline, environment)
+    declared, factory = load(project, pipeline, environment, options)
     specs = [declared.table(name)] if name else list(declared.tables)
     return [_describe(declared, spec.name, factory, limit) for spec in specs]
 
@@ -38,6 +40,7 @@ def quarantine(
     *,
     pipeline: str = DEFAULT_NAME,
     environment: str | None = None,
+    options: Sequence[str] = (),
     rule: str | None = None,
     limit: int | None = None,
 ) -> list[dict[str, Any]]:
@@ -52,7 +55,7 @@ def quarantine(
 
     from oreflow.pipeline.lake import Lake
 
-    declared, factory = load(project, pipeline, environment)
+    declared, factory = load(project, pipeline, environment, options)
     spec = declared.table(name)
     table = factory.create_table_format().load(Lake(declared.lake).quarantine(name))
     engine = reading_engine(factory)
@@ -75,12 +78,17 @@ def quarantine(
 
 
 def runs(
-    project: str | Path = ".", *, pipeline: str = DEFAULT_NAME, environment: str | None = None, limit: int | None = None
+    project: str | Path = ".",
+    *,
+    pipeline: str = DEFAULT_NAME,
+    environment: str | None = None,
+    options: Sequence[str] = (),
+    limit: int | None = None,
 ) -> list[RunReport]:
     """The runs of a pipeline, the latest first; `limit` (None: all) the first ones."""
     from oreflow.pipeline.lake import Lake, read_json
 
-    declared, _ = load(project, pipeline, environment)
+    declared, _ = load(project, pipeline, environment, options)
     folder = Lake(declared.lake).runs
     found = (read_json(file) for file in (folder.glob("*.json") if folder.is_dir() else ()))
     reports = [RunReport.from_dict(value) for value in found if value and value["pipeline"] == declared.name]

@@ -1,4 +1,7 @@
-"""The verbs that make tables, and those that say what would be made."""
+"""The verbs that make tables, and those that say what would be made.
+
+`options` are `KEY=VALUE`, laid over all other layers of the declaration.
+"""
 
 from __future__ import annotations
 
@@ -33,12 +36,13 @@ def plan(
     pipeline: str = DEFAULT_NAME,
     *,
     environment: str | None = None,
+    options: Sequence[str] = (),
     engine: str | None = None,
 ) -> tuple[PlannedTable, ...]:
     """What a run would do: for each table the processor, why it was chosen, and what is new. Writes nothing."""
     from oreflow.pipeline.plan import plan_pipeline
 
-    declared, factory = load(project, pipeline, environment)
+    declared, factory = load(project, pipeline, environment, options)
     return plan_pipeline(declared, factory, factory.create_table_format(), engine)
 
 
@@ -47,6 +51,7 @@ def run(
     pipeline: str = DEFAULT_NAME,
     *,
     environment: str | None = None,
+    options: Sequence[str] = (),
     engine: str | None = None,
     tables: Sequence[str] = (),
     full_refresh: Sequence[str] = (),
@@ -61,7 +66,7 @@ def run(
 
     tables = [tables] if isinstance(tables, str) else tables
     full_refresh = [full_refresh] if isinstance(full_refresh, str) else full_refresh
-    declared, factory = load(project, pipeline, environment)
+    declared, factory = load(project, pipeline, environment, options)
     lock = lock_path(Path(project), pipeline)
     return Run(declared, factory, engine=engine, only=tables, full_refresh=full_refresh, lock=lock).execute()
 
@@ -71,6 +76,7 @@ def parity(
     pipeline: str = DEFAULT_NAME,
     *,
     environment: str | None = None,
+    options: Sequence[str] = (),
     engines: Sequence[str] = (),
     keep: str | Path | None = None,
     limit: int = 5,
@@ -86,7 +92,7 @@ def parity(
     from oreflow.comparison import prove
     from oreflow.scaffold import refuse_what_is_there
 
-    declared, factory = load(project, pipeline, environment)
+    declared, factory = load(project, pipeline, environment, options)
     chosen = list(engines) or sorted(factory.engines)
     if len(set(chosen)) != 2 or len(chosen) != 2:  # noqa: PLR2004  a comparison has two sides
         there = ", ".join(sorted(factory.engines)) or "none"
@@ -106,6 +112,7 @@ def lock(
     pipeline: str = DEFAULT_NAME,
     *,
     environment: str | None = None,
+    options: Sequence[str] = (),
     engine: str | None = None,
 ) -> Path:
     """Write down who makes each table now, so that a run by others stops; gives the lock file."""
@@ -113,7 +120,7 @@ def lock(
     from oreflow.pipeline.locking import locked_choices, write_lock
     from oreflow.pipeline.plan import plan_pipeline
 
-    declared, factory = load(project, pipeline, environment)
+    declared, factory = load(project, pipeline, environment, options)
     planned = plan_pipeline(declared, factory, factory.create_table_format(), engine)
     path = lock_path(Path(project), pipeline)
     write_lock(path, locked_choices(declared, planned, factory))
@@ -125,6 +132,7 @@ def lock_changes(
     pipeline: str = DEFAULT_NAME,
     *,
     environment: str | None = None,
+    options: Sequence[str] = (),
     engine: str | None = None,
 ) -> list[Problem]:
     """What would be done otherwise than was locked; nothing where there is no lock."""
@@ -135,6 +143,6 @@ def lock_changes(
     path = lock_path(Path(project), pipeline)
     if not path.is_file():
         return []
-    declared, factory = load(project, pipeline, environment)
+    declared, factory = load(project, pipeline, environment, options)
     planned = plan_pipeline(declared, factory, factory.create_table_format(), engine)
     return differences(path, locked_choices(declared, planned, factory))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,22 +16,28 @@ DEFAULT_NAME = "pipeline"
 
 
 def project_factory(
-    project: str | Path = ".", pipeline: str = DEFAULT_NAME, *, environment: str | None = None
+    project: str | Path = ".",
+    pipeline: str = DEFAULT_NAME,
+    *,
+    environment: str | None = None,
+    options: Sequence[str] = (),
 ) -> ProcessorFactory:
     """The factory of what a project's declaration lets in; of all that is installed where there is none.
 
     Raises:
         DeclarationError: the declaration cannot be read, so that nobody knows what it lets in.
     """
-    if pipeline == DEFAULT_NAME and not (Path(project) / "config" / f"{DEFAULT_NAME}.yaml").is_file():
+    if pipeline == DEFAULT_NAME and not any(Path(project, "config").glob(f"{DEFAULT_NAME}.*")):
         return get_processor_factory(Path(project).resolve())
     from oreflow.pipeline.model import read_declaration
 
-    return read_declaration(Path(project).resolve(), pipeline, environment)[1]
+    return read_declaration(Path(project).resolve(), pipeline, environment, options)[1]
 
 
-def load(project: str | Path, pipeline: str, environment: str | None) -> tuple[Pipeline, ProcessorFactory]:
+def load(
+    project: str | Path, pipeline: str, environment: str | None, options: Sequence[str] = ()
+) -> tuple[Pipeline, ProcessorFactory]:
     """A pipeline that has been checked, and the factory of the plugins that it lets in."""
     from oreflow.pipeline.model import load_pipeline
 
-    return load_pipeline(Path(project), pipeline, environment)
+    return load_pipeline(Path(project), pipeline, environment, options)

@@ -8,13 +8,16 @@ import atexit
 import os
 import sys
 import traceback
+from collections.abc import Iterable
 from io import TextIOWrapper
 from pathlib import Path
+from typing import Any
 
 import click
 
 from oreflow.cli.commands import oreflow as cli
 from oreflow.contract.errors import DeclarationError, OreflowError
+from oreflow.secrets import redacted
 
 
 def main() -> None:
@@ -57,6 +60,25 @@ def _prepare_output() -> None:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  open as long as the process
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # data may have what the terminal's encoding has not
+    streams: Any = _Discreet(sys.stdout), _Discreet(sys.stderr)
+    sys.stdout, sys.stderr = streams
+
+
+class _Discreet:
+    """A stream that shows no secret which this process has followed, whatever prints it: a message, a traceback."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        return int(self._stream.write(redacted(text)))
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
 
 
 def _tell(error: Exception) -> int:

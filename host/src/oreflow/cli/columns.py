@@ -12,6 +12,8 @@ import sys
 import unicodedata
 from collections.abc import Collection, Iterator, Sequence
 
+import click
+
 _GAP = 2
 _NARROWEST = 8
 _WIDE = 10_000  # where nobody reads along, a line is not cut to the width of a screen that is not there
@@ -24,21 +26,28 @@ def screen_width() -> int:
     return _WIDE
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str] = ()) -> Iterator[str]:
-    """The lines of a table. The first column stays whole; on a narrow screen the widest others are folded.
+def draw(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str] = ()) -> None:
+    """Print a table. The first column stays whole; on a narrow screen the widest others are folded.
 
     `right` names the columns that are aligned to the right.
     """
-    cells = [[_clean(cell) for cell in row] for row in (header, *rows)]
+    lines = list(aligned([header, *rows], [name in right for name in header]))
+    heading, *others = lines
+    for line in (*heading, "─" * min(max(_width(line) for block in lines for line in block), screen_width())):
+        click.echo(line)
+    for line in (line for block in others for line in block):
+        click.echo(line)
+
+
+def aligned(rows: Sequence[Sequence[str]], right: Sequence[bool] = ()) -> Iterator[list[str]]:
+    """The lines of each row, in columns that are as wide as the screen lets them be."""
+    cells = [[_clean(cell) for cell in row] for row in rows]
     widths = _fit([max(map(_width, column)) for column in zip(*cells, strict=True)], screen_width())
-    aligned_right = [name in right for name in header]
-    for number, row in enumerate(cells):
+    to_right = right or [False] * len(widths)
+    for row in cells:
         folded = [list(_fold(cell, width)) for cell, width in zip(row, widths, strict=True)]
-        for line in range(max(map(len, folded))):
-            parts = [part[line] if line < len(part) else "" for part in folded]
-            yield (" " * _GAP).join(map(_pad, parts, widths, aligned_right)).rstrip()
-        if number == 0:
-            yield "─" * min(sum(widths) + _GAP * (len(widths) - 1), screen_width())
+        lines = [[part[line] if line < len(part) else "" for part in folded] for line in range(max(map(len, folded)))]
+        yield [(" " * _GAP).join(map(_pad, line, widths, to_right)).rstrip() for line in lines]
 
 
 def indented(text: str, by: int) -> Iterator[str]:

@@ -3,41 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import sys
-from collections.abc import Callable
 from typing import Any
 
 import click
 
 from oreflow import __version__
-from oreflow.contract.errors import OreflowError
-
-_OUTPUT = "oreflow.output"
-
-
-def _keep_output_clean(ctx: click.Context, _: click.Parameter, wanted: bool) -> bool:
-    """Send what plugins may print elsewhere, so that standard output is JSON and nothing else."""
-    if wanted and _OUTPUT not in ctx.meta:
-        ctx.meta[_OUTPUT] = sys.stdout
-        ctx.with_resource(contextlib.redirect_stdout(sys.stderr))
-    return wanted
-
-
-_JSON = click.option("--json", "as_json", is_flag=True, callback=_keep_output_clean, help="Print JSON.")
-_PROJECT = click.option(
-    "--project", default=".", type=click.Path(file_okay=False), help="The project's folder (here, where not said)."
+from oreflow.cli.configuring import config
+from oreflow.cli.options import (
+    COUNT,
+    ENGINE,
+    ENVIRONMENT,
+    JSON,
+    PIPELINE,
+    PROJECT,
+    SET,
+    print_json,
+    project_options,
+    refuse_lost_options,
 )
-_ENV = click.option("--env", "environment", help="The environment layer: development, staging, production or test.")
-_PIPELINE = click.option("--pipeline", default="pipeline", help="The pipeline: NAME is config/NAME.yaml.")
-_COUNT = click.IntRange(min=1)
-_ENGINE = click.option("--engine", help="Use this engine for every table.")
-
-
-def _project_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    for option in (_JSON, _ENV, _PROJECT):
-        command = option(command)
-    return command
+from oreflow.contract.errors import OreflowError
 
 
 class _Commands(click.Group):
@@ -103,7 +87,7 @@ def init(folder: str) -> None:
 
 @oreflow.command()
 @click.argument("pipeline", default="pipeline")
-@_ENGINE
+@ENGINE
 @click.option(
     "--why",
     is_flag=False,
@@ -111,36 +95,42 @@ def init(folder: str) -> None:
     metavar="[TABLE]",
     help="Show every candidate for TABLE (all tables, where not said), its score, and why it won or lost.",
 )
-@_project_options
+@project_options
 def plan(
-    pipeline: str, engine: str | None, why: str | None, project: str, environment: str | None, as_json: bool
+    pipeline: str,
+    engine: str | None,
+    why: str | None,
+    project: str,
+    environment: str | None,
+    options: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """Show what a run would do, by which processor, and why."""
     from oreflow import api
     from oreflow.cli import show
 
-    planned = api.plan(project, pipeline, environment=environment, engine=engine)
+    planned = api.plan(project, pipeline, environment=environment, options=options, engine=engine)
     if why not in (None, "all"):
         planned = tuple(table for table in planned if table.spec.name == why)
         if not planned:
             raise click.UsageError(f"the pipeline has no table '{why}'; say the pipeline's name before --why")
-    changes = api.lock_changes(project, pipeline, environment=environment, engine=engine)
+    changes = api.lock_changes(project, pipeline, environment=environment, options=options, engine=engine)
     if as_json:
         tables = [table.to_dict() for table in planned]
-        _print_json({"pipeline": planned[0].pipeline, "tables": tables, "lock": [str(change) for change in changes]})
+        print_json({"pipeline": planned[0].pipeline, "tables": tables, "lock": [str(change) for change in changes]})
     else:
         show.plan(planned, why=why is not None)
-        factory = api.project_factory(project, pipeline, environment=environment)
+        factory = api.project_factory(project, pipeline, environment=environment, options=options)
         show.broken(factory.missing)
         show.lock_changes(changes)
 
 
 @oreflow.command()
 @click.argument("pipeline", default="pipeline")
-@_ENGINE
+@ENGINE
 @click.option("--table", "tables", multiple=True, help="Make only this table (may be said several times).")
 @click.option("--full-refresh", multiple=True, metavar="TABLE", help="Make TABLE anew from all of its input.")
-@_project_options
+@project_options
 def run(
     pipeline: str,
     engine: str | None,
@@ -148,20 +138,27 @@ def run(
     full_refresh: tuple[str, ...],
     project: str,
     environment: str | None,
+    options: tuple[str, ...],
     as_json: bool,
 ) -> int:
     """Make the tables of PIPELINE (config/PIPELINE.yaml) as far as anything is new for them."""
     from oreflow import api
     from oreflow.cli import progress
 
-    factory = api.project_factory(project, pipeline, environment=environment)
+    factory = api.project_factory(project, pipeline, environment=environment, options=options)
     with contextlib.nullcontext() if as_json else progress.shown(factory):
         report = api.run(
-            project, pipeline, environment=environment, engine=engine, tables=tables, full_refresh=full_refresh
+            project,
+            pipeline,
+            environment=environment,
+            options=options,
+            engine=engine,
+            tables=tables,
+            full_refresh=full_refresh,
         )
     with contextlib.suppress(BrokenPipeError):  # whether the run succeeded is not the reader's to decide
         if as_json:
-            _print_json(report.to_dict())
+            print_json(report.to_dict())
         else:
             from oreflow.cli import show
 
@@ -170,33 +167,43 @@ def run(
 
 
 @oreflow.group(invoke_without_command=True)
-@_PIPELINE
-@_project_options
+@PIPELINE
+@project_options
 @click.pass_context
-def tables(ctx: click.Context, pipeline: str, project: str, environment: str | None, as_json: bool) -> None:
+def tables(
+    ctx: click.Context, pipeline: str, project: str, environment: str | None, options: tuple[str, ...], as_json: bool
+) -> None:
     """List the tables with their versions and rows."""
     if ctx.invoked_subcommand:
-        _refuse_lost_options(ctx)
+        refuse_lost_options(ctx)
         return
     from oreflow import api
     from oreflow.cli import show
 
-    found = api.tables(project, pipeline=pipeline, environment=environment)
-    _print_json(found) if as_json else show.tables(found)
+    found = api.tables(project, pipeline=pipeline, environment=environment, options=options)
+    print_json(found) if as_json else show.tables(found)
 
 
 @tables.command("show")
 @click.argument("table")
-@click.option("--limit", default=5, show_default=True, type=_COUNT, help="How many sample rows.")
-@_PIPELINE
-@_project_options
-def show_table(table: str, limit: int, pipeline: str, project: str, environment: str | None, as_json: bool) -> None:
+@click.option("--limit", default=5, show_default=True, type=COUNT, help="How many sample rows.")
+@PIPELINE
+@project_options
+def show_table(
+    table: str,
+    limit: int,
+    pipeline: str,
+    project: str,
+    environment: str | None,
+    options: tuple[str, ...],
+    as_json: bool,
+) -> None:
     """Show one TABLE: where it lies, its version, rows, columns and a few rows."""
     from oreflow import api
     from oreflow.cli import show
 
-    (found,) = api.tables(project, table, pipeline=pipeline, environment=environment, limit=limit)
-    _print_json(found) if as_json else show.table(found)
+    (found,) = api.tables(project, table, pipeline=pipeline, environment=environment, options=options, limit=limit)
+    print_json(found) if as_json else show.table(found)
 
 
 @oreflow.group()
@@ -207,9 +214,9 @@ def quarantine() -> None:
 @quarantine.command("show")
 @click.argument("table")
 @click.option("--rule", help="Only rows that broke this rule.")
-@click.option("--limit", type=_COUNT, help="How many rows; 20 where not said, all with --json.")
-@_PIPELINE
-@_project_options
+@click.option("--limit", type=COUNT, help="How many rows; 20 where not said, all with --json.")
+@PIPELINE
+@project_options
 def show_quarantine(
     table: str,
     rule: str | None,
@@ -217,6 +224,7 @@ def show_quarantine(
     pipeline: str,
     project: str,
     environment: str | None,
+    options: tuple[str, ...],
     as_json: bool,
 ) -> None:
     """Show the quarantined rows of TABLE with the rules that they broke."""
@@ -224,33 +232,36 @@ def show_quarantine(
     from oreflow.cli import show
 
     shown = limit if as_json or limit is not None else show.ROWS
-    rows = api.quarantine(project, table, pipeline=pipeline, environment=environment, rule=rule, limit=shown)
+    where: dict[str, Any] = {"pipeline": pipeline, "environment": environment, "options": options}
+    rows = api.quarantine(project, table, rule=rule, limit=shown, **where)
     if as_json:
-        _print_json(rows)
+        print_json(rows)
     else:
-        (about,) = api.tables(project, table, pipeline=pipeline, environment=environment)
+        (about,) = api.tables(project, table, **where)
         show.quarantine(table, rows, about["rows_quarantined"], rule)
 
 
 @oreflow.command()
-@click.option("--limit", default=20, show_default=True, type=_COUNT, help="How many runs, the latest first.")
-@_PIPELINE
-@_project_options
-def runs(limit: int, pipeline: str, project: str, environment: str | None, as_json: bool) -> None:
+@click.option("--limit", default=20, show_default=True, type=COUNT, help="How many runs, the latest first.")
+@PIPELINE
+@project_options
+def runs(
+    limit: int, pipeline: str, project: str, environment: str | None, options: tuple[str, ...], as_json: bool
+) -> None:
     """List the runs, the latest first."""
     from oreflow import api
     from oreflow.cli import show
 
-    found = api.runs(project, pipeline=pipeline, environment=environment, limit=limit)
-    _print_json([report.to_dict() for report in found]) if as_json else show.runs(found)
+    found = api.runs(project, pipeline=pipeline, environment=environment, options=options, limit=limit)
+    print_json([report.to_dict() for report in found]) if as_json else show.runs(found)
 
 
 @oreflow.command()
 @click.argument("pipeline", default="pipeline")
 @click.option("--engine", "engines", multiple=True, help="One of the two engines; those installed, where not said.")
 @click.option("--keep", metavar="FOLDER", help="Keep both lakes in this new or empty folder.")
-@click.option("--limit", default=5, show_default=True, type=_COUNT, help="How many differing rows of a table.")
-@_project_options
+@click.option("--limit", default=5, show_default=True, type=COUNT, help="How many differing rows of a table.")
+@project_options
 def parity(
     pipeline: str,
     engines: tuple[str, ...],
@@ -258,70 +269,74 @@ def parity(
     limit: int,
     project: str,
     environment: str | None,
+    options: tuple[str, ...],
     as_json: bool,
 ) -> int:
     """Run PIPELINE on two engines into lakes of their own, and compare every table value for value."""
     from oreflow import api
     from oreflow.cli import progress, show
 
-    factory = api.project_factory(project, pipeline, environment=environment)
+    factory = api.project_factory(project, pipeline, environment=environment, options=options)
     with contextlib.nullcontext() if as_json else progress.shown(factory):
-        found = api.parity(project, pipeline, environment=environment, engines=engines, keep=keep, limit=limit)
-    _print_json(found.to_dict()) if as_json else show.parity(found)
+        found = api.parity(
+            project, pipeline, environment=environment, options=options, engines=engines, keep=keep, limit=limit
+        )
+    print_json(found.to_dict()) if as_json else show.parity(found)
     return 0 if found.equal else 1
 
 
 @oreflow.command()
 @click.argument("pipeline", default="pipeline")
-@_ENGINE
-@_PROJECT
-@_ENV
-def lock(pipeline: str, engine: str | None, project: str, environment: str | None) -> None:
+@ENGINE
+@PROJECT
+@ENVIRONMENT
+@SET
+def lock(pipeline: str, engine: str | None, project: str, environment: str | None, options: tuple[str, ...]) -> None:
     """Write down who makes each table, so that a run by any other processor or version stops."""
     from oreflow import api
 
-    click.echo(f"wrote {api.lock(project, pipeline, environment=environment, engine=engine)}")
+    click.echo(f"wrote {api.lock(project, pipeline, environment=environment, options=options, engine=engine)}")
 
 
 @oreflow.group(invoke_without_command=True)
-@_PROJECT
-@_JSON
+@PROJECT
+@JSON
 @click.pass_context
 def plugins(ctx: click.Context, project: str, as_json: bool) -> None:
     """List the installed plugins, what they bring, and which are broken and why."""
     if ctx.invoked_subcommand:
-        _refuse_lost_options(ctx)
+        refuse_lost_options(ctx)
         return
     from oreflow import api
     from oreflow.cli import show
 
     found = api.plugins(project)
-    _print_json(found) if as_json else show.plugins(found)
+    print_json(found) if as_json else show.plugins(found)
 
 
 @plugins.command("show")
 @click.argument("name")
-@_PROJECT
-@_JSON
+@PROJECT
+@JSON
 def show_plugin(name: str, project: str, as_json: bool) -> None:
     """Show one plugin: what it brings, its options, its hooks, and how it has done in past runs."""
     from oreflow import api
     from oreflow.cli import show
 
     found = api.plugin(name, project)
-    _print_json(found) if as_json else show.plugin(found)
+    print_json(found) if as_json else show.plugin(found)
 
 
 @plugins.command()
-@_PROJECT
-@_JSON
+@PROJECT
+@JSON
 def doctor(project: str, as_json: bool) -> int:
     """Say what is wrong with the plugins here, and the command that mends it; exit code 1 where something is."""
     from oreflow import api
     from oreflow.cli import show
 
     found = api.doctor(project)
-    _print_json([finding.to_dict() for finding in found]) if as_json else show.findings(found)
+    print_json([finding.to_dict() for finding in found]) if as_json else show.findings(found)
     return 1 if found else 0
 
 
@@ -340,8 +355,8 @@ def new_plugin(name: str, stage: str) -> None:
 
 @plugins.command("check")
 @click.argument("distribution")
-@_PROJECT
-@_JSON
+@PROJECT
+@JSON
 def check_plugin(distribution: str, project: str, as_json: bool) -> int:
     """Judge the processors of DISTRIBUTION by the conformance kit; exit code 1 where one fails.
 
@@ -351,18 +366,8 @@ def check_plugin(distribution: str, project: str, as_json: bool) -> int:
     from oreflow.cli import show
 
     found = api.check_plugin(distribution, project)
-    _print_json([vars(judgement) for judgement in found]) if as_json else show.judgements(distribution, found)
+    print_json([vars(judgement) for judgement in found]) if as_json else show.judgements(distribution, found)
     return 0 if all(judgement.passed for judgement in found) else 1
 
 
-def _refuse_lost_options(ctx: click.Context) -> None:
-    """Options before a subcommand would have no effect."""
-    for name in ctx.params:
-        if ctx.get_parameter_source(name) is not click.core.ParameterSource.DEFAULT:
-            option = "--" + {"as_json": "json", "environment": "env"}.get(name, name)
-            raise click.UsageError(f"say {option} after '{ctx.invoked_subcommand}'", ctx)
-
-
-def _print_json(value: Any) -> None:
-    output = click.get_current_context().meta[_OUTPUT]
-    click.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False), file=output)
+oreflow.add_command(config)

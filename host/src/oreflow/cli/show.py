@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from oreflow.cli import columns
-from oreflow.config import size_text
+from oreflow.quantities import size_text
 
 if TYPE_CHECKING:
     from oreflow.comparison import Parity
@@ -40,7 +40,7 @@ def plan(planned: Sequence[PlannedTable], *, why: bool) -> None:
     """A line for each table, and its candidates where asked."""
     about = [table.to_dict() for table in planned]
     rows = [[a["table"], ", ".join(a["inputs"]), a["work"], a["processor"], a["reason"]] for a in about]
-    _draw(["table", "from", "what is new", "processor", "why"], rows)
+    columns.draw(["table", "from", "what is new", "processor", "why"], rows)
     most = max(planned, key=lambda table: table.memory.needed)
     limit = size_text(most.memory.limit)
     needed = f"about {size_text(most.memory.needed)} for {most.spec.name}"
@@ -52,7 +52,7 @@ def plan(planned: Sequence[PlannedTable], *, why: bool) -> None:
             for v in table.selection.candidates
         ]
         click.echo()
-        _draw(["table", "candidate", "score", "from", "why"], candidates, {"score"})
+        columns.draw(["table", "candidate", "score", "from", "why"], candidates, {"score"})
 
 
 def report(run: RunReport) -> None:
@@ -66,7 +66,7 @@ def report(run: RunReport) -> None:
     names = list(rows[0])
     if columns.screen_width() < _ROOMY:
         names = [name for name in names if name not in ("status", "batch", "quality")]
-    _draw(names, [[row[name] for name in names] for row in rows], set(names) - {"table", "status"})
+    columns.draw(names, [[row[name] for name in names] for row in rows], set(names) - {"table", "status"})
     click.echo(f"\nrun {run.run_id}: {run.status}, {run.seconds:.2f} s")
     for remark in run.remarks:
         click.echo(f"  {remark}")
@@ -95,7 +95,7 @@ def tables(found: Sequence[dict[str, Any]]) -> None:
         counts = [f"{about['rows']:,}", f"{about['rows_quarantined']:,}", size_text(about["bytes"])]
         rows.append([about["table"], *state, *counts, about["path"]])
     names = ["table", "version", "batch", "rows", "quarantined", "size", "path"]
-    _draw(names, rows, set(names) - {"table", "path"})
+    columns.draw(names, rows, set(names) - {"table", "path"})
 
 
 def table(about: dict[str, Any]) -> None:
@@ -108,11 +108,11 @@ def table(about: dict[str, Any]) -> None:
         f" {counted(about['rows'], 'row')} in {counted(about['files'], 'file')}"
     )
     click.echo(f"{about['path']}\n")
-    _draw(["column", "type"], [[name, of_type] for name, of_type in about["columns"].items()])
+    columns.draw(["column", "type"], [[name, of_type] for name, of_type in about["columns"].items()])
     if sample := about.get("sample"):
         click.echo()
         rows = [["NULL" if value is None else str(value) for value in row.values()] for row in sample]
-        _draw(list(sample[0]), rows)
+        columns.draw(list(sample[0]), rows)
 
 
 def quarantine(name: str, rows: Sequence[dict[str, Any]], total: int, rule: str | None) -> None:
@@ -148,7 +148,7 @@ def runs(found: Sequence[RunReport]) -> None:
     if columns.screen_width() < _ROOMY:
         kept = [i for i, name in enumerate(names) if name not in ("started (UTC)", "superseded", "seconds")]
         names, rows = [names[i] for i in kept], [[row[i] for i in kept] for row in rows]
-    _draw(names, rows, {*_KINDS, "seconds"})
+    columns.draw(names, rows, {*_KINDS, "seconds"})
 
 
 def broken(found: Sequence[Plugin]) -> None:
@@ -165,7 +165,7 @@ def plugins(found: Sequence[dict[str, Any]]) -> None:
     lists = ("brings", "stages", "engines", "capabilities")
     names = ["name", "distribution", "version", "status", *lists]
     rows = [[", ".join(about[n]) if n in lists else about[n] for n in names] for about in found]
-    _draw(["plugin", *names[1:]], rows)
+    columns.draw(["plugin", *names[1:]], rows)
     for about in found:
         told = [f"disabled: {about['reason']}"] if about["status"] == "disabled" else []
         if about["status"] == "broken":
@@ -204,7 +204,7 @@ def _processor(about: dict[str, Any]) -> None:
             [o["name"], o["type"], "required" if o["required"] else _value(o["default"]), o["description"]]
             for o in about["options"]
         ]
-        _draw(["option", "type", "default", "meaning"], rows)
+        columns.draw(["option", "type", "default", "meaning"], rows)
     if about["example"]:
         import yaml
 
@@ -243,7 +243,7 @@ def judgements(distribution: str, found: Sequence[Judgement]) -> None:
         [judgement.check, judgement.engine, "passed" if judgement.passed else "FAILED", judgement.proves]
         for judgement in found
     ]
-    _draw(["check", "engine", "result", "what it proves"], rows)
+    columns.draw(["check", "engine", "result", "what it proves"], rows)
     for judgement in found:
         if not judgement.passed:
             click.echo(f"\n{judgement.check} on {judgement.engine or 'any engine'}:")
@@ -280,7 +280,7 @@ def parity(found: Parity) -> None:
     ]
     click.echo()
     numbers = [f"rows on {one}", f"rows on {other}", "differing"]
-    _draw(["table", *numbers, "result"], rows, numbers)
+    columns.draw(["table", *numbers, "result"], rows, numbers)
     for table, row in zip(found.tables, rows, strict=True):
         if not table.equal:
             click.echo(f"\n{row[0]}:")
@@ -301,8 +301,3 @@ def lock_changes(changes: Sequence[Problem]) -> None:
         click.echo("\nThe lock file says otherwise, so that a run would stop:")
     for change in changes:
         click.echo(f"  {change}")
-
-
-def _draw(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str] = ()) -> None:
-    for line in columns.table(header, rows, right):
-        click.echo(line)

@@ -1,21 +1,46 @@
-"""Configuration: layered files with their lines kept, and validation that speaks plainly."""
+"""Configuration: layered files whose every value knows where it came from, typed, validated, reloaded, shared."""
 
-from oreflow.config.documents import Document, KeyPath, Origin
-from oreflow.config.layers import Environment, apply_variables, choose_environment, read_layers
-from oreflow.config.sizes import SIZE, bytes_of, size_text
-from oreflow.config.validation import did_you_mean, validate
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from oreflow.config.binding import Size, bind, schema_of
+    from oreflow.config.layers import Environment
+    from oreflow.config.manager import ConfigChange, ConfigManager, ConfigWatch, get_config_manager
+    from oreflow.config.snapshot import Difference, Snapshot, Spoken, differences
+    from oreflow.secrets import Secret
 
 __all__ = [
-    "SIZE",
-    "Document",
+    "ConfigChange",
+    "ConfigManager",
+    "ConfigWatch",
+    "Difference",
     "Environment",
-    "KeyPath",
-    "Origin",
-    "apply_variables",
-    "bytes_of",
-    "choose_environment",
-    "did_you_mean",
-    "read_layers",
-    "size_text",
-    "validate",
+    "Secret",
+    "Size",
+    "Snapshot",
+    "Spoken",
+    "bind",
+    "differences",
+    "get_config_manager",
+    "schema_of",
 ]
+
+_HOMES = {
+    "binding": ("Size", "bind", "schema_of"),
+    "layers": ("Environment",),
+    "manager": ("ConfigChange", "ConfigManager", "ConfigWatch", "get_config_manager"),
+    "snapshot": ("Difference", "Snapshot", "Spoken", "differences"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded when first used: a run has no need of the manager.
+    if name == "Secret":
+        return importlib.import_module("oreflow.secrets").Secret
+    for home, names in _HOMES.items():
+        if name in names:
+            return getattr(importlib.import_module(f"oreflow.config.{home}"), name)
+    raise AttributeError(f"module 'oreflow.config' has no attribute '{name}'")

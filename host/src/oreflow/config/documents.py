@@ -1,38 +1,75 @@
-"""YAML files with their lines kept: each value of a declaration knows the file and the line that it came from.
+"""A declaration in the making: plain values, and for each who said it, where, and what it took the place of.
 
-Layers are merged here rather than by a settings library because a merged value must keep its origin;
+Layers are merged here rather than by a settings library, because a merged value must keep its origin down to the line;
 none of those that were looked at does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import copy
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from enum import StrEnum
+from typing import Any
 
 from oreflow.contract import DeclarationError, Problem
-
-if TYPE_CHECKING:
-    import yaml
 
 KeyPath = tuple[str | int, ...]
 
 
+class Layer(StrEnum):
+    """Where a value may be said; a later one wins."""
+
+    BASE = "base"
+    ENVIRONMENT = "environment"
+    LOCAL = "local"
+    STORE = "store"
+    VARIABLE = "variable"
+    OPTION = "option"
+
+
 @dataclass(frozen=True)
 class Origin:
-    """Where a value came from: a file and its line (1-based), or a variable's name and line 0."""
+    """Where a value came from: a file and its line (1-based), or what else says it (a variable's name) and line 0."""
 
     file: str
     line: int
+    layer: Layer = Layer.BASE
+
+    def __str__(self) -> str:
+        return f"{self.file}:{self.line}" if self.line else self.file
+
+
+class Mark(StrEnum):
+    """What a key says of how its value meets the one below it, by its end: `checks@append`."""
+
+    APPEND = "append"
+    REPLACE = "replace"
+    REMOVE = "remove"
+
+
+@dataclass(frozen=True)
+class Said:
+    """A value that a layer said; `mark` as the key had it."""
+
+    value: Any
+    origin: Origin
+    mark: Mark | None = None
 
 
 @dataclass
 class Document:
-    """A declaration as plain values, with the origin of each by its path."""
+    """A declaration as plain values, with what is known of each by its path.
+
+    `texts` are scalars of YAML as they were written, where YAML makes something else of them (`no`, `1.10`, `0755`);
+    `said` has everything that any layer said for a path, in their order.
+    """
 
     data: dict[str, Any] = field(default_factory=dict)
     origins: dict[KeyPath, Origin] = field(default_factory=dict)
+    texts: dict[KeyPath, str] = field(default_factory=dict)
+    said: dict[KeyPath, list[Said]] = field(default_factory=dict)
 
     def locate(self, problem: Problem) -> Problem:
         """The same problem with the file and line of its path, or of the nearest key above it."""
@@ -42,132 +79,130 @@ class Document:
         return problem
 
     def merge(self, later: Document) -> None:
-        """Lay another document over this one: sections merge by key, everything else is replaced."""
-        self.origins.setdefault((), later.origins.get((), Origin("", 0)))
-        self._merge(self.data, later.data, (), later)
+        """Lay another document over this one: sections merge by key, everything else is replaced, but for marks.
 
-    def put(self, path: KeyPath, value: Any, origin: Origin) -> None:
-        """Set one value, making the sections on its way."""
+        Raises:
+            DeclarationError: a mark does not fit what is below it.
+        """
+        self.origins.setdefault((), later.origins.get((), Origin("", 0)))
+        problems = list(self._merge(self.data, later.data, (), (), later))
+        if problems:
+            raise DeclarationError(problems)
+
+    def put(self, path: KeyPath, value: Any, origin: Origin, texts: Mapping[KeyPath, str] | None = None) -> None:
+        """Set one value, making the sections on its way; `texts` as in a document, by their paths within the value.
+
+        Raises:
+            DeclarationError: there is a value where a section is needed.
+        """
         section: Any = self.data
-        for key in path[:-1]:
+        for depth, key in enumerate(path[:-1]):
+            if key not in section:
+                self.origins[path[: depth + 1]] = origin
             section = section.setdefault(key, {})
             if not isinstance(section, dict):
-                place = ".".join(str(part) for part in path[:-1])
-                raise DeclarationError([Problem(f"{place} is no section with keys", file=origin.file)])
+                place = ".".join(str(part) for part in path[: depth + 1])
+                raise DeclarationError([Problem(f"{place} is no section with keys", file=str(origin))])
         self._forget(path)
         section[path[-1]] = value
         self.origins[path] = origin
+        self.texts.update({(*path, *below): text for below, text in (texts or {}).items()})
+        self.said.setdefault(path, []).append(Said(value, origin))
 
-    def _merge(self, mine: dict[str, Any], theirs: dict[str, Any], at: KeyPath, later: Document) -> None:
+    def at(self, path: KeyPath) -> Any:
+        """The value of a path.
+
+        Raises:
+            KeyError: there is none.
+        """
+        value: Any = self.data
+        for key in path:
+            try:
+                value = value[key]
+            except (KeyError, IndexError, TypeError):
+                raise KeyError(path) from None
+        return value
+
+    def _merge(
+        self, mine: dict[str, Any], theirs: Mapping[str, Any], at: KeyPath, there: KeyPath, later: Document
+    ) -> Iterator[Problem]:
         for key, value in theirs.items():
-            path = (*at, key)
-            if isinstance(value, dict) and isinstance(mine.get(key), dict):
-                self._merge(mine[key], value, path, later)
+            name, mark = split_mark(key)
+            path, source = (*at, name), (*there, key)
+            origin = later.origins.get(source) or later.origins.get((), Origin("", 0))
+            if mark is None and isinstance(value, dict) and isinstance(mine.get(name), dict):
+                yield from self._merge(mine[name], value, path, source, later)
+            elif mark is Mark.APPEND:
+                yield from self._append(mine, path, source, later, Said(value, origin, mark))
+            elif mark is Mark.REMOVE:
+                if name not in mine:
+                    mend = "take the line away"
+                    yield Problem("there is nothing below to remove", path, mend, origin.file, origin.line)
+                    continue
+                self._forget(path)
+                del mine[name]
+                self.said.setdefault(path, []).append(Said(None, origin, mark))
             else:
                 self._forget(path)
-                mine[key] = value
-                self.origins.update({p: o for p, o in later.origins.items() if p[: len(path)] == path})
+                self.origins[path] = origin
+                if isinstance(value, dict) and value:
+                    mine[name] = {}
+                    yield from self._merge(mine[name], value, path, source, later)
+                else:
+                    mine[name] = copy.deepcopy(value)
+                    self._take(path, source, later)
+                    self.said.setdefault(path, []).append(Said(value, origin, mark))
+
+    def _append(
+        self, mine: dict[str, Any], path: KeyPath, source: KeyPath, later: Document, said: Said
+    ) -> Iterator[Problem]:
+        below, more = mine.get(str(path[-1]), []), said.value
+        if not isinstance(more, list) or not isinstance(below, list):
+            what = "this is no list" if not isinstance(more, list) else "what is below is no list"
+            yield Problem(f"nothing can be appended: {what}", path, "", said.origin.file, said.origin.line)
+            return
+        mine[str(path[-1])] = [*below, *copy.deepcopy(more)]
+        self.origins.setdefault(path, said.origin)
+        self._take(path, source, later, shift=len(below))
+        self.said.setdefault(path, []).append(said)
+
+    def _take(self, path: KeyPath, source: KeyPath, later: Document, shift: int = 0) -> None:
+        """Take over what the other document knows of one of its values and of those within."""
+        if source in later.texts:
+            self.texts[path] = later.texts[source]
+        if not isinstance(later.at(source), (list, dict)):
+            return  # nothing is within, so that there is nothing to look for
+        depth = len(source)
+
+        def moved(known: Mapping[KeyPath, Any]) -> dict[KeyPath, Any]:
+            within = {
+                each[depth:]: about for each, about in known.items() if len(each) > depth and each[:depth] == source
+            }
+            return {(*path, *_shifted(below, shift)): about for below, about in within.items()}
+
+        self.origins.update(moved(later.origins))
+        self.texts.update(moved(later.texts))
 
     def _forget(self, path: KeyPath) -> None:
-        for stale in [known for known in self.origins if known[: len(path)] == path]:
-            del self.origins[stale]
+        """Forget what is known of a path and of all within."""
+        depth = len(path)
+        self.origins.pop(path, None)
+        self.texts.pop(path, None)
+        with contextlib.suppress(KeyError):
+            if isinstance(self.at(path), (list, dict)):
+                self.origins = {known: about for known, about in self.origins.items() if known[:depth] != path}
+                self.texts = {known: about for known, about in self.texts.items() if known[:depth] != path}
 
 
-def read_yaml(path: Path, label: str) -> Document:
-    """Read one YAML file; `label` is how messages name it.
-
-    Raises:
-        DeclarationError: it cannot be read, is no YAML, is no mapping, or says a key twice.
-    """
-    import yaml
-
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except OSError as error:
-        raise DeclarationError([Problem(f"cannot be read: {error.strerror}", file=label)]) from error
-    except UnicodeDecodeError as error:
-        raise DeclarationError([Problem(f"is not UTF-8 text: {error.reason}", file=label)]) from error
-    loader = yaml.CSafeLoader(text) if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader(text)
-    try:
-        node = loader.get_single_node()
-        document = Document()
-        document.origins[()] = Origin(label, 1)
-        if node is None:
-            return document
-        if not isinstance(node, yaml.MappingNode):
-            problem = Problem("expected keys and values", file=label, line=_line(node))
-            raise DeclarationError([problem])
-        problems: list[Problem] = []
-        document.data = _value(loader, node, (), label, document.origins, problems)
-        if problems:
-            raise DeclarationError(problems)
-    except RecursionError as error:
-        raise DeclarationError([Problem("is nested too deeply", file=label)]) from error
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 0
-        message = f"is not valid YAML: {error.problem or error.context}"
-        mend = "check the indentation, the quotes and the colons around this line"
-        raise DeclarationError([Problem(message, mend=mend, file=label, line=line)]) from error
-    except yaml.YAMLError as error:
-        raise DeclarationError([Problem(f"is not valid YAML: {error}", file=label)]) from error
-    else:
-        return document
-    finally:
-        loader.dispose()
+def _shifted(path: KeyPath, by: int) -> KeyPath:
+    """A path within a list, of which the items have moved."""
+    first, *rest = path
+    return (first + by if isinstance(first, int) else first, *rest)
 
 
-def _line(node: yaml.Node) -> int:
-    return int(node.start_mark.line) + 1
-
-
-def _value(
-    loader: Any,
-    node: yaml.Node,
-    path: KeyPath,
-    label: str,
-    origins: dict[KeyPath, Origin],
-    problems: list[Problem],
-    above: tuple[yaml.Node, ...] = (),
-) -> Any:
-    import yaml
-
-    origins.setdefault(path, Origin(label, _line(node)))
-    if any(node is other for other in above):
-        problems.append(Problem("an alias leads back to itself", path, "write the value out", label, _line(node)))
-        return None
-    above = (*above, node)
-    if isinstance(node, yaml.MappingNode):
-        loader.flatten_mapping(node)
-        section: dict[Any, Any] = {}
-        for key, key_node, value_node in _pairs(loader, node):
-            where = (*path, key)
-            if key in section:
-                first = origins[where].line
-                mend = f"it is already said in line {first}; keep one of the two"
-                problems.append(Problem("the key is said twice", where, mend, label, _line(key_node)))
-                continue
-            origins[where] = Origin(label, _line(key_node))
-            section[key] = _value(loader, value_node, where, label, origins, problems, above)
-        return section
-    if isinstance(node, yaml.SequenceNode):
-        return [
-            _value(loader, item, (*path, index), label, origins, problems, above)
-            for index, item in enumerate(node.value)
-        ]
-    try:
-        value = loader.construct_object(node, deep=True)
-    except (ValueError, AttributeError, TypeError, OverflowError) as error:  # such as a date that does not exist
-        problem = Problem(
-            f"cannot be understood: {error}", path, "put it in quotes to make it a text", label, _line(node)
-        )
-        problems.append(problem)
-        return None
-    if value != value:  # noqa: PLR0124  NaN alone is unequal to itself, and every comparison with it is false
-        problems.append(Problem("is not a number", path, "give a number", label, _line(node)))
-    return value
-
-
-def _pairs(loader: Any, node: yaml.MappingNode) -> Iterator[tuple[Any, yaml.Node, yaml.Node]]:
-    for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        yield (key if isinstance(key, str) else str(key)), key_node, value_node
+def split_mark(key: str) -> tuple[str, Mark | None]:
+    """A key without its mark, and the mark."""
+    name, at, end = key.rpartition("@")
+    if at and name and end in set(Mark):
+        return name, Mark(end)
+    return key, None

@@ -17,6 +17,7 @@ from oreflow.contract.errors import (
 )
 from oreflow.contract.metadata import (
     API_VERSION,
+    ConfigStoreMetadata,
     EngineMetadata,
     ProcessingConfig,
     ProcessingEngine,
@@ -27,6 +28,7 @@ from oreflow.contract.metadata import (
     capability,
 )
 from oreflow.contract.processor import INTERNAL, LINEAGE, Append, Merge, Mode, Output, Overwrite, Processor, Rule, Step
+from oreflow.contract.stores import ConfigStore, StoreConflict, StoredConfig, StoreError
 from oreflow.contract.tables import UNKNOWN_BATCH, Commit, DataFile, Table, TableFormat
 from oreflow.contract.types import DIRECTIVES, Columns, DataType, format_fault, is_wildcard
 
@@ -43,6 +45,8 @@ __all__ = [
     "Columns",
     "Commit",
     "CommitConflict",
+    "ConfigStore",
+    "ConfigStoreMetadata",
     "DataFile",
     "DataType",
     "DeclarationError",
@@ -71,6 +75,9 @@ __all__ = [
     "Staging",
     "Step",
     "StepError",
+    "StoreConflict",
+    "StoreError",
+    "StoredConfig",
     "Table",
     "TableCheck",
     "TableFormat",

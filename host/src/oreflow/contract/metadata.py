@@ -191,6 +191,21 @@ class TableFormatMetadata:
 
 
 @dataclass(frozen=True)
+class ConfigStoreMetadata:
+    """A kind of shared configuration store as its plugin describes it; `name` is the scheme of its addresses.
+
+    Raises `InvalidMetadata` as `ProcessorMetadata` does.
+    """
+
+    name: str
+    version: str
+    description: str
+
+    def __post_init__(self) -> None:
+        _check_name(self.name, self.version, self.description)
+
+
+@dataclass(frozen=True)
 class ProcessingConfig:
     """What a processor is asked for and created with.
 

@@ -16,6 +16,7 @@ import pluggy
 from oreflow.contract import (
     API_VERSION,
     CheckType,
+    ConfigStoreMetadata,
     EngineMetadata,
     HookDeprecation,
     InvalidMetadata,
@@ -35,6 +36,7 @@ DESCRIPTIONS: Mapping[str, type] = {
     "engines": EngineMetadata,
     "table_formats": TableFormatMetadata,
     "check_types": CheckType,
+    "config_stores": ConfigStoreMetadata,
 }
 """The hooks by which a plugin says what it brings, with the type of what they answer."""
 _Brings = Mapping[str, Sequence[Any]]

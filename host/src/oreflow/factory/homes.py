@@ -15,11 +15,13 @@ HOMES: Mapping[tuple[str, str], str] = {
     ("check type", "validity"): "oreflow-silver",
     ("check type", "uniqueness"): "oreflow-silver",
     ("check type", "row_count"): "oreflow-silver",
+    ("config store", "redis"): "oreflow-redis",
+    ("config store", "rediss"): "oreflow-redis",
 }
 
 
 def home_of(what: str, name: str) -> str:
-    """The distribution that brings a `processor`, `engine`, `table format` or `check type`; '' where nobody knows."""
+    """The distribution that brings a processor, engine, table format and so on; '' where nobody knows."""
     if home := HOMES.get((what, name)):
         return home
     if what == "processor":

@@ -15,6 +15,7 @@ KINDS = {
     "engine": "engines",
     "table format": "table_formats",
     "check type": "check_types",
+    "config store": "config_stores",
 }
 """What a plugin can bring, with the hook that describes it."""
 

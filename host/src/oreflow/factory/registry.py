@@ -11,9 +11,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
 
-from oreflow.config import did_you_mean, validate
 from oreflow.contract import (
     CheckType,
+    ConfigStore,
     DeclarationError,
     Engine,
     EngineMetadata,
@@ -38,6 +38,8 @@ from oreflow.factory.policy import PROJECT_FILE, Policy
 from oreflow.factory.profile import Profile
 from oreflow.factory.selection import Memory, Offer, Request, Selection, option_problems, select
 from oreflow.factory.simple import ByClass, hooks_for
+from oreflow.secrets import followed
+from oreflow.validation import did_you_mean, validate
 
 _Kind = TypeVar("_Kind")
 
@@ -127,8 +129,10 @@ class ProcessorFactory:
         remote = []
         for name, (metadata, _) in self.engines.items():
             try:
-                if metadata.is_remote(options.get(name, {})):
+                if metadata.is_remote(followed(options.get(name, {}))):
                     remote.append(name)
+            except DeclarationError:
+                raise
             except Exception as error:
                 problem = Problem(f"{self.bringer('engine', name)} cannot say where it computes: {told(error)}")
                 raise DeclarationError([problem]) from error
@@ -265,14 +269,14 @@ class ProcessorFactory:
     ) -> Engine:
         """The engine called `name`; made once for the same arguments, then reused.
 
-        `options` are its keys of the declaration (`engines.NAME`), `parallelism` is how many tasks may work at the same
-        time (None: as many as the engine likes).
+        `options` are its keys of the declaration (`engines.NAME`), whose references to secrets are followed;
+        `parallelism` is how many tasks may work at the same time (None: as many as the engine likes).
 
         Raises:
             DeclarationError: it is not installed.
             OreflowError: its plugin fails to create it.
         """
-        options = dict(options)
+        options = followed(options)
         return self._create("engine", name, "create_engine", Engine, options=options, parallelism=parallelism)
 
     def create_table_format(self, name: str = "delta") -> TableFormat:
@@ -283,6 +287,16 @@ class ProcessorFactory:
             OreflowError: its plugin fails to create it.
         """
         return self._create("table format", name, "create_table_format", TableFormat)
+
+    def create_config_store(self, name: str, address: str) -> ConfigStore:
+        """A connection to the shared configuration store at an address, whose scheme is `name`.
+
+        Raises:
+            DeclarationError: no plugin knows its kind.
+            OreflowError: its plugin fails to create it.
+        """
+        brought = self._brought_as("config store", name)
+        return self._asked(brought.plugin, "create_config_store", ConfigStore, name=name, address=address)
 
     def create(self, offer: Offer, config: ProcessingConfig) -> Processor:
         """The processor of an offer that was selected for this configuration.
@@ -300,11 +314,15 @@ class ProcessorFactory:
         made = self._made.get(key)
         if isinstance(made, kind):
             return made
+        brought = self._brought_as(what, name)
+        created = self._made[key] = self._asked(brought.plugin, hook, kind, name=brought.item.name, **settings)
+        return created
+
+    def _brought_as(self, what: str, name: str) -> Brought:
         brought = next((b for b in self._brought[what] if b.name == name), None)
         if brought is None:
             raise DeclarationError([self._not_there(what, name)])
-        created = self._made[key] = self._asked(brought.plugin, hook, kind, name=brought.item.name, **settings)
-        return created
+        return brought
 
     def _not_there(self, what: str, name: str) -> Problem:
         found = self._brought[what]

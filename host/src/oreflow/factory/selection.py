@@ -6,7 +6,6 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from oreflow.config import did_you_mean, size_text
 from oreflow.contract import (
     DeclarationError,
     Problem,
@@ -16,6 +15,8 @@ from oreflow.contract import (
     ProcessorMetadata,
 )
 from oreflow.factory.homes import home_of
+from oreflow.quantities import size_text
+from oreflow.validation import did_you_mean
 
 _PREFERRED_CAPABILITY, _BUILT_FOR_ENGINE, _BESIDE, _PREFERRED_ENGINE, _STANDARD = 100, 10, 7, 5, 1
 """What counts, and how much: docs/reference/selection.md says the same in words."""

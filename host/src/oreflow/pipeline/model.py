@@ -6,28 +6,34 @@ import contextlib
 import hashlib
 import json
 import os
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from oreflow.config import (
-    Document,
-    KeyPath,
+from oreflow.config.documents import Document, KeyPath
+from oreflow.config.layers import (
+    apply_options,
     apply_variables,
-    bytes_of,
     choose_environment,
-    did_you_mean,
+    layer_files,
+    prefix_of,
     read_layers,
-    validate,
 )
+from oreflow.config.settings import NAME as SETTINGS
+from oreflow.config.settings import read_settings
+from oreflow.config.shapes import settle
+from oreflow.config.snapshot import Snapshot
+from oreflow.config.stored import stored_layer
 from oreflow.contract import Check, DataType, DeclarationError, Problem, ProcessingConfig, ProcessingStage
 from oreflow.factory import RESERVED_OPTIONS, ProcessorFactory, get_processor_factory
 from oreflow.pipeline.missing import explain_missing
 from oreflow.pipeline.report import READABLE
 from oreflow.pipeline.schema import CHECK_KEYS, PLUGINS_SCHEMA, declaration_schema
+from oreflow.quantities import bytes_of
+from oreflow.secrets import reference_fault, refers
+from oreflow.validation import did_you_mean, validate
 
 _ORDER = {stage.value: position for position, stage in enumerate(ProcessingStage)}
 
@@ -118,7 +124,7 @@ class Pipeline:
     tables: tuple[TableSpec, ...]
     engines: Mapping[str, Mapping[str, Any]] = field(hash=False)
     in_process_up_to: int | None
-    document: Document = field(repr=False, compare=False, hash=False)
+    config: Snapshot = field(repr=False, compare=False, hash=False)
 
     def table(self, name: str) -> TableSpec:
         """The table called `name`.
@@ -133,20 +139,22 @@ class Pipeline:
         raise DeclarationError([Problem(f"the pipeline '{self.name}' has no table '{name}'", mend=mend)])
 
 
-def load_pipeline(project: Path, name: str, environment: str | None = None) -> tuple[Pipeline, ProcessorFactory]:
+def load_pipeline(
+    project: Path, name: str, environment: str | None = None, options: Sequence[str] = ()
+) -> tuple[Pipeline, ProcessorFactory]:
     """Read and check `config/NAME.yaml` with its layers; gives it with the factory of the plugins that it allows.
+
+    `options` are `KEY=VALUE`, the last layer.
 
     Raises:
         DeclarationError: everything that is wrong, at once, each with its file and line.
     """
     project = project.resolve()
-    document, factory = read_declaration(project, name, environment)
-    schema = declaration_schema(factory)
-    apply_variables(document, name, os.environ, schema)
-    data = document.data
-    problems = explain_missing(validate(data, schema), data, factory, project, name)
+    config, factory, problems = read_pipeline(project, name, environment, options)
+    document, data = config.document, config.document.data
     specs = _specs(data, problems, factory)
     problems += _reference_problems(data)
+    problems += _secret_problems(data, ())
     if "://" in str(data.get("lake", "")):
         problems.append(Problem("a lake is a folder of this machine", ("lake",), "give a path such as ./lake"))
     problems += [problem for spec in specs.values() for problem in _option_problems(spec, factory)]
@@ -159,14 +167,14 @@ def load_pipeline(project: Path, name: str, environment: str | None = None) -> t
             for plugin in factory.plugins
             if plugin.status == "disabled" and any(_may_be_missing(problem) for problem in problems)
         ]
-        found = {document.locate(problem) for problem in problems}
+        found = {problem if problem.file else document.locate(problem) for problem in problems}
         raise DeclarationError(sorted(found, key=lambda problem: (problem.file, problem.line, problem.key)))
     lake = (project / str(data.get("lake", "./lake"))).resolve()
     engines = dict(data.get("engines", {}))
     limit = engines.pop("auto", {}).get("in_process_up_to")
     about = data["name"], data.get("description", "")
     up_to = None if limit is None else bytes_of(limit)
-    return Pipeline(*about, project, lake, _in_order(specs), engines, up_to, document), factory
+    return Pipeline(*about, project, lake, _in_order(specs), engines, up_to, config), factory
 
 
 def _may_be_missing(problem: Problem) -> bool:
@@ -175,7 +183,34 @@ def _may_be_missing(problem: Problem) -> bool:
     return problem.message.startswith(starts) or problem.message.endswith("which is not installed")
 
 
-def read_declaration(project: Path, name: str, environment: str | None) -> tuple[Document, ProcessorFactory]:
+def read_pipeline(
+    project: Path, name: str, environment: str | None, options: Sequence[str] = ()
+) -> tuple[Snapshot, ProcessorFactory, list[Problem]]:
+    """All layers of a declaration, with what its form has against it.
+
+    Raises:
+        DeclarationError: a layer cannot be read.
+    """
+    document, factory = read_declaration(project, name, environment, options)
+    chosen = choose_environment(environment, os.environ)
+    if address := read_settings(project, chosen, os.environ).store:
+        layer = stored_layer(address, name, factory)
+        if layer and "plugins" in layer.data:
+            mend = "say it in a file: it decides who may read the store"
+            raise DeclarationError([layer.locate(Problem("a store cannot say this", ("plugins",), mend))])
+        if layer:
+            document.merge(layer)
+    schema = declaration_schema(factory)
+    apply_variables(document, name, os.environ, schema)
+    apply_options(document, options, schema)
+    problems = settle(document, schema)
+    problems += explain_missing(validate(document.data, schema), document.data, factory, project, name)
+    return Snapshot.of(name, document, schema, chosen.value), factory, problems
+
+
+def read_declaration(
+    project: Path, name: str, environment: str | None, options: Sequence[str] = ()
+) -> tuple[Document, ProcessorFactory]:
     """The files of a declaration, and the factory of the plugins that it lets in, which alone were loaded.
 
     Raises:
@@ -183,11 +218,18 @@ def read_declaration(project: Path, name: str, environment: str | None) -> tuple
     """
     if "/" in name or name.endswith((".yaml", ".yml")):
         raise DeclarationError([Problem(f"'{name}' is a path", mend="say the name: config/NAME.yaml is run by NAME")])
-    document = read_layers(project, name, choose_environment(environment, os.environ))
-    # Variables for other keys wait until the plugins have said which keys there are.
-    prefix = re.sub(r"\W", "_", name).upper() + "_PLUGINS__"
+    if name == SETTINGS:
+        mend = "give the pipeline another name"
+        raise DeclarationError([Problem(f"config/{name}.yaml holds the project's settings, no pipeline", mend=mend)])
+    chosen = choose_environment(environment, os.environ)
+    settings = read_settings(project, chosen, os.environ)
+    document = read_layers(layer_files(project, name, chosen), allow_python=settings.allow_python)
+    # Variables and options for other keys wait until the plugins have said which keys there are.
+    prefix = f"{prefix_of(name)}PLUGINS__"
     own = {key: value for key, value in os.environ.items() if key.startswith(prefix)}
-    apply_variables(document, name, own, {"properties": {"plugins": PLUGINS_SCHEMA}})
+    schema = {"properties": {"plugins": PLUGINS_SCHEMA}}
+    apply_variables(document, name, own, schema)
+    apply_options(document, [option for option in options if option.startswith("plugins.")], schema)
     said = document.data.get("plugins")
     if said is None:
         return document, get_processor_factory(project)
@@ -195,6 +237,20 @@ def read_declaration(project: Path, name: str, environment: str | None) -> tuple
         places = [replace(problem, path=("plugins", *problem.path)) for problem in problems]
         raise DeclarationError([document.locate(problem) for problem in places])
     return document, get_processor_factory(project, said.get("allow"))
+
+
+def _secret_problems(value: Any, path: KeyPath) -> Iterator[Problem]:
+    """References to secrets where nobody follows them: only engines are handed any."""
+    if isinstance(value, Mapping):
+        for key, each in value.items():
+            yield from _secret_problems(each, (*path, key))
+    elif isinstance(value, list):
+        for index, each in enumerate(value):
+            yield from _secret_problems(each, (*path, index))
+    elif refers(value) and path[:1] != ("engines",):
+        yield Problem("a secret has no place here", path, "only settings of engines may refer to one")
+    elif isinstance(value, str) and path[:1] == ("engines",) and (fault := reference_fault(value)):
+        yield Problem(fault, path, "write ${env:NAME} or ${file:/run/secrets/name}")
 
 
 def _casts(columns: object) -> Iterator[str]:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
-from oreflow.config import size_text
 from oreflow.contract import (
     DeclarationError,
     Problem,
@@ -25,6 +24,7 @@ from oreflow.pipeline.history import profiles
 from oreflow.pipeline.lake import Lake
 from oreflow.pipeline.model import Pipeline, TableSpec
 from oreflow.pipeline.mounts import on_network
+from oreflow.quantities import size_text
 
 _GROWTH = {"raw": 3, "table": 40}
 """How many bytes of memory a byte of a raw file, and one of a table's files, may need with intermediate results.
@@ -114,7 +114,7 @@ def plan_pipeline(
             options = pipeline.engines.get(selection.offer.engine, {})
             planned.append(PlannedTable(pipeline.name, spec, config, selection, work, memory, options))
         except DeclarationError as error:
-            problems += [pipeline.document.locate(problem) for problem in _placed(error, spec, engine)]
+            problems += [pipeline.config.document.locate(problem) for problem in _placed(error, spec, engine)]
     if problems:
         raise DeclarationError(dict.fromkeys(problems))
     return tuple(replace(table, parallelism=_highest(planned, table.selection.offer.engine)) for table in planned)

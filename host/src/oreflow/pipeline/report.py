@@ -120,7 +120,8 @@ class TableResult:
 class RunReport:
     """A run: `status` is success (also when nothing was new) or failed.
 
-    `plugins` are those that had a part in it: what of theirs, distribution and version.
+    `plugins` are those that had a part in it: what of theirs, distribution and version. `configuration` names the one
+    that was used: its `version` in `oreflow config history`, and the `hash` of its content.
     """
 
     run_id: str
@@ -131,6 +132,7 @@ class RunReport:
     started_at: str = ""
     remarks: list[str] = field(default_factory=list)
     plugins: list[dict[str, str]] = field(default_factory=list)
+    configuration: dict[str, Any] = field(default_factory=dict)
 
     @property
     def succeeded(self) -> bool:

@@ -24,6 +24,8 @@ from oreflow.pipeline.locking import differences, locked_choices
 from oreflow.pipeline.model import Pipeline
 from oreflow.pipeline.plan import PlannedTable, plan_pipeline
 from oreflow.pipeline.report import RefusedError, RunReport, TableResult
+from oreflow.pipeline.versions import Versions
+from oreflow.secrets import redacted
 
 _DONE = ("published", "unchanged")
 
@@ -76,12 +78,15 @@ class Run:
             self._lake.runs.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             problem = Problem(f"the lake {self._lake.root} cannot be written: {error.strerror}", ("lake",))
-            raise DeclarationError([self._pipeline.document.locate(problem)]) from error
-        remarks = [f"{plugin} is broken and was left out: {plugin.reason}" for plugin in self._factory.missing]
+            raise DeclarationError([self._pipeline.config.document.locate(problem)]) from error
+        used, remarks = self._configuration()
+        remarks += [f"{plugin} is broken and was left out: {plugin.reason}" for plugin in self._factory.missing]
         remarks += self._tell("run_started", run_id=self.run_id, pipeline=self._pipeline.name, tables=names)
         results: dict[str, TableResult] = {}
         for planned in self._planned:
             result = self._make(planned, results)
+            result.reason = redacted(result.reason)  # an engine's own words may have what it was told
+            result.remarks = [redacted(remark) for remark in result.remarks]
             results[planned.spec.name] = result
             result.remarks += self._tell("step_finished", run_id=self.run_id, result=vars(result))
         failed = any(result.status not in _DONE for result in results.values())
@@ -94,6 +99,7 @@ class Run:
             started_at=self.started_at.isoformat(timespec="milliseconds"),
             remarks=remarks,
             plugins=self._taking_part(),
+            configuration=used,
         )
         report.remarks += self._tell("run_finished", run_id=self.run_id, report=report.to_dict())
         try:
@@ -101,6 +107,15 @@ class Run:
         except OSError as error:  # the tables are right; only the history lacks this run
             report.remarks.append(f"the report of this run could not be kept: {error.strerror or error}")
         return report
+
+    def _configuration(self) -> tuple[dict[str, Any], list[str]]:
+        """The version of the configuration that this run uses, and a remark where it cannot be kept."""
+        config = self._pipeline.config
+        try:
+            version = Versions(self._lake, config.name).record(config)
+        except OSError as error:
+            return {"hash": config.version}, [f"the configuration of this run could not be kept: {error.strerror}"]
+        return {"version": version.version, "hash": version.hash}, []
 
     def _taking_part(self) -> list[dict[str, str]]:
         """Who touches the data of this run."""
@@ -130,7 +145,7 @@ class Run:
         except PluginFault as error:
             result.status, result.reason = "failed", self._unforeseen(planned, error)
         except OreflowError as error:
-            place = self._pipeline.document.locate(Problem("", ("tables", planned.spec.name)))
+            place = self._pipeline.config.document.locate(Problem("", ("tables", planned.spec.name)))
             own = home_of("processor", offer.processor.name) == offer.distribution
             maker = "" if own or offer.origin in str(error) else f"made by {offer.name} of {offer.origin}, "
             result.status, result.reason = "failed", f"{error} ({maker}declared in {place.file}:{place.line})"
@@ -149,7 +164,7 @@ class Run:
     def _unforeseen(self, planned: PlannedTable, error: BaseException) -> str:
         """A fault in a plugin or in oreflow: the traceback goes to a file, for whoever mends it."""
         file = self._lake.runs / f"{self.run_id}.{planned.spec.name}.traceback.txt"
-        file.write_text("".join(traceback.format_exception(error)), encoding="utf-8")
+        file.write_text(redacted("".join(traceback.format_exception(error))), encoding="utf-8")
         if isinstance(error, PluginFault):
             return f"{error}, the traceback is in {file}"
         offer = planned.selection.offer

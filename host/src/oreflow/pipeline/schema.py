@@ -8,9 +8,9 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from oreflow.config import SIZE
 from oreflow.contract import CheckType, ProcessingStage
 from oreflow.factory import ProcessorFactory
+from oreflow.quantities import SIZE
 
 CHECK_KEYS = ("action", "name", "nulls", "threshold", "type")
 """The keys of a check that belong to the host; all others are options of its kind."""

@@ -1,0 +1,312 @@
+"""The verbs about configurations: what holds, who said it, what is wrong, what was in use, and what a store has."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from oreflow.api.project import DEFAULT_NAME
+from oreflow.config.binding import schema_of
+from oreflow.config.documents import Document, Layer
+from oreflow.config.files import DATA_FORMATS, PYTHON, read_file
+from oreflow.config.layers import Environment, choose_environment, layer_files, names_in, read_layers, strangers
+from oreflow.config.manager import ConfigManager, schema_for
+from oreflow.config.settings import NAME as SETTINGS
+from oreflow.config.settings import read_settings
+from oreflow.config.snapshot import Difference, Snapshot, Spoken, differences
+from oreflow.config.stored import document_of, opened
+from oreflow.contract import ConfigStore, DeclarationError, OreflowError, Problem, StoredConfig
+from oreflow.factory import get_processor_factory
+from oreflow.pipeline.lake import Lake
+from oreflow.pipeline.model import load_pipeline, read_pipeline
+from oreflow.pipeline.schema import declaration_schema
+from oreflow.pipeline.versions import ConfigVersion, Versions, overlay, user
+from oreflow.validation import did_you_mean
+
+_PIPELINE_KEYS = {"tables", "sources", "processors"}
+"""A configuration with one of these is a pipeline, and is judged as one."""
+
+
+def effective_config(
+    project: str | Path = ".",
+    name: str = DEFAULT_NAME,
+    *,
+    environment: str | None = None,
+    options: Sequence[str] = (),
+) -> Snapshot:
+    """The effective configuration `config/NAME.yaml` with its layers, as far as they can be read; it need not be valid.
+
+    Raises:
+        DeclarationError: a layer cannot be read, or a variable or option names no key.
+    """
+    folder = Path(project).resolve()
+    if _is_pipeline(folder, name, environment):
+        return read_pipeline(folder, name, environment, options)[0]
+    return ConfigManager(folder, environment=environment, options=options).read(name)
+
+
+def explain_config(
+    key: str, project: str | Path = ".", *, environment: str | None = None, options: Sequence[str] = ()
+) -> list[tuple[str, list[Spoken]]]:
+    """Who said what of `NAME.KEY`, the layer that wins first; of a section, of each key within.
+
+    Raises:
+        DeclarationError: there is no such key, or a layer cannot be read.
+    """
+    name, _, rest = key.partition(".")
+    found = effective_config(project, name, environment=environment, options=options)
+    return [(f"{name}.{each}", said) for each, said in found.explain(rest)]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What is wrong in a configuration, and in which environments."""
+
+    configuration: str
+    environments: tuple[str, ...]
+    problem: Problem
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        about = {"configuration": self.configuration, "environments": list(self.environments)}
+        found = self.problem
+        return about | {
+            "file": found.file,
+            "line": found.line or None,
+            "key": found.key,
+            "problem": found.message,
+            "mend": found.mend,
+        }
+
+
+def check_config(project: str | Path = ".", names: Sequence[str] = (), environment: str | None = None) -> list[Finding]:
+    """Everything that is wrong in the configurations of a project, in every environment."""
+    folder = Path(project).resolve()
+    known = names_in(folder / "config")
+    if not known:
+        raise DeclarationError(
+            [Problem(f"there are no configurations in {folder / 'config'}", mend="go to a project's folder")]
+        )
+    for name in names:
+        if name not in known:
+            raise DeclarationError([Problem(f"there is no configuration '{name}'", mend=did_you_mean(name, known))])
+    wanted = [choose_environment(environment, {})] if environment else list(Environment)
+    found: dict[Problem, tuple[str, list[str]]] = {}
+    for name in sorted(names or known, key=lambda name: name != SETTINGS):  # what all have in common comes first
+        for each in wanted:
+            for problem in _problems_of(folder, name, each):
+                where = found.setdefault(problem, (name, []))[1]
+                where += [each.value] if each.value not in where else []
+    findings = [Finding(name, tuple(where), problem) for problem, (name, where) in found.items()]
+    return findings + ([] if names else [Finding("", (), problem) for problem in _strays(folder, known)])
+
+
+def foreign_variables(project: str | Path = ".", names: Sequence[str] = ()) -> list[str]:
+    """The environment variables that begin as those of the configurations do, and name no key of any."""
+    foreign: dict[str, None] = {}
+    for name in names or names_in(Path(project).resolve() / "config"):
+        if name != SETTINGS:
+            with contextlib.suppress(OreflowError):  # one that is broken is told of elsewhere
+                found = effective_config(project, name)
+                foreign |= dict.fromkeys(strangers(found.document, name, os.environ, found.schema))
+    return list(foreign)
+
+
+def config_schema(name: str, project: str | Path = ".") -> dict[str, Any]:
+    """The JSON Schema of a configuration: of a pipeline, of `config/schemas/NAME.schema.json`, or of `module:Class`.
+
+    Raises:
+        DeclarationError: there is none.
+    """
+    module, colon, kind = name.partition(":")
+    if colon:
+        return _schema_of_class(module, kind, Path(project).resolve())
+    folder = Path(project).resolve()
+    written = schema_for(folder, name)
+    if written and not (name in names_in(folder / "config") and _is_pipeline(folder, name, None)):
+        return dict(written)
+    if name in names_in(folder / "config") and not _is_pipeline(folder, name, None):
+        mend = f"write config/schemas/{name}.schema.json, or ask for module:Class"
+        raise DeclarationError([Problem(f"the configuration '{name}' has no schema", mend=mend)])
+    return declaration_schema(get_processor_factory(folder))
+
+
+def config_history(
+    project: str | Path = ".", name: str = DEFAULT_NAME, *, environment: str | None = None
+) -> list[ConfigVersion]:
+    """The configurations that runs have used, the latest first."""
+    return list(_versions(project, name, environment).newest_first())
+
+
+def config_difference(
+    before: int, after: int, project: str | Path = ".", name: str = DEFAULT_NAME, *, environment: str | None = None
+) -> tuple[Difference, ...]:
+    """What differs between two versions that runs have used.
+
+    Raises:
+        DeclarationError: there is no such version.
+    """
+    versions = _versions(project, name, environment)
+    return differences(versions.content(before), versions.content(after))
+
+
+@dataclass(frozen=True)
+class Rollback:
+    """What became of it: the file that was written, where the one before it went, and the keys that still differ."""
+
+    file: Path
+    kept: Path | None
+    differences: tuple[Difference, ...]
+
+
+def rollback_config(
+    version: int, project: str | Path = ".", name: str = DEFAULT_NAME, *, environment: str | None = None
+) -> Rollback:
+    """Make a version that runs have used the effective one again, by the local layer; base files stay as they are.
+
+    Raises:
+        DeclarationError: there is no such version, or the local layer is no YAML file.
+    """
+    import yaml
+
+    folder = Path(project).resolve()
+    versions = _versions(folder, name, environment)
+    wanted = versions.content(version)
+    chosen = choose_environment(environment, os.environ)
+    files = layer_files(folder, name, chosen)
+    local = [file for file in files if file.layer is Layer.LOCAL]
+    target = folder / "config" / f"{name}.local.yaml"
+    if others := [file for file in local if file.path != target]:
+        mend = f"move it away; {target.name} would be written"
+        raise DeclarationError([Problem("is the local layer, and no YAML", mend=mend, file=others[0].label)])
+    settings = read_settings(folder, chosen, os.environ)
+    below = read_layers([file for file in files if file not in local], allow_python=settings.allow_python).data
+    layer = overlay(below, wanted)
+    text = (
+        f"# Version {version} of what runs have used, over the files below; by `oreflow config rollback {version}`.\n"
+    )
+    kept = _set_aside(target) if target.exists() else None
+    target.write_text(text + (yaml.safe_dump(layer, sort_keys=False, allow_unicode=True) if layer else ""), "utf-8")
+    now = effective_config(folder, name, environment=environment)
+    return Rollback(target, kept, differences(now.masked, wanted))
+
+
+def _set_aside(path: Path) -> Path:
+    numbers = (number for number in range(1, 1_000_000) if not path.with_name(f"{path.name}.{number}.bak").exists())
+    return path.rename(path.with_name(f"{path.name}.{next(numbers)}.bak"))
+
+
+def pull_config(project: str | Path = ".", name: str = DEFAULT_NAME, *, environment: str | None = None) -> StoredConfig:
+    """What the shared store says of a configuration; version 0 and no keys where it says nothing.
+
+    Raises:
+        DeclarationError: the project names no store.
+        StoreError: it cannot be reached.
+    """
+    with _store(project, environment) as (store, _):
+        return store.fetch(name) or StoredConfig(name, 0, {})
+
+
+def push_config(
+    file: str | Path,
+    expected: int,
+    project: str | Path = ".",
+    name: str = DEFAULT_NAME,
+    *,
+    environment: str | None = None,
+) -> StoredConfig:
+    """Publish a file as the store's layer of a configuration, where the store still has the version `expected`.
+
+    Raises:
+        DeclarationError: the file cannot be read, the configuration would be broken by it, or there is no store.
+        StoreConflict: somebody else has published since; nothing was changed.
+        StoreError: the store cannot be reached.
+    """
+    folder = Path(project).resolve()
+    layer = read_file(Path(file), str(file), Layer.STORE)
+    data = json.loads(json.dumps(layer.data, default=str))
+    with _store(folder, environment) as (store, address):
+        _refuse_broken(folder, name, environment, document_of(StoredConfig(name, expected + 1, data), address))
+        return store.publish(name, data, expected=expected, author=user())
+
+
+def _refuse_broken(folder: Path, name: str, environment: str | None, layer: Document) -> None:
+    """Refuse a layer that could not even be laid over the files."""
+    chosen = choose_environment(environment, os.environ)
+    settings = read_settings(folder, chosen, os.environ)
+    read_layers(layer_files(folder, name, chosen), allow_python=settings.allow_python).merge(layer)
+
+
+@contextmanager
+def _store(project: str | Path, environment: str | None) -> Iterator[tuple[ConfigStore, str]]:
+    folder = Path(project).resolve()
+    address = read_settings(folder, choose_environment(environment, os.environ), os.environ).store
+    if not address:
+        mend = f"say `config: {{store: redis://host:6379/0}}` in config/{SETTINGS}.yaml"
+        raise DeclarationError([Problem("this project has no shared store", mend=mend)])
+    with opened(address, get_processor_factory(folder)) as store:
+        yield store, address
+
+
+def _versions(project: str | Path, name: str, environment: str | None) -> Versions:
+    folder = Path(project).resolve()
+    if not _is_pipeline(folder, name, environment):
+        mend = "name a pipeline: it is runs that use versions"
+        raise DeclarationError([Problem(f"the configuration '{name}' is no pipeline", mend=mend)])
+    data: Mapping[str, Any] = effective_config(folder, name, environment=environment).data
+    return Versions(Lake((folder / str(data.get("lake", "./lake"))).resolve()), name)
+
+
+def _is_pipeline(folder: Path, name: str, environment: str | None) -> bool:
+    chosen = choose_environment(environment, os.environ)
+    settings = read_settings(folder, chosen, os.environ)
+    data = read_layers(layer_files(folder, name, chosen), allow_python=settings.allow_python).data
+    return bool(_PIPELINE_KEYS & set(data))
+
+
+def _problems_of(folder: Path, name: str, environment: Environment) -> tuple[Problem, ...]:
+    try:
+        if name == SETTINGS:
+            read_settings(folder, environment, os.environ)
+        elif _is_pipeline(folder, name, environment):
+            load_pipeline(folder, name, environment)
+        else:
+            ConfigManager(folder, environment=environment).snapshot(name)
+    except DeclarationError as error:
+        return error.problems
+    except OreflowError as error:
+        return (Problem(str(error)),)
+    return ()
+
+
+def _strays(folder: Path, names: Sequence[str]) -> Iterator[Problem]:
+    """Files that look like layers and are none."""
+    layers = [*(each.value for each in Environment), "local"]
+    for file in sorted((folder / "config").iterdir()):
+        name, point, layer = file.stem.partition(".")
+        if file.suffix not in (*DATA_FORMATS, PYTHON) or not point or file.name.endswith(".lock.json"):
+            continue
+        label = f"config/{file.name}"
+        if layer not in layers:
+            yield Problem(f"is no layer: there is no environment '{layer}'", (), did_you_mean(layer, layers), label)
+        elif name not in names:
+            yield Problem(f"lies over nothing: there is no config/{name}.yaml", (), did_you_mean(name, names), label)
+
+
+def _schema_of_class(module: str, kind: str, project: Path) -> dict[str, Any]:
+    if str(project) not in sys.path:
+        sys.path.insert(0, str(project))
+    try:
+        found = getattr(importlib.import_module(module), kind)
+        return schema_of(found)
+    except (ImportError, AttributeError, TypeError) as error:
+        mend = "name a dataclass that can be imported from here, as module:Class"
+        raise DeclarationError([Problem(f"{module}:{kind} has no schema: {error}", mend=mend)]) from error

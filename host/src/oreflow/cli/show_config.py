@@ -1,0 +1,114 @@
+"""What a person sees of configurations."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from oreflow.cli import columns
+from oreflow.contract import DeclarationError, Problem
+
+if TYPE_CHECKING:
+    from oreflow.api.configuring import Finding, Rollback
+    from oreflow.config import Difference, Snapshot, Spoken
+    from oreflow.contract import StoredConfig
+    from oreflow.pipeline.versions import ConfigVersion
+
+_PULLED = "# version {} of '{}' in the shared store"
+
+
+def configuration(found: Snapshot) -> None:
+    """A line for each value, with who said it."""
+    explained = [(key, said[0]) for key, said in found.explain("") if said[0].status in ("effective", "appended")]
+    columns.draw(["key", "from", "layer", "value"], [[key, s.place, s.layer, _text(s.value)] for key, s in explained])
+    click.echo(f"\nconfiguration {found.name} in {found.environment}: {found.version}")
+
+
+def as_yaml(data: Mapping[str, Any]) -> None:
+    """The whole as YAML."""
+    import yaml
+
+    click.echo(yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True), nl=False)
+
+
+def explanation(key: str, found: Iterable[tuple[str, Sequence[Spoken]]]) -> None:
+    """Each layer's word on a key, or on the keys of a section."""
+    for number, (each, said) in enumerate(found):
+        if number:
+            click.echo()
+        if each != key:
+            click.echo(each)
+        rows = [[_text(s.value), s.place, f"({s.layer} layer)" if s.status == "effective" else s.status] for s in said]
+        for line in (line for block in columns.aligned(rows) for line in block):
+            click.echo(f"    {line}")
+
+
+def findings(found: Sequence[Finding], strangers: Sequence[str]) -> None:
+    """Each problem, as the commands that refuse to run say it; and the variables that look as if they were ours."""
+    for finding in found:
+        only = 0 < len(finding.environments) < 4  # noqa: PLR2004  all environments there are
+        where = f" ({', '.join(finding.environments)})" if only else ""
+        click.echo(f"error: {finding.problem}{where}", err=True)
+    for variable in strangers:
+        click.echo(f"note: the variable {variable} names no key, and is taken to be somebody else's")
+    if not found:
+        click.echo("all is well")
+
+
+def history(found: Sequence[ConfigVersion]) -> None:
+    """A line for each version."""
+    if not found:
+        click.echo("no run has used any configuration so far")
+        return
+    rows = [[str(v.version), v.hash, v.at, v.user, v.environment, ", ".join(v.layers)] for v in found]
+    columns.draw(["version", "content", "since", "by", "environment", "layers"], rows, {"version"})
+
+
+def differences(found: Sequence[Difference]) -> None:
+    """A line for each key that differs."""
+    if not found:
+        click.echo("they are the same")
+        return
+    columns.draw(["key", "before", "after"], [[d.key, _text(d.before), _text(d.after)] for d in found])
+
+
+def rolled_back(version: int, done: Rollback) -> None:
+    """What was written, and what is not as it was for all that."""
+    click.echo(f"wrote config/{done.file.name}: version {version} holds")
+    if done.kept:
+        click.echo(f"the local layer before it is {done.kept.name}")
+    if done.differences:
+        click.echo("but for these, which lie above the local layer or are secrets:")
+        differences(done.differences)
+
+
+def stored(found: StoredConfig) -> None:
+    """What a store says, as a file that can be pushed again."""
+    click.echo(_PULLED.format(found.version, found.name))
+    if found.data:
+        as_yaml(found.data)
+
+
+def pulled_version(file: str) -> int:
+    """The version that a pulled file says it was made on.
+
+    Raises:
+        DeclarationError: it does not say.
+    """
+    pattern = re.escape(_PULLED).replace(r"\{\}", "(.+)")
+    found = re.match(pattern, Path(file).read_text(encoding="utf-8", errors="replace"))
+    if not found:
+        mend = "begin with `oreflow config pull`, or say --on VERSION (0: the store has none)"
+        raise DeclarationError([Problem("does not say on which version it was made", mend=mend, file=file)])
+    return int(found[1])
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, default=str, ensure_ascii=False)

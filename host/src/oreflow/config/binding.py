@@ -1,0 +1,248 @@
+"""Dataclasses as the form of a configuration: their JSON Schema, and their instances.
+
+Written here because no library that was looked at does both for the plain dataclasses of the standard library: msgspec
+has its own idea of times and cannot state a default that is a path, pydantic costs more to import than the rest of
+oreflow, cattrs and dacite have no schemas.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import types
+import typing
+from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal, Self, TypeVar, cast
+
+from oreflow.contract import DeclarationError, OreflowError, Problem
+from oreflow.quantities import DURATION, SIZE, bytes_of, time_of, time_text
+from oreflow.secrets import Secret, reference_fault, refers
+from oreflow.validation import validate
+
+T = TypeVar("T")
+KeyPath = tuple[str | int, ...]
+
+
+class Size(int):
+    """A number of bytes, which a configuration may say as `512MiB` or `8 GB`."""
+
+    def __new__(cls, value: int | str) -> Self:
+        """Bytes from a number or a text; raises ValueError for a text that is no size."""
+        return super().__new__(cls, bytes_of(value) if isinstance(value, str) else value)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Form:
+    """How a type stands in a configuration: its schema, and what makes a value of it from what was read."""
+
+    schema: Mapping[str, Any]
+    make: Callable[[Any, KeyPath], Any]
+
+
+def schema_of(kind: type) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a dataclass.
+
+    What a field's metadata has is added to its schema: `field(metadata={"minimum": 1, "description": "..."})`.
+
+    Raises:
+        TypeError: a field has a type that no configuration can hold.
+    """
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": kind.__name__,
+        **_form(cast("Any", kind)).schema,
+    }
+
+
+def bind(data: Any, kind: type[T]) -> T:
+    """An instance of a dataclass from data that its schema allows.
+
+    Raises:
+        DeclarationError: the dataclass refuses a value, or a reference stands where no `Secret` is expected.
+    """
+    return cast("T", _form(cast("Any", kind)).make(data, ()))
+
+
+def _plain(schema: Mapping[str, Any], make: Callable[[Any], Any] | None = None) -> _Form:
+    def made(value: Any, path: KeyPath) -> Any:
+        try:
+            return value if make is None else make(value)
+        except (ValueError, TypeError, OverflowError, ArithmeticError) as error:
+            raise DeclarationError([Problem(str(error), path)]) from error
+
+    return _Form(schema, made)
+
+
+def _text(value: str) -> str:
+    if refers(value):
+        raise ValueError("refers to a secret, which a plain text would show - declare it as oreflow.config.Secret")
+    return value
+
+
+def _secret(value: str) -> Secret:
+    if fault := reference_fault(value):
+        raise ValueError(f"{fault} - write ${{env:NAME}} or ${{file:/run/secrets/name}}")
+    return Secret(value)
+
+
+_SIMPLE: dict[Any, _Form] = {
+    Any: _plain({}),
+    object: _plain({}),
+    bool: _plain({"type": "boolean"}),
+    int: _plain({"type": "integer"}, int),
+    float: _plain({"type": "number"}, float),
+    str: _plain({"type": "string"}, _text),
+    type(None): _plain({"type": "null"}),
+    Decimal: _plain({"type": ["number", "string"], "pattern": r"^[+-]?[0-9]+(\.[0-9]+)?$"}, lambda v: Decimal(str(v))),
+    Secret: _plain({"type": "string", "format": "secret", "writeOnly": True}, _secret),
+    Path: _plain({"type": "string", "format": "path"}, Path),
+    Size: _plain(
+        {
+            "type": ["integer", "string"],
+            "format": "size",
+            "minimum": 0,
+            "pattern": SIZE,
+            "description": "a number of bytes, or a size such as 512MiB or 8 GB",
+        },
+        Size,
+    ),
+    timedelta: _plain(
+        {
+            "type": ["number", "string"],
+            "format": "duration",
+            "minimum": 0,
+            "pattern": DURATION,
+            "description": "a number of seconds, or a time such as 5m, 1h30m, 200ms or PT5M",
+        },
+        time_of,
+    ),
+    datetime: _plain({"type": "string", "format": "date-time"}, datetime.fromisoformat),
+    date: _plain({"type": "string", "format": "date"}, date.fromisoformat),
+}
+
+
+@functools.cache
+def _form(kind: Any) -> _Form:  # noqa: PLR0911  one line for each kind of type
+    """The form of a type; raises TypeError for one that no configuration can hold."""
+    if kind in _SIMPLE:
+        return _SIMPLE[kind]
+    if isinstance(kind, type) and dataclasses.is_dataclass(kind):
+        return _section(kind)
+    if isinstance(kind, type) and issubclass(kind, Enum):
+        return _plain({"enum": [_as_data(member) for member in kind]}, _member(kind))
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Literal:
+        return _plain({"enum": list(arguments)})
+    if origin is typing.Annotated:
+        return _form(arguments[0])
+    if origin in (typing.Union, types.UnionType):
+        return _either([_form(argument) for argument in arguments])
+    if origin is tuple and not (len(arguments) == 2 and arguments[1] is ...):  # noqa: PLR2004  tuple[X, ...]
+        raise TypeError(f"a list of fixed length: {kind}")
+    return _collection(kind, origin or kind, arguments)
+
+
+def _collection(kind: Any, origin: Any, arguments: tuple[Any, ...]) -> _Form:
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        if arguments and arguments[0] is not str:
+            raise TypeError(f"keys that are no texts: {kind}")
+        below = _form(arguments[1] if arguments else Any)
+        schema = {"type": "object", "additionalProperties": dict(below.schema)}
+        return _Form(schema, lambda value, path: {key: below.make(each, (*path, key)) for key, each in value.items()})
+    if isinstance(origin, type) and issubclass(origin, (Sequence, AbstractSet)) and origin is not bytes:
+        below, unique = _form(arguments[0] if arguments else Any), issubclass(origin, AbstractSet)
+        array = {"type": "array", "items": dict(below.schema), **({"uniqueItems": True} if unique else {})}
+        made = origin if origin in (tuple, set, frozenset) else frozenset if unique else list
+        return _Form(array, lambda value, path: made(below.make(each, (*path, n)) for n, each in enumerate(value)))
+    raise TypeError(f"a type that no configuration can hold: {kind}")
+
+
+def _member(kind: type[Enum]) -> Callable[[Any], Any]:
+    values = {repr(_as_data(member)): member for member in kind}
+    return lambda value: values[repr(value)]
+
+
+def _either(forms: Sequence[_Form]) -> _Form:
+    """The first of several types that a value fits."""
+
+    def made(value: Any, path: KeyPath) -> Any:
+        fitting = (form for form in forms if not validate({"value": value}, _section_of({"value": form.schema})))
+        return next(fitting, forms[0]).make(value, path)
+
+    return _Form({"anyOf": [dict(form.schema) for form in forms]}, made)
+
+
+def _section_of(properties: Mapping[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "additionalProperties": False, "properties": dict(properties)}
+
+
+def _section(kind: Any) -> _Form:
+    hints = typing.get_type_hints(kind, include_extras=True)
+    fields = [field for field in dataclasses.fields(kind) if field.init]
+    forms: dict[str, _Form] = {}
+    for field in fields:
+        try:
+            forms[field.name] = _form(hints[field.name])
+        except (TypeError, RecursionError) as error:
+            reason = "it refers to itself" if isinstance(error, RecursionError) else error
+            raise TypeError(f"{kind.__name__}.{field.name} cannot be read from a configuration: {reason}") from None
+    schema = _section_of({field.name: _property(field, forms[field.name]) for field in fields})
+    required = [field.name for field in fields if not _has_default(field)]
+    about = kind.__doc__ if kind.__doc__ and not kind.__doc__.startswith(f"{kind.__name__}(") else ""
+
+    def made(value: Mapping[str, Any], path: KeyPath) -> Any:
+        problems: list[Problem] = []
+        values = {}
+        for name, each in value.items():
+            try:
+                values[name] = forms[name].make(each, (*path, name))
+            except DeclarationError as error:
+                problems += error.problems
+        if problems:
+            raise DeclarationError(problems)
+        try:
+            return kind(**values)
+        except OreflowError:
+            raise
+        except (ValueError, TypeError) as error:  # what its own __post_init__ has against it
+            raise DeclarationError([Problem(str(error), path)]) from error
+
+    about = {"description": " ".join(about.split())} if about else {}
+    return _Form({**schema, **about, **({"required": required} if required else {})}, made)
+
+
+def _has_default(field: dataclasses.Field[Any]) -> bool:
+    return field.default is not dataclasses.MISSING or field.default_factory is not dataclasses.MISSING
+
+
+def _property(field: dataclasses.Field[Any], form: _Form) -> dict[str, Any]:
+    schema = {**form.schema, **{key: value for key, value in field.metadata.items() if isinstance(key, str)}}
+    if _has_default(field):
+        factory = field.default_factory
+        schema["default"] = _as_data(field.default if factory is dataclasses.MISSING else factory())
+    return schema
+
+
+def _as_data(value: Any) -> Any:  # noqa: PLR0911  one line for each kind of value
+    """A value as a configuration would say it."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = [field for field in dataclasses.fields(value) if field.init]
+        return {field.name: _as_data(getattr(value, field.name)) for field in fields}
+    if isinstance(value, Enum):
+        return _as_data(value.value)
+    if isinstance(value, timedelta):
+        return time_text(value)
+    if isinstance(value, Mapping):
+        return {str(key): _as_data(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple, set, frozenset)):
+        return [_as_data(each) for each in value]
+    if isinstance(value, (date, datetime)):
+        return value.isoformat()
+    if isinstance(value, Size):
+        return int(value)
+    return value if value is None or isinstance(value, (bool, int, float, str)) else str(value)

@@ -1,0 +1,336 @@
+"""Files as documents: YAML, JSON, TOML and Python, each value with its line.
+
+What YAML is known for to make of innocent texts is kept in sight here and settled where the schema is known: the text
+of every scalar that is no plain string stays beside its value.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from oreflow.config.documents import Document, KeyPath, Layer, Origin
+from oreflow.contract import DeclarationError, Problem
+from oreflow.contract.errors import told
+
+if TYPE_CHECKING:
+    import ast
+
+    import yaml
+
+DATA_FORMATS = (".yaml", ".yml", ".json", ".toml")
+"""The formats of which a layer has one file."""
+PYTHON = ".py"
+_MOST_VALUES = 100_000
+"""Values in one file; what aliases make of a small file may be more than a machine holds."""
+_QUOTES = "put it in quotes to make it a text"
+
+
+def read_file(path: Path, label: str, layer: Layer = Layer.BASE) -> Document:
+    """Read a file by its ending; `label` is how messages name it. A Python file is run.
+
+    Raises:
+        DeclarationError: it cannot be read, is not of its format, has no keys and values, or says a key twice.
+    """
+    origin = Origin(label, 0, layer)
+    if path.suffix == PYTHON:
+        return _read_python(path, origin)
+    text = _text(path, label)
+    readers: dict[str, Callable[[str, Origin], Document]] = {".json": _read_json, ".toml": _read_toml}
+    return readers.get(path.suffix, read_yaml)(text, origin)
+
+
+def _text(path: Path, label: str) -> str:
+    try:
+        content = path.read_bytes()
+        if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
+            mend = "save it as UTF-8"
+            raise DeclarationError([Problem("is UTF-16 text, where UTF-8 is expected", mend=mend, file=label)])
+        return content.decode("utf-8-sig")
+    except OSError as error:
+        raise DeclarationError([Problem(f"cannot be read: {error.strerror}", file=label)]) from error
+    except UnicodeDecodeError as error:
+        line = content.count(b"\n", 0, error.start) + 1
+        problem = Problem(f"is not UTF-8 text: {error.reason}", mend="save it as UTF-8", file=label, line=line)
+        raise DeclarationError([problem]) from error
+
+
+# YAML
+
+
+def read_yaml(text: str, origin: Origin) -> Document:
+    """YAML 1.1 as PyYAML reads it, safely, and with the same keys only once.
+
+    Raises:
+        DeclarationError: it is not valid, has no keys and values, or says a key twice.
+    """
+    import yaml
+
+    label = origin.file
+    loader = yaml.CSafeLoader(text) if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader(text)
+    try:
+        node = loader.get_single_node()
+        document = Document(origins={(): replace(origin, line=1)})
+        if node is None:
+            return document
+        if not isinstance(node, yaml.MappingNode):
+            raise DeclarationError([Problem("expected keys and values", file=label, line=_line(node))])
+        reader = _Yaml(loader, origin, document)
+        document.data = reader.value(node, (), ())
+        if reader.problems:
+            raise DeclarationError(reader.problems)
+    except RecursionError as error:
+        raise DeclarationError([Problem("is nested too deeply", file=label)]) from error
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 0
+        message = f"is not valid YAML: {error.problem or error.context}"
+        mend = "check the indentation, the quotes and the colons around this line"
+        if "\t" in "".join(text.splitlines()[line - 1 : line]):
+            mend = "indent with spaces, not with tabs"
+        raise DeclarationError([Problem(message, mend=mend, file=label, line=line)]) from error
+    except yaml.YAMLError as error:
+        raise DeclarationError([Problem(f"is not valid YAML: {error}", file=label)]) from error
+    else:
+        return document
+    finally:
+        loader.dispose()
+
+
+def _line(node: yaml.Node) -> int:
+    return int(node.start_mark.line) + 1
+
+
+class _Yaml:
+    """The values of a tree of YAML nodes; what becomes known of them goes into a document."""
+
+    def __init__(self, loader: Any, origin: Origin, document: Document) -> None:
+        self._loader, self._origin, self._document = loader, origin, document
+        self._count = 0
+        self.problems: list[Problem] = []
+
+    def value(self, node: yaml.Node, path: KeyPath, above: tuple[yaml.Node, ...]) -> Any:
+        import yaml
+
+        self._document.origins.setdefault(path, replace(self._origin, line=_line(node)))
+        self._count += 1
+        if self._count > _MOST_VALUES:
+            what = f"has more than {_MOST_VALUES:,} values"
+            mend = "write out what its aliases (*name) repeat, or take them away"
+            raise DeclarationError([Problem(what, path[:1], mend, self._origin.file, _line(node))])
+        if isinstance(node, yaml.ScalarNode):
+            return self._scalar(node, path)
+        if any(node is other for other in above):
+            self._wrong("an alias leads back to itself", path, "write the value out", node)
+            return None
+        above = (*above, node)
+        if isinstance(node, yaml.SequenceNode):
+            return [self.value(item, (*path, index), above) for index, item in enumerate(node.value)]
+        self._loader.flatten_mapping(node)
+        section: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            key = self._loader.construct_object(key_node, deep=True)
+            # A key is a text: `no` and `2024` are what they look like.
+            key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else str(key)
+            where = (*path, key)
+            if key in section:
+                first = self._document.origins[where].line
+                mend = f"it is already said in line {first}; keep one of the two"
+                self._wrong("the key is said twice", where, mend, key_node)
+                continue
+            self._document.origins[where] = replace(self._origin, line=_line(key_node))
+            section[key] = self.value(value_node, where, above)
+        return section
+
+    def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
+        try:
+            value = self._loader.construct_object(node, deep=True)
+        except (ValueError, AttributeError, TypeError, OverflowError) as error:  # such as a date that does not exist
+            if not node.style:  # a date that does not exist may be a text for all that
+                self._document.texts[path] = node.value
+                return node.value
+            self._wrong(f"cannot be understood: {error}", path, _QUOTES, node)
+            return None
+        if not node.style and (not isinstance(value, str) or _EXPONENT.match(value)) and value is not None:
+            self._document.texts[path] = node.value
+        return value
+
+    def _wrong(self, message: str, path: KeyPath, mend: str, node: yaml.Node) -> None:
+        self.problems.append(Problem(message, path, mend, self._origin.file, _line(node)))
+
+
+_EXPONENT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$")
+
+
+# JSON
+
+
+def _read_json(text: str, origin: Origin) -> Document:
+    if not text.strip():
+        return Document(origins={(): replace(origin, line=1)})
+    try:
+        data = json.loads(text, object_pairs_hook=_section_once, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        problem = Problem(f"is not valid JSON: {error.msg}", file=origin.file, line=error.lineno)
+        raise DeclarationError([problem]) from error
+    except _TwiceError as error:
+        lines = [n for n, line in enumerate(text.splitlines(), 1) if json.dumps(error.key) in line]
+        mend = f"it is in lines {' and '.join(map(str, lines))}; keep one of the two"
+        raise DeclarationError(
+            [Problem("the key is said twice", (error.key,), mend, origin.file, lines[-1])]
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise DeclarationError([Problem(f"is not valid JSON: {error}", file=origin.file)]) from error
+    if not isinstance(data, dict):
+        raise DeclarationError([Problem("expected keys and values", file=origin.file, line=1)])
+    try:  # almost all JSON is YAML, whose reader knows lines
+        origins = read_yaml(text.replace("\t", " "), origin).origins
+    except DeclarationError:
+        origins = {(): replace(origin, line=1)}
+    return Document(data, origins)
+
+
+class _TwiceError(ValueError):
+    """A key stands twice in a section."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        super().__init__(key)
+
+
+def _section_once(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _TwiceError(key)
+        found[key] = value
+    return found
+
+
+def _refuse_constant(word: str) -> Any:
+    raise ValueError(f"{word} is no number of JSON")
+
+
+# TOML
+
+_TOML = re.compile(
+    r'"""(?:\\.|[^\\])*?"""|\'\'\'.*?\'\'\'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|\#[^\n]*|[\[\]{}=\n]|[^"\'#\[\]{}=\n]+',
+    re.DOTALL,
+)
+
+
+def _read_toml(text: str, origin: Origin) -> Document:
+    import tomllib
+
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r"\(at line (\d+)", str(error))
+        message = re.sub(r" \(at .*\)$", "", str(error))
+        problem = Problem(f"is not valid TOML: {message}", file=origin.file, line=int(place[1]) if place else 0)
+        raise DeclarationError([problem]) from error
+    origins: dict[KeyPath, Origin] = {(): replace(origin, line=1)}
+    for path, line in _toml_lines(text):
+        for length in range(1, len(path) + 1):
+            origins.setdefault(path[:length], replace(origin, line=line))
+    return Document(data, origins)
+
+
+def _toml_lines(text: str) -> Iterator[tuple[KeyPath, int]]:
+    """The line of each key of a valid TOML text, but for those within an inline table."""
+    table: KeyPath = ()
+    counts: dict[KeyPath, int] = {}
+    statement: list[str] = []
+    line, start, depth = 1, 1, 0
+    for piece in [*(match[0] for match in _TOML.finditer(text)), "\n"]:
+        depth += {"[": 1, "{": 1, "]": -1, "}": -1}.get(piece, 0)
+        line += piece.count("\n")
+        if piece != "\n" or depth:
+            statement += [] if piece.startswith("#") else [piece]
+            continue
+        said, head = "".join(statement).strip(), "".join(itertools.takewhile(lambda each: each != "=", statement))
+        if said.startswith("["):
+            table = _toml_key(said.strip("[]"))
+            if said.startswith("[["):
+                counts[table] = counts.get(table, -1) + 1
+                table = (*table, counts[table])
+            yield table, start
+        elif said:
+            yield (*table, *_toml_key(head)), start
+        statement, start = [], line
+
+
+def _toml_key(text: str) -> KeyPath:
+    """The parts of a dotted key, as the format itself understands it."""
+    import tomllib
+
+    found: Any = tomllib.loads(f"{text.strip()} = 0")
+    path: list[str] = []
+    while isinstance(found, dict):
+        ((key, found),) = found.items()
+        path.append(key)
+    return tuple(path)
+
+
+# Python
+
+
+def _read_python(path: Path, origin: Origin) -> Document:
+    import ast
+    import runpy
+
+    text = _text(path, origin.file)
+    try:
+        tree = ast.parse(text, str(path))
+        names = runpy.run_path(str(path))
+    except SyntaxError as error:
+        problem = Problem(f"is not valid Python: {error.msg}", file=origin.file, line=error.lineno or 0)
+        raise DeclarationError([problem]) from error
+    except (KeyboardInterrupt, DeclarationError):
+        raise
+    except BaseException as error:
+        raise DeclarationError([_failure(path, origin, error)]) from error
+    data = {name: value for name, value in names.items() if not name.startswith("_") and _is_plain(value)}
+    origins: dict[KeyPath, Origin] = {(): replace(origin, line=1)}
+    for statement in tree.body:
+        targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
+        for target in targets:
+            if isinstance(target, ast.Name) and target.id in data:
+                origins[(target.id,)] = replace(origin, line=statement.lineno)
+                _python_lines(getattr(statement, "value", None), (target.id,), origins, origin)
+    return Document(data, origins)
+
+
+def _is_plain(value: object) -> bool:
+    if isinstance(value, Mapping):
+        return all(isinstance(key, str) and _is_plain(each) for key, each in value.items())
+    if isinstance(value, (list, tuple)):
+        return all(_is_plain(each) for each in value)
+    return value is None or isinstance(value, (str, int, float, bool))
+
+
+def _python_lines(node: ast.expr | None, path: KeyPath, origins: dict[KeyPath, Origin], origin: Origin) -> None:
+    import ast
+
+    if isinstance(node, ast.Dict):
+        for key, value in zip(node.keys, node.values, strict=True):
+            if isinstance(key, ast.Constant) and isinstance(key.value, str):
+                origins[*path, key.value] = replace(origin, line=key.lineno)
+                _python_lines(value, (*path, key.value), origins, origin)
+    elif isinstance(node, (ast.List, ast.Tuple)):
+        for index, value in enumerate(node.elts):
+            origins[*path, index] = replace(origin, line=value.lineno)
+            _python_lines(value, (*path, index), origins, origin)
+
+
+def _failure(path: Path, origin: Origin, error: BaseException) -> Problem:
+    line, trace = 0, error.__traceback__
+    while trace:
+        if trace.tb_frame.f_code.co_filename == str(path):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return Problem(f"failed: {told(error)}", file=origin.file, line=line)

@@ -1,0 +1,174 @@
+"""A configuration as it stood when it was read: values that never change, each with its history."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from types import MappingProxyType
+from typing import Any
+
+from oreflow.config.documents import Document, KeyPath, Layer, Mark
+from oreflow.config.shapes import Schema, is_secret, keys_at, parts_at, path_of
+from oreflow.contract import DeclarationError, Problem
+from oreflow.secrets import MASK, is_secret_name, masked, refers
+from oreflow.validation import did_you_mean
+
+_LETTERS = 12
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """One layer's word on a key: what it said, where, and what became of it.
+
+    `status` is effective, appended (a list that stands behind those below it), overridden or removed; of a value that
+    nobody said but the schema has, `place` is `default`.
+    """
+
+    value: Any
+    place: str
+    layer: str
+    status: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return {"value": self.value, "place": self.place, "layer": self.layer, "status": self.status}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A key whose value is another one now; None stands for a value that is not there. Secrets are masked."""
+
+    key: str
+    before: Any
+    after: Any
+
+
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """The effective configuration called `name`.
+
+    `data` is the whole as read-only sections, `values` its values by their dotted keys; both hold references to
+    secrets, never what they refer to. A snapshot may be shared by threads: nobody can change it.
+    """
+
+    name: str
+    data: Mapping[str, Any]
+    document: Document
+    schema: Schema
+    environment: str
+
+    @classmethod
+    def of(cls, name: str, document: Document, schema: Schema, environment: str) -> Snapshot:
+        """The snapshot of a document that nobody changes any more."""
+        return cls(name, _frozen(document.data), document, schema, environment)
+
+    @cached_property
+    def values(self) -> Mapping[str, Any]:
+        """Each value by its dotted key; lists are tuples."""
+        return MappingProxyType({_dotted(path): value for path, value in _leaves(self.data)})
+
+    @cached_property
+    def masked(self) -> dict[str, Any]:
+        """The whole as people may see it: secrets are `***`, references stand as they are."""
+        return {key: self._masked(value, (key,)) for key, value in self.data.items()}
+
+    @cached_property
+    def version(self) -> str:
+        """The content address: the same for the same values, whichever layers say them."""
+        text = json.dumps(self.masked, sort_keys=True, default=str)
+        return hashlib.sha256(text.encode()).hexdigest()[:_LETTERS]
+
+    @cached_property
+    def layers(self) -> list[str]:
+        """The files and all else that say something, in the order of their layers."""
+        origins = [said.origin for spoken in self.document.said.values() for said in spoken]
+        order = list(Layer)
+        known = dict.fromkeys((order.index(origin.layer), origin.file) for origin in origins)
+        return [file for _, file in sorted(known, key=lambda each: each[0])]
+
+    def explain(self, key: str) -> list[tuple[str, list[Spoken]]]:
+        """Who said what of a key, the layer that wins first; of a section, of every key within.
+
+        Raises:
+            DeclarationError: no layer says anything of it, and the schema does not know it.
+        """
+        path, unknown = path_of(key, self.document.data, self.schema)
+        said = [known for known in self.document.said if known[: len(path)] == path]
+        if unknown:  # it may have been removed or replaced
+            said = [known for known in self.document.said if _begins(_dotted(known), key)]
+        found = [(_dotted(known), self._spoken(known)) for known in said]
+        if found:
+            return found
+        parts = [] if unknown else parts_at(self.schema, path)
+        if not parts:
+            there = self.document.at(path)
+            known = [*keys_at(parts_at(self.schema, path)), *(there if isinstance(there, dict) else ())]
+            where = f"'{_dotted(path)}' has" if path else f"the configuration '{self.name}' has"
+            raise DeclarationError([Problem(f"{where} no key '{unknown}'", mend=did_you_mean(unknown, known))])
+        defaults = [part["default"] for part in parts if "default" in part]
+        return [(key, [Spoken(self._masked(value, path), "default", "schema", "effective") for value in defaults])]
+
+    def _spoken(self, path: KeyPath) -> list[Spoken]:
+        found, wins = [], True
+        there = self._is_there(path)
+        for said in reversed(self.document.said[path]):
+            status = "overridden"
+            if said.mark is Mark.REMOVE:
+                status = "removed" if wins and not there else "overridden"
+                wins = False
+            elif wins and there:
+                status = "appended" if said.mark is Mark.APPEND else "effective"
+                wins = said.mark is Mark.APPEND
+            value = None if said.mark is Mark.REMOVE else self._masked(said.value, path)
+            found.append(Spoken(value, str(said.origin), said.origin.layer.value, status))
+        return found
+
+    def _is_there(self, path: KeyPath) -> bool:
+        try:
+            return not isinstance(self.document.at(path), dict)
+        except KeyError:
+            return False
+
+    def _masked(self, value: Any, path: KeyPath) -> Any:
+        if isinstance(value, Mapping):
+            return {key: self._masked(each, (*path, key)) for key, each in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [self._masked(each, (*path, index)) for index, each in enumerate(value)]
+        if value is None or isinstance(value, bool):
+            return value
+        hidden = is_secret_name(str(path[-1])) or is_secret(parts_at(self.schema, path))
+        if hidden and not refers(value):
+            return MASK
+        return masked(value) if isinstance(value, str) else value
+
+
+def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Difference, ...]:
+    """The keys whose values differ between two configurations, in the order of their names."""
+    old, new = ({_dotted(path): value for path, value in _leaves(each)} for each in (before, after))
+    keys = sorted({*old, *new})
+    return tuple(Difference(key, old.get(key), new.get(key)) for key in keys if old.get(key) != new.get(key))
+
+
+def _leaves(value: Any, path: KeyPath = ()) -> Iterator[tuple[KeyPath, Any]]:
+    if isinstance(value, Mapping) and (value or not path):
+        for key, each in value.items():
+            yield from _leaves(each, (*path, key))
+    else:
+        yield path, value
+
+
+def _frozen(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return MappingProxyType({key: _frozen(each) for key, each in value.items()})
+    return tuple(_frozen(each) for each in value) if isinstance(value, (list, tuple)) else value
+
+
+def _dotted(path: KeyPath) -> str:
+    return ".".join(str(part) for part in path)
+
+
+def _begins(key: str, with_key: str) -> bool:
+    return key == with_key or key.startswith(f"{with_key}.")

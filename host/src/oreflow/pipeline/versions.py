@@ -1,0 +1,129 @@
+"""The configurations that runs have used: each content once, by its address, and the order in which they were in use.
+
+They lie in the lake, beside what they made, so that whoever has the tables can tell how they came to be.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from oreflow.config.documents import Mark
+from oreflow.config.snapshot import Snapshot
+from oreflow.contract import DeclarationError, Problem
+from oreflow.pipeline.lake import Lake, read_json, write_json
+from oreflow.secrets import MASK
+
+_DIGITS = 6
+
+
+@dataclass(frozen=True)
+class ConfigVersion:
+    """A configuration from when a run first used it until one used another.
+
+    `hash` is the address of its content; `at` (ISO 8601, UTC) and `user` are of its first run; `layers` say where its
+    values came from, in the order of their weight.
+    """
+
+    version: int
+    hash: str
+    at: str
+    user: str
+    environment: str
+    layers: tuple[str, ...]
+
+
+class Versions:
+    """The history of one configuration in a lake."""
+
+    def __init__(self, lake: Lake, name: str) -> None:
+        self._name = name
+        self._folder = lake.state / "config" / name
+
+    def record(self, config: Snapshot) -> ConfigVersion:
+        """Note that a run uses a configuration; gives its version, a new one where the last was of another content."""
+        while True:
+            last = next(iter(self.newest_first()), None)
+            if last and last.hash == config.version:
+                return last
+            entry = ConfigVersion(
+                version=last.version + 1 if last else 1,
+                hash=config.version,
+                at=datetime.now(UTC).isoformat(timespec="seconds"),
+                user=user(),
+                environment=config.environment,
+                layers=tuple(config.layers),
+            )
+            write_json(self._content(entry.hash), config.masked)
+            part = self._folder / f".{entry.version}.{os.getpid()}.part"
+            write_json(part, asdict(entry))
+            try:
+                os.link(part, self._entry(entry.version))
+            except FileExistsError:  # another run was quicker
+                continue
+            else:
+                return entry
+            finally:
+                part.unlink()
+
+    def newest_first(self) -> Iterator[ConfigVersion]:
+        """All versions, the latest first."""
+        files = sorted(self._folder.glob("[0-9]*.json"), reverse=True) if self._folder.is_dir() else []
+        for file in files:
+            if found := read_json(file):
+                yield ConfigVersion(**{**found, "layers": tuple(found["layers"])})
+
+    def content(self, version: int) -> dict[str, Any]:
+        """What a version says, its secrets masked.
+
+        Raises:
+            DeclarationError: there is no such version.
+        """
+        entry = read_json(self._entry(version))
+        content = read_json(self._content(entry["hash"])) if entry else None
+        if content is None:
+            known = [str(each.version) for each in self.newest_first()]
+            mend = f"there are {', '.join(reversed(known))}" if known else "no run has used any so far"
+            raise DeclarationError([Problem(f"'{self._name}' has no version {version}", mend=mend)])
+        return content
+
+    def _entry(self, version: int) -> Path:
+        return self._folder / f"{version:0{_DIGITS}d}.json"
+
+    def _content(self, address: str) -> Path:
+        return self._folder / "contents" / f"{address}.json"
+
+
+def user() -> str:
+    """Who runs this process, as far as the system knows."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container whose user has no name
+        return str(os.getuid()) if hasattr(os, "getuid") else ""
+
+
+def overlay(below: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """The layer that makes one configuration of another, in the marks of layers; secrets are left as they are."""
+    layer: dict[str, Any] = {}
+    for key, value in wanted.items():
+        there = below.get(key)
+        if isinstance(value, Mapping) and isinstance(there, Mapping):
+            if inner := overlay(there, value):
+                layer[key] = inner
+        elif (key not in below or value != there) and not _has_mask(value):
+            layer[key] = value
+    layer |= {f"{key}@{Mark.REMOVE}": True for key in below if key not in wanted}
+    return layer
+
+
+def _has_mask(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return any(map(_has_mask, value.values()))
+    if isinstance(value, (list, tuple)):
+        return any(map(_has_mask, value))
+    return isinstance(value, str) and MASK in value

@@ -1,0 +1,114 @@
+"""Secrets that are planted everywhere come out nowhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import textwrap
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from unittest import mock
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import oreflow
+from oreflow.config import ConfigManager, Secret
+from oreflow.contract import DeclarationError
+from oreflow.secrets import redacted
+
+SECRETS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n", exclude_categories=("Cs",)), min_size=8)
+
+
+@dataclass
+class Database:
+    url: Secret
+    password: Secret
+    key: Secret
+    port: int = 0
+
+
+def plain(text):
+    """Letters that could be found in an output by no accident."""
+    return f"S3CR{text}ET"
+
+
+@settings(deadline=None, max_examples=60)
+@given(SECRETS, SECRETS, SECRETS, st.booleans())
+def test_no_output_of_a_configuration_has_a_secret(first, second, third, broken):
+    one, two, three = map(plain, (first, second, third))
+    with tempfile.TemporaryDirectory() as folder, mock.patch.dict(os.environ, {"ONE": one, "DATABASE_PASSWORD": two}):
+        config = Path(folder, "config")
+        config.mkdir()
+        (Path(folder) / "three").write_text(f"{three}\n", encoding="utf-8")
+        base = {"url": "db://me:${env:ONE}@host", "key": f"${{file:{folder}/three}}", "port": "many" if broken else 1}
+        (config / "database.json").write_text(json.dumps(base), encoding="utf-8")
+        manager, said = ConfigManager(folder), []
+        try:
+            value = manager.load_config("database", Database)
+            assert value.url.reveal() == f"db://me:{one}@host"
+            assert (value.password.reveal(), value.key.reveal()) == (two, three)
+            said += [repr(value), str(value), f"{value.url} {value.password!s} {value.key!r}", str(vars(value))]
+            int(f"cannot reach {value.url}")
+        except (DeclarationError, ValueError):
+            said.append(traceback.format_exc())
+        snapshot = oreflow.effective_config(folder, "database")
+        said += [json.dumps(snapshot.masked), repr(snapshot.explain("")), str(snapshot.values)]
+        said += [repr(found) for found in oreflow.check_config(folder)]
+        for secret in (one, two, three):
+            assert not [text for text in said if secret in text or json.dumps(secret)[1:-1] in text]
+
+
+@settings(deadline=None, max_examples=100)
+@given(SECRETS, st.text(), st.text())
+def test_what_was_revealed_is_taken_out_of_any_text(secret, before, after):
+    secret = plain(secret)
+    assert Secret(secret).reveal() == secret
+    assert secret not in redacted(f"{before}{secret}{after}")
+    assert json.dumps(secret)[1:-1] not in redacted(json.dumps({"x": secret}))
+
+
+LEAKS = """
+    import logging
+    import oreflow
+    from oreflow.config import Secret
+
+    class Careless:
+        @oreflow.hookimpl(wrapper=True)
+        def run_step(self, step):
+            secret = Secret("${env:TOKEN}").reveal()
+            print("printed", secret)
+            logging.getLogger("careless").error("logged %s", secret)
+            yield
+            raise HOW(f"cannot reach db://me:{secret}@host")
+
+    oreflow_api = 1
+    careless = Careless()
+    run_step = careless.run_step
+"""
+
+
+def test_a_careless_plugin_and_its_traceback_show_none(tmp_path, project_in):
+    secret = "t0p-s3cret-t0ken"
+    for number, how in enumerate(("oreflow.StepError", "RuntimeError")):
+        oreflow.init(tmp_path / str(number))
+        project = project_in(tmp_path / str(number))
+        code = textwrap.dedent(LEAKS).replace("HOW", how)
+        (project.root / "oreflow_plugins.py").write_text(code)
+        (project.root / "config/pipeline.local.yaml").write_text(
+            "engines: {spark: {conf: {spark.hadoop.fs.s3a.secret.key: '${env:TOKEN}', spark.app.name: 'x'}}}\n"
+        )
+        done = project.cli("run", env={"TOKEN": secret})
+        assert done.code == 1, done.out + done.err
+        assert "cannot reach db://me:***@host" in done.out
+        said = done.out + done.err
+        for args in (("runs", "--json"), ("config", "show"), ("config", "show", "--yaml"), ("config", "history")):
+            found = project.cli(*args, env={"TOKEN": secret})
+            assert found.code == 0, found.err
+            said += found.out + found.err
+        assert "spark.hadoop.fs.s3a.secret.key: ${env:TOKEN}" in said
+        assert secret not in said
+        kept = [path for path in project.root.rglob("*") if path.is_file()]
+        assert not [path for path in kept if secret.encode() in path.read_bytes()]

@@ -1,0 +1,183 @@
+"""A dataclass is the form of a configuration: its values have its types, and its schema says what is wrong where."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import Path
+from typing import Any, Literal
+
+import jsonschema_rs
+import pytest
+
+from oreflow.config import Secret, Size, bind, schema_of
+from oreflow.contract import DeclarationError
+from oreflow.validation import validate
+
+KILOBYTE = Size("1 kB")
+
+
+class Level(Enum):
+    LOW = "low"
+    HIGH = 2
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Connections that are kept."""
+
+    size: int = field(default=10, metadata={"minimum": 1, "description": "how many"})
+    wait: timedelta = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class Everything:
+    host: str
+    port: int
+    password: Secret | None = None
+    pool: Pool = field(default_factory=Pool)
+    pools: dict[str, Pool] = field(default_factory=dict)
+    level: Level = Level.LOW
+    share: float = 0.5
+    on: bool = False
+    path: Path = Path("x")
+    memory: Size = KILOBYTE
+    tags: tuple[str, ...] = ()
+    known: frozenset[int] = frozenset()
+    kind: Literal["a", "b"] = "a"
+    since: date | None = None
+    at: datetime | None = None
+    price: Decimal = Decimal("1.10")
+    more: Mapping[str, Any] = field(default_factory=dict)
+    either: int | list[str] = 1
+    names: Sequence[str] = field(default_factory=list)
+
+
+def test_every_type_comes_back():
+    data = {
+        "host": "db1",
+        "port": 5432,
+        "password": "${env:PASSWORD}",
+        "pool": {"wait": "5m"},
+        "pools": {"read": {"size": 2}},
+        "level": 2,
+        "share": 1,
+        "on": True,
+        "path": "/var/x",
+        "memory": "512MiB",
+        "tags": ["a"],
+        "known": [1, 2],
+        "kind": "b",
+        "since": "2026-01-05",
+        "at": "2026-01-05T10:00:00+00:00",
+        "price": "2.20",
+        "more": {"x": [1]},
+        "either": ["a"],
+        "names": ["n"],
+    }
+    assert validate(data, schema_of(Everything)) == []
+    assert bind(data, Everything) == Everything(
+        host="db1",
+        port=5432,
+        password=Secret("${env:PASSWORD}"),
+        pool=Pool(wait=timedelta(minutes=5)),
+        pools={"read": Pool(size=2)},
+        level=Level.HIGH,
+        share=1.0,
+        on=True,
+        path=Path("/var/x"),
+        memory=Size(512 * 2**20),
+        tags=("a",),
+        known=frozenset({1, 2}),
+        kind="b",
+        since=date(2026, 1, 5),
+        at=datetime(2026, 1, 5, 10, tzinfo=UTC),
+        price=Decimal("2.20"),
+        more={"x": [1]},
+        either=["a"],
+        names=["n"],
+    )
+
+
+def test_defaults_are_those_of_the_dataclass_and_stand_in_its_schema():
+    assert bind({"host": "h", "port": 1}, Everything) == Everything("h", 1)
+    schema = schema_of(Everything)
+    jsonschema_rs.Draft202012Validator(schema)
+    properties = schema["properties"]
+    assert schema["required"] == ["host", "port"]
+    assert properties["pool"]["default"] == {"size": 10, "wait": "30s"}
+    assert properties["pool"]["description"] == "Connections that are kept."
+    assert (properties["level"]["default"], properties["memory"]["default"]) == ("low", 1000)
+    assert properties["pool"]["properties"]["size"] == {
+        "type": "integer",
+        "minimum": 1,
+        "description": "how many",
+        "default": 10,
+    }
+
+
+def test_a_schema_of_defaults_gives_the_defaults_back():
+    defaults = {k: p["default"] for k, p in schema_of(Everything)["properties"].items() if "default" in p}
+    assert bind({"host": "h", "port": 1, **defaults}, Everything) == Everything("h", 1)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"port": "x"}, "port: expected a whole number, got 'x'"),
+        ({"prot": 1}, "prot: unknown key 'prot' - did you mean 'port'?"),
+        ({"pool": {"size": 0}}, "pool.size: 0 is less than the minimum of 1"),
+        (
+            {"pool": {"wait": "5 minutes"}},
+            "pool.wait: '5 minutes' does not fit - a number of seconds, or a time such as",
+        ),
+        ({"memory": "5 mb"}, "memory: '5 mb' does not fit - a number of bytes, or a size such as 512MiB or 8 GB"),
+        ({"level": "medium"}, "level: 'medium' is not one of the choices"),
+        ({"kind": "c"}, "kind: 'c' is not one of the choices"),
+        ({"known": [1, 1]}, "known: "),
+    ],
+)
+def test_what_does_not_fit_is_told_with_its_key(data, told):
+    (problem,) = validate({"host": "h", "port": 1, **data}, schema_of(Everything))
+    assert str(problem).startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        ({"since": "2026-13-45"}, "since: "),
+        ({"host": "a${env:X}"}, "host: refers to a secret, which a plain text would show - declare it as oreflow"),
+        ({"password": "${evn:X}"}, "password: ${evn:X} is no reference - write ${env:NAME} or ${file:"),
+    ],
+)
+def test_what_only_the_type_can_judge_is_told_with_its_key(data, told):
+    with pytest.raises(DeclarationError) as raised:
+        bind({"host": "h", "port": 1, **data}, Everything)
+    (problem,) = raised.value.problems
+    assert str(problem).startswith(told)
+
+
+def test_what_a_dataclass_has_against_its_values_is_told():
+    @dataclass
+    class Range:
+        low: int
+        high: int
+
+        def __post_init__(self) -> None:
+            if self.low > self.high:
+                raise ValueError(f"low {self.low} is above high {self.high}")
+
+    made = dataclasses.make_dataclass("Outer", [("range", Range)])
+    with pytest.raises(DeclarationError, match="range: low 2 is above high 1"):
+        bind({"range": {"low": 2, "high": 1}}, made)
+
+
+@pytest.mark.parametrize("kind", [bytes, dict[int, str], tuple[int, str], object.__class__])
+def test_a_type_that_no_configuration_can_hold_is_named_with_its_field(kind):
+    made = dataclasses.make_dataclass("Odd", [("field", kind)])
+    with pytest.raises(TypeError, match=r"Odd\.field cannot be read from a configuration"):
+        schema_of(made)

@@ -1,0 +1,366 @@
+"""Files of each format become the same values with their lines, and what YAML makes of innocent texts is settled."""
+
+from __future__ import annotations
+
+import pytest
+
+from oreflow.config.files import read_file
+from oreflow.config.layers import Environment, apply_options, apply_variables, layer_files, read_layers
+from oreflow.config.shapes import path_of, settle
+from oreflow.contract import DeclarationError
+from oreflow.validation import validate
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(name, text):
+        path = tmp_path / name
+        path.write_bytes(text if isinstance(text, bytes) else text.encode())
+        return read_file(path, name)
+
+    return read
+
+
+def problems_of(call) -> list[str]:
+    with pytest.raises(DeclarationError) as raised:
+        call()
+    return [str(problem) for problem in raised.value.problems]
+
+
+YAML = """\
+host: db1
+pool:
+  size: 10
+  waits: [1, 2.5]
+note: "a\\nb"
+servers:
+  - name: one
+    ports: [1]
+  - name: two
+"""
+JSON = """\
+{"host": "db1",
+ "pool": {
+\t"size": 10,
+\t"waits": [1, 2.5]},
+ "note": "a\\nb",
+ "servers": [
+  {"name": "one",
+   "ports": [1]},
+  {"name": "two"}]}
+"""
+TOML = """\
+host = "db1"  # size = 5
+note = \"\"\"
+a
+b\"\"\"
+# [pool.size]
+[pool]
+size = 10
+waits = [1,
+  2.5]
+
+[[servers]]
+name = "one"
+ports = [1]
+[[servers]]
+name = 'two'
+"""
+PYTHON = """\
+import os as _os
+_hidden = 1
+
+def helper():
+    return 10
+
+host: str = "db1"
+pool = {"size": helper(),
+        "waits": [1, 2.5]}
+note = "a\\nb"
+servers = [{"name": "one", "ports": [1]},
+           {"name": "two"}]
+"""
+WANTED = {
+    "host": "db1",
+    "pool": {"size": 10, "waits": [1, 2.5]},
+    "note": "a\nb",
+    "servers": [{"name": "one", "ports": [1]}, {"name": "two"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "lines"),
+    [
+        ("x.yaml", YAML, {"host": 1, "size": 3, "waits": 4, "note": 5, "second": 9}),
+        ("x.json", JSON, {"host": 1, "size": 3, "waits": 4, "note": 5, "second": 9}),
+        ("x.toml", TOML, {"host": 1, "size": 7, "waits": 8, "note": 2, "second": 15}),
+        ("x.py", PYTHON, {"host": 7, "size": 8, "waits": 9, "note": 10, "second": 12}),
+    ],
+)
+def test_every_format_gives_the_same_values_and_their_lines(read, name, text, lines):
+    document = read(name, text)
+    data = dict(document.data)
+    if name == "x.toml":
+        data["note"] = data["note"].removeprefix("\n")
+    assert data == WANTED
+    paths = {"host": ("host",), "size": ("pool", "size"), "waits": ("pool", "waits"), "note": ("note",)}
+    paths["second"] = ("servers", 1, "name")
+    assert {key: document.origins[path].line for key, path in paths.items()} == lines
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("x.yaml", "a:\n\tb: 1\n", "x.yaml:2: is not valid YAML"),
+        ("x.yaml", "a:\n\tb: 1\n", "indent with spaces, not with tabs"),
+        ("x.yaml", "a: 1\n".encode("utf-16"), "x.yaml: is UTF-16 text, where UTF-8 is expected - save it as UTF-8"),
+        ("x.yaml", b"a: 1\nb: caf\xe9\n", "x.yaml:2: is not UTF-8 text"),
+        ("x.json", '{"a": 1,\n}', "x.json:2: is not valid JSON"),
+        ("x.json", '{"a": 1,\n"a": 2}', "x.json:2 a: the key is said twice - it is in lines 1 and 2"),
+        ("x.json", "[1]", "x.json:1: expected keys and values"),
+        ("x.json", '{"a": NaN}', "NaN is no number of JSON"),
+        ("x.toml", "a = 1\nb = \n", "x.toml:2: is not valid TOML: Invalid value"),
+        ("x.toml", "a = 1\na = 2\n", "x.toml:2: is not valid TOML: Cannot overwrite a value"),
+        ("x.py", "a = 1\nb =\n", "x.py:2: is not valid Python"),
+        ("x.py", "a = 1\nb = a / 0\n", "x.py:2: failed: ZeroDivisionError"),
+        ("x.py", "import sys\nsys.exit(3)\n", "x.py:2: failed: SystemExit"),
+    ],
+)
+def test_a_file_that_cannot_be_read_says_where(read, name, text, told):
+    (problem,) = problems_of(lambda: read(name, text))
+    assert told in problem
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("x.yaml", ""), ("x.yaml", "# only this\n"), ("x.json", " \n"), ("x.toml", "")]
+)
+def test_an_empty_file_says_nothing(read, name, text):
+    assert read(name, text).data == {}
+
+
+def test_aliases_that_would_fill_the_memory_are_refused(read):
+    lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
+    lines += [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 10)]
+    (problem,) = problems_of(lambda: read("x.yaml", "\n".join(lines)))
+    assert "has more than 100,000 values - write out what its aliases" in problem
+
+
+# Settled by the schema
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "text": {"type": "string"},
+        "texts": {"type": "array", "items": {"type": "string"}},
+        "flag": {"type": "boolean"},
+        "count": {"type": "integer"},
+        "share": {"type": "number"},
+        "day": {"type": "string", "format": "date"},
+        "any": {},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    "text", ["no", "on", "1.10", "1e5", "0755", "12:30:45", "2026-01-05", "1_000", ".inf", "2026-13-45"]
+)
+def test_where_a_text_is_expected_it_stays_the_text(read, text):
+    document = read("x.yaml", f"text: {text}\ntexts: [{text}, b]\nno: 1\n")
+    assert settle(document, SCHEMA) == []
+    assert document.data == {"text": text, "texts": [text, "b"], "no": 1}
+
+
+def test_where_something_else_is_expected_it_is_what_yaml_says(read):
+    document = read("x.yaml", "flag: on\ncount: 1_000\nshare: 1e5\nday: 2026-01-05\nany: 1.10\n")
+    assert settle(document, SCHEMA) == []
+    assert document.data == {"flag": True, "count": 1000, "share": 1e5, "day": "2026-01-05", "any": 1.1}
+    assert validate(document.data, SCHEMA) == []
+
+
+@pytest.mark.parametrize("key", ["count", "share", "any", "nobody_knows"])
+@pytest.mark.parametrize(("text", "number"), [("0755", 493), ("12:30", 750)])
+def test_numbers_that_yaml_reads_otherwise_than_people_are_refused(read, key, text, number):
+    (problem,) = settle(read("x.yaml", f"a: 1\n{key}: {text}\n"), SCHEMA)
+    assert str(problem) == (
+        f"x.yaml:2 {key}: {text} is {number} in YAML - put it in quotes if it is a text; the number is {number}"
+    )
+
+
+# Layers
+
+
+@pytest.fixture
+def layered(tmp_path):
+    """Write config files by name and read their layers."""
+
+    def load(files, environment=Environment.PRODUCTION, **settings):
+        (tmp_path / "config").mkdir(exist_ok=True)
+        for name, text in files.items():
+            (tmp_path / "config" / name).write_text(text, encoding="utf-8")
+        return read_layers(layer_files(tmp_path, "shop", environment), **settings)
+
+    return load
+
+
+def test_layers_may_be_of_different_formats(layered):
+    document = layered({"shop.toml": "a = 1\nb = 1\n", "shop.production.json": '{"b": 2}', "shop.local.yaml": "c: 3\n"})
+    assert document.data == {"a": 1, "b": 2, "c": 3}
+
+
+def test_two_files_of_one_layer_are_refused(layered):
+    (problem,) = problems_of(lambda: layered({"shop.yaml": "a: 1\n", "shop.toml": "a = 1\n"}))
+    assert problem == "config/shop.yaml: there is shop.toml too - keep one of the two"
+
+
+def test_code_is_run_only_where_the_project_allows_it(layered):
+    files = {"shop.yaml": "a: 1\nb: 1\n", "shop.py": "b = 1 + 1\n"}
+    (problem,) = problems_of(lambda: layered(files))
+    assert problem.startswith(
+        "config/shop.py: is code, and this project runs none for its configuration - say `config:"
+    )
+    assert layered(files, allow_python=True).data == {"a": 1, "b": 2}
+
+
+def test_a_list_is_appended_to_a_section_replaced_and_a_key_removed_where_the_key_says_so(layered):
+    base = "tags: [a, b]\npool: {size: 1, wait: 2}\nold: 1\nkeep: {x: {y: 1}}\n"
+    local = "tags@append: [c, {d: 1}]\npool@replace: {size: 3}\nold@remove: true\nkeep: {x@remove: true, z: 2}\n"
+    document = layered({"shop.yaml": base, "shop.local.yaml": local})
+    assert document.data == {"tags": ["a", "b", "c", {"d": 1}], "pool": {"size": 3}, "keep": {"z": 2}}
+    origins = {path: str(origin) for path, origin in document.origins.items()}
+    assert origins["tags", 1] == "config/shop.yaml:1"
+    assert origins["tags", 3, "d"] == "config/shop.local.yaml:1"
+    assert ("pool", "wait") not in origins
+
+
+@pytest.mark.parametrize(
+    ("local", "told"),
+    [
+        (
+            "x: 1\npool@append: [1]\n",
+            "config/shop.local.yaml:2 pool: nothing can be appended: what is below is no list",
+        ),
+        ("tags@append: 1\n", "config/shop.local.yaml:1 tags: nothing can be appended: this is no list"),
+        ("olf@remove: 1\n", "config/shop.local.yaml:1 olf: there is nothing below to remove - take the line away"),
+    ],
+)
+def test_a_mark_that_does_not_fit_is_told(layered, local, told):
+    base = "tags: [a]\npool: {size: 1}\nold: 1\n"
+    assert problems_of(lambda: layered({"shop.yaml": base, "shop.local.yaml": local})) == [told]
+
+
+# Variables and options: what plain dynaconf 3.3 gets wrong
+
+
+VARIED = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {
+        "version": {"type": "string"},
+        "items": {"type": "string"},
+        "tags": {"type": "array", "items": {"type": "string"}},
+        "size": {"type": ["integer", "null"]},
+        "on": {"type": "boolean"},
+        "share": {"type": "number"},
+        "pool": {"type": "object", "properties": {"size": {"type": "integer"}, "wait": {"type": "string"}}},
+        "tables": {
+            "type": "object",
+            "patternProperties": {"^silver\\.": {"properties": {"input": {"type": "string"}}}},
+        },
+        "sources": {"type": "object", "additionalProperties": {"properties": {"path": {"type": "string"}}}},
+    },
+}
+
+
+@pytest.fixture
+def varied(layered):
+    base = 'version: "1"\npool: {size: 1, wait: "5m"}\ntags: [a]\nitems: x\ntables: {silver.a: {input: b}}\n'
+
+    def load(variables=None, options=()):
+        document = layered({"shop.yaml": base})
+        apply_variables(document, "shop", variables or {}, VARIED)
+        apply_options(document, options, VARIED)
+        assert settle(document, VARIED) == []
+        return document.data
+
+    return load
+
+
+@pytest.mark.parametrize(
+    "text", ["1.10", "1e5", "2026-01-05", "no", "0755", "@format {env[HOME]}", "@int 5", "{'a': 1}"]
+)
+def test_a_text_is_not_guessed_at(varied, text):
+    assert varied({"SHOP_VERSION": text, "SHOP_ITEMS": text})["version"] == text
+    assert varied({"SHOP_ITEMS": text})["items"] == text
+    assert varied(options=[f"version={text}"])["version"] == text
+    assert varied({"SHOP_TAGS": f'["{text}", b]'})["tags"] == [text, "b"]
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "value"),
+    [
+        ("12", "size", 12),
+        ("1_000", "size", 1000),
+        ("null", "size", None),
+        ("010", "size", "010"),
+        ("12.0", "size", "12.0"),
+        ("yes", "on", True),
+        ("0", "on", False),
+        ("maybe", "on", "maybe"),
+        ("1e5", "share", 1e5),
+        ("nan", "share", "nan"),
+        ("1.10, no", "tags", ["1.10", "no"]),
+        ("[]", "tags", []),
+    ],
+)
+def test_a_value_becomes_what_the_schema_says_or_stays_a_text_for_it_to_refuse(varied, text, key, value):
+    assert varied({f"SHOP_{key.upper()}": text})[key] == value
+    assert varied(options=[f"{key}={text}"])[key] == value
+
+
+def test_a_section_keeps_its_other_keys(varied):
+    assert varied({"SHOP_POOL__SIZE": "9"})["pool"] == {"size": 9, "wait": "5m"}
+
+
+def test_a_variable_of_somebody_else_is_no_key(varied):
+    assert "home" not in varied({"SHOP_HOME": "/opt/shop", "SHOP": "1", "SHOP_": "1", "SHOPPING_SIZE": "3"})
+
+
+@pytest.mark.parametrize(
+    ("variable", "told"),
+    [
+        ("SHOP_VERSON", "SHOP_VERSON: the variable names no key: VERSON - did you mean VERSION?"),
+        ("SHOP_POOL__SISE", "SHOP_POOL__SISE: the variable names no key: SISE - did you mean SIZE?"),
+        ("SHOP_NO__WHERE", "SHOP_NO__WHERE: the variable names no key: NO - there are ITEMS, ON, POOL"),
+    ],
+)
+def test_a_variable_that_was_meant_for_us_and_names_no_key_is_told(varied, variable, told):
+    (problem,) = problems_of(lambda: varied({variable: "1"}))
+    assert problem.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("pool.sise=1", "--set pool.sise pool: there is no key 'sise' - did you mean 'size'?"),
+        ("pool", "--set pool: expected KEY=VALUE - such as --set lake=./pond"),
+        ("=1", "--set =1: expected KEY=VALUE"),
+    ],
+)
+def test_an_option_that_names_no_key_is_told(varied, option, told):
+    (problem,) = problems_of(lambda: varied(options=[option]))
+    assert problem.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [
+        ("tables.silver.a.input", ("tables", "silver.a", "input")),
+        ("sources.days.path", ("sources", "days", "path")),
+        ("pool.size", ("pool", "size")),
+        ("tags.0", ("tags", 0)),
+    ],
+)
+def test_a_dotted_key_finds_names_with_points_in_them(key, path):
+    data = {"tables": {"silver.a": {"input": "b"}}, "tags": ["a"]}
+    assert path_of(key, data, VARIED) == (path, "")
