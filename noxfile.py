@@ -18,7 +18,7 @@ nox.options.sessions = ["tests"]
 nox.options.reuse_venv = "yes"  # the second time is quick; `nox -R` skips the installing altogether
 
 ROOT = Path(__file__).parent
-PLUGINS = ("delta", "polars", "spark", "bronze", "silver", "gold")
+PLUGINS = ("delta", "polars", "spark", "bronze", "silver", "gold", "redis")
 RUNTIME = ("host", *(f"plugins/{name}" for name in PLUGINS))
 PACKAGES = (*RUNTIME, "plugins/testkit")
 
@@ -105,7 +105,8 @@ def docs(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure oreflow against the hand-written script; arguments go to tests/bench/bench.py."""
     # Installed as a user has it: pip compiles what it installs, of a tree in place it depends on the environment.
-    install(session, "tpchgen-cli", editable=False)
+    # The last three load configurations too, and are measured side by side.
+    install(session, "tpchgen-cli", "dynaconf", "hydra-core", "pydantic-settings", editable=False)
     session.run("python", "tests/bench/bench.py", *session.posargs)
 
 

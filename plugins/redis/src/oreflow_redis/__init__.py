@@ -1,0 +1,1 @@
+"""oreflow-redis: a shared configuration store in Redis."""

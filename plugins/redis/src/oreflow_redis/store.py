@@ -1,0 +1,106 @@
+"""Configurations in Redis: whole versions, published by one script that compares and sets.
+
+Optimistic locking as in Redis' own documentation of transactions; a script in place of WATCH, since one call cannot be
+left half done by a client that dies.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import redis
+
+from oreflow.contract import ConfigStore, StoreConflict, StoredConfig, StoreError
+
+_PATIENCE = 3.0
+"""Seconds that a store may take to answer: a run that is about to begin waits for it."""
+_PUBLISH = """
+local current = tonumber(redis.call('GET', KEYS[1]) or '0')
+if current ~= tonumber(ARGV[1]) then return {0, current} end
+redis.call('SET', KEYS[2], ARGV[2])
+redis.call('SET', KEYS[1], current + 1)
+redis.call('PUBLISH', KEYS[3], current + 1)
+return {1, current + 1}
+"""
+
+
+class RedisStore(ConfigStore):
+    """The store at one address, `redis://[user:password@]host[:port][/database]`."""
+
+    def __init__(self, address: str) -> None:
+        """Raises StoreError where the address is none."""
+        try:
+            self._redis = redis.Redis.from_url(
+                address, decode_responses=True, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE
+            )
+        except ValueError as error:
+            raise StoreError(f"this is no address of Redis: {error}") from None  # it may hold a password
+        place = self._redis.connection_pool.connection_kwargs
+        where = place.get("path") or f"{place.get('host', 'localhost')}:{place.get('port', 6379)}"
+        self._place = f"the store redis://{where}/{place.get('db') or 0}"
+
+    def fetch(self, name: str, version: int | None = None) -> StoredConfig | None:
+        """The latest version of a configuration, or the one asked for; None where there is none."""
+        with self._told():
+            number = version if version is not None else int(self._redis.get(_key(name, "latest")) or 0)
+            content = self._redis.get(_key(name, str(number))) if number else None
+        return self._read(name, number, str(content)) if content else None
+
+    def publish(self, name: str, data: Mapping[str, Any], *, expected: int, author: str) -> StoredConfig:
+        """Publish a whole version after version `expected`.
+
+        Raises:
+            StoreConflict: the latest version is another one; nothing was changed.
+        """
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        content = json.dumps({"data": data, "author": author, "at": at})
+        keys = [_key(name, "latest"), _key(name, str(expected + 1)), _key(name, "published")]
+        with self._told():
+            done, version = self._redis.eval(_PUBLISH, len(keys), *keys, expected, content)
+        if not done:
+            raise StoreConflict(name, expected, int(version))
+        return StoredConfig(name, int(version), dict(data), author, at)
+
+    def wait(self, name: str, version: int, seconds: float) -> StoredConfig | None:
+        """Wait for a version after `version`, at most so long."""
+        end = time.monotonic() + seconds
+        with self._told(), self._redis.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
+            channel.subscribe(_key(name, "published"))
+            while True:
+                # Asked after the subscription, so that nothing can be published unseen in between.
+                found = self.fetch(name)
+                left = end - time.monotonic()
+                if (found and found.version > version) or left <= 0:
+                    return found if found and found.version > version else None
+                channel.get_message(timeout=left)
+
+    def close(self) -> None:
+        """Let go of the connections."""
+        with self._told():
+            self._redis.close()
+
+    def _read(self, name: str, version: int, content: str) -> StoredConfig:
+        try:
+            found = json.loads(content)
+            return StoredConfig(name, version, dict(found["data"]), str(found["author"]), str(found["at"]))
+        except (ValueError, KeyError, TypeError) as error:
+            raise StoreError(f"{self._place} has something else than a configuration as '{name}'") from error
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        try:
+            yield
+        except redis.RedisError as error:
+            raise StoreError(f"{self._place} does not answer: {' '.join(str(error).split())}") from None
+        except OSError as error:
+            raise StoreError(f"{self._place} does not answer: {error.strerror or error}") from None
+
+
+def _key(name: str, what: str) -> str:
+    """The braces keep all keys of a configuration on one node of a cluster."""
+    return f"{{oreflow:config:{name}}}:{what}"

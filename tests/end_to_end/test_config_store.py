@@ -1,0 +1,243 @@
+"""A real Redis as the shared store: a layer of many machines, whole versions, and a machine that goes on without it."""
+
+from __future__ import annotations
+
+import shutil
+import signal
+import socket
+import subprocess
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from oreflow.config import ConfigManager
+from oreflow.contract import StoreConflict
+from oreflow.factory import get_processor_factory
+
+PASSWORD = "r3d1s-s3cret"
+
+
+@dataclass
+class Server:
+    """A Redis of this test's own."""
+
+    folder: Path
+    port: int
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"redis://:${{env:REDIS_PASSWORD}}@127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        command += ["--requirepass", PASSWORD, "--save", "", "--appendonly", "yes"]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        deadline = time.monotonic() + 20
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            assert time.monotonic() < deadline, (self.folder / "log").read_text()
+            time.sleep(0.05)
+
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        if self.process:
+            self.process.send_signal(how)
+            self.process.wait(20)
+            self.process = None
+
+
+@pytest.fixture
+def server(require, tmp_path, monkeypatch):
+    require(bool(shutil.which("redis-server")), "Redis is missing: apt-get install redis-server")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    monkeypatch.setenv("REDIS_PASSWORD", PASSWORD)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    made = Server(folder, port)
+    made.start()
+    yield made
+    made.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+def store(server):
+    """The store itself, as the contract has it."""
+    address = server.address.replace("${env:REDIS_PASSWORD}", PASSWORD)
+    made = get_processor_factory().create_config_store("redis", address)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def shop(server, project):
+    """A project with a configuration `app` and the store."""
+    made = project("name: shop\ntables: {}\n")
+    made.put("config/app.yaml", "port: 1\nhost: base\npool: {size: 1}\n")
+    made.put("config/app.local.yaml", "host: local\n")
+    made.put("config/oreflow.yaml", f"config: {{store: '{server.address}'}}\n")
+    return made
+
+
+def test_a_version_is_published_as_a_whole_after_the_one_that_it_was_made_on(store):
+    assert store.fetch("app") is None
+    first = store.publish("app", {"port": 5}, expected=0, author="me")
+    assert (first.version, first.author) == (1, "me")
+    with pytest.raises(StoreConflict, match="the store has version 1 of 'app' by now, and this is made on version 0"):
+        store.publish("app", {"port": 6}, expected=0, author="you")
+    assert store.fetch("app").data == {"port": 5}
+    store.publish("app", {"port": 6}, expected=1, author="you")
+    assert (store.fetch("app").data, store.fetch("app", 1).data) == ({"port": 6}, {"port": 5})
+    assert store.fetch("app", 9) is None
+    assert store.fetch("other") is None
+
+
+def test_of_many_writers_at_once_each_version_has_one(store):
+    won, lock = [], threading.Lock()
+
+    def write(writer):
+        for _ in range(20):
+            there = store.fetch("app")
+            expected = there.version if there else 0
+            try:
+                made = store.publish("app", {"by": writer, "on": expected}, expected=expected, author=str(writer))
+            except StoreConflict:
+                continue
+            with lock:
+                won.append((made.version, writer))
+
+    writers = [threading.Thread(target=write, args=(n,)) for n in range(8)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert [version for version, _ in sorted(won)] == list(range(1, len(won) + 1))
+    for version, writer in won:
+        assert store.fetch("app", version).data == {"by": writer, "on": version - 1}
+
+
+def test_who_waits_is_told_of_the_next_version_and_of_no_older_one(store):
+    store.publish("app", {"n": 1}, expected=0, author="")
+    assert store.wait("app", 1, 0.2) is None
+    assert store.wait("app", 0, 5).version == 1
+    timer = threading.Timer(0.3, store.publish, ("app", {"n": 2}), {"expected": 1, "author": ""})
+    timer.start()
+    began = time.monotonic()
+    assert store.wait("app", 1, 10).data == {"n": 2}
+    assert time.monotonic() - began < 5
+    timer.join()
+
+
+def test_the_store_is_a_layer_between_files_and_variables(shop, store):
+    store.publish("app", {"host": "store", "pool": {"size": 9}, "port": 2}, expected=0, author="")
+    found = shop.cli("config", "explain", "app", env={"APP_PORT": "3"})
+    assert found.code == 0, found.err
+    assert "store  redis://:${env:REDIS_PASSWORD}@127.0.0.1" in found.out.replace("'", "")
+    shown = shop.cli("config", "show", "app", "--json", env={"APP_PORT": "3"})
+    assert shown.json == {"port": 3, "host": "store", "pool": {"size": 9}}
+    assert PASSWORD not in found.out + found.err + shown.out
+
+
+def test_pull_edit_and_push_by_two_people_loses_nothing(shop, store):
+    mine, other = shop.cli("config", "pull", "app"), shop.cli("config", "pull", "app")
+    assert mine.out == "# version 0 of 'app' in the shared store\n"
+    shop.put("./mine.yaml", mine.out + "port: 5\n")
+    shop.put("./other.yaml", other.out + "port: 6\n")
+    done = shop.cli("config", "push", "mine.yaml", "--name", "app")
+    assert (done.code, done.out) == (0, "published version 1 of 'app'\n")
+    late = shop.cli("config", "push", "other.yaml", "--name", "app")
+    assert late.code == 1
+    assert "the store has version 1 of 'app' by now, and this is made on version 0" in late.err
+    again = shop.cli("config", "pull", "app")
+    assert again.out == "# version 1 of 'app' in the shared store\nport: 5\n"
+    shop.put("./none.yaml", "port: 7\n")
+    refused = shop.cli("config", "push", "none.yaml", "--name", "app")
+    assert refused.code == 2
+    assert "does not say on which version it was made - begin with `oreflow config pull`" in refused.err
+    shop.put("./broken.yaml", "# version 1 of 'app' in the shared store\npool@append: [1]\n")
+    broken = shop.cli("config", "push", "broken.yaml", "--name", "app")
+    assert broken.code == 2
+    assert "nothing can be appended: what is below is no list" in broken.err
+    assert store.fetch("app").version == 1
+
+
+def test_without_the_store_the_last_known_content_is_used_and_said(shop, store, server):
+    store.publish("app", {"port": 2}, expected=0, author="")
+    assert shop.cli("config", "show", "app", "--json").json["port"] == 2
+    server.stop(signal.SIGKILL)
+    away = shop.cli("config", "show", "app", "--json")
+    assert away.json["port"] == 2
+    assert f"the store redis://127.0.0.1:{server.port}/0 does not answer" in away.err
+    assert "its last known content is used" in away.err
+    server.start()
+    assert shop.cli("config", "show", "app", "--json").err == ""
+
+
+def test_without_the_store_and_without_any_content_nothing_is_made_up(shop, server):
+    server.stop(signal.SIGKILL)
+    away = shop.cli("config", "show", "app")
+    assert away.code == 1
+    assert "does not answer" in away.err
+    assert "and this machine has never had anything of it" in away.err
+    assert "Traceback" not in away.err
+
+
+def test_a_watch_hears_of_what_is_published_and_outlives_a_store_that_goes_away(shop, store, server):
+    store.publish("app", {"port": 2}, expected=0, author="")
+    heard = []
+    manager = ConfigManager(shop.root)
+
+    def until(count):
+        deadline = time.monotonic() + 30
+        while len(heard) < count:
+            assert time.monotonic() < deadline, heard
+            time.sleep(0.05)
+
+    with manager.watch("app", heard.append, debounce=0.05):
+        time.sleep(0.5)
+        store.publish("app", {"port": 3}, expected=1, author="")
+        until(1)
+        server.stop(signal.SIGTERM)
+        time.sleep(0.5)
+        server.start()
+        store.publish("app", {"port": 4}, expected=2, author="")
+        until(2)
+    assert [change.after.values["port"] for change in heard] == [3, 4]
+
+
+@pytest.mark.parametrize(
+    ("address", "told"),
+    [
+        ("etcd://x", "there is no config store 'etcd'"),
+        ("redis://127.0.0.1:port", "this is no address of Redis"),
+        ("nothing", "config.store"),
+    ],
+)
+def test_an_address_that_is_none_is_told(shop, address, told):
+    shop.put("config/oreflow.yaml", f"config: {{store: '{address}'}}\n")
+    done = shop.cli("config", "show", "app")
+    assert done.code in (1, 2)
+    assert told in done.err
+    assert "Traceback" not in done.err
+
+
+def test_a_run_takes_the_store_s_layer_and_no_word_on_plugins_from_it(shop, store):
+    text = 'name: shop\nsources: {s: {path: "./data/raw/*.csv", format: csv}}\ntables: {bronze.s: {source: s}}\n'
+    shop.declare(text)
+    shop.put("a.csv", "a,b\n1,2\n3\n")
+    store.publish("pipeline", {"processors": {"bronze": {"quality_threshold": 0.9}}}, expected=0, author="")
+    done = shop.cli("run")
+    assert done.code == 1
+    assert "quality gate was not passed" in done.out
+    store.publish("pipeline", {"plugins": {"allow": []}}, expected=1, author="")
+    refused = shop.cli("run")
+    assert refused.code == 2
+    assert "plugins: a store cannot say this" in refused.err
