@@ -7,7 +7,7 @@ median of the ratios of the pairs. A faster wrong answer counts for nothing: the
     nox -s bench                                  # both scales
     nox -s bench -- --scales 1 --pairs 3          # a quick look
     nox -s bench -- --engines polars --scales 1   # on one engine only
-    nox -s bench -- --scales                      # nothing but starting
+    nox -s bench -- --scales                      # nothing but starting, and configurations
     nox -s bench -- --no-tpch                     # without six million rows of TPC-H
     nox -s bench -- --strict                      # fail where a bound is broken
 """
@@ -30,6 +30,8 @@ from decimal import Decimal
 from multiprocessing import get_context
 from pathlib import Path
 from statistics import median
+
+from configuration import bench_configuration
 
 RATIO_BOUNDS = {  # engine, scale -> at most this many times the wall time of the script on the same engine
     ("polars", 1): 1.5,
@@ -287,7 +289,7 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory(prefix="oreflow-bench-") as folder:
         work = Path(folder)
-        kept = bench_start(work)
+        kept = bench_start(work) + bench_configuration(verdict)
         for engine in options.engines:
             kept += [
                 bench_scale(work, engine, scale, options.pairs or PAIRS[engine, scale]) for scale in options.scales
