@@ -9,10 +9,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
+import time
+from contextlib import suppress
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -86,7 +90,9 @@ def test_a_run_by_itself_is_quiet_but_for_its_progress_and_its_executors_need_no
     blocked.mkdir()
     (blocked / "sitecustomize.py").write_text(WITHOUT_OREFLOW)
     before = set(project.root.iterdir())
-    done = project.cli("run", "--engine", "spark", env={"PYTHONPATH": str(blocked)})
+    scratch = tmp_path / "with a blank"
+    scratch.mkdir()
+    done = project.cli("run", "--engine", "spark", env={"PYTHONPATH": str(blocked), "TMPDIR": str(scratch)})
     assert done.code == 0, done.out + done.err
     spoken = done.out + done.err
     assert not [word for word in ("WARN", "INFO", "Stage", "log4j", "incubator", "Setting default") if word in spoken]
@@ -176,3 +182,29 @@ def test_ctrl_c_ends_the_jobs_of_a_spark_that_lives_on(spark, sample, never_endi
     never_ending(project)
     done = use(project, INTERRUPTED)
     assert "nothing of it goes on" in done.stdout, done.stdout + done.stderr
+
+
+def _alive(mark: str) -> list[str]:
+    """The commands of the processes that have a word in their environment."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):  # it has just ended, or is not ours
+            if mark.encode() in (process / "environ").read_bytes():
+                found.append((process / "cmdline").read_bytes().partition(b"\0")[0].decode())
+    return found
+
+
+def test_ctrl_c_while_spark_starts_leaves_no_java_behind(spark, sample, start_run):
+    project, mark = sample("shop"), uuid4().hex
+    (project.root / "config/pipeline.local.yaml").write_text("processors: {bronze: {engine: spark}}\n")
+    run = start_run(project, MARK=mark)
+    deadline = time.monotonic() + 60
+    while not any(command.endswith("java") for command in _alive(mark)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    run.send_signal(signal.SIGINT)
+    out, _ = run.communicate(timeout=60)
+    assert (run.returncode, "Traceback" in out) == (130, False), out
+    while _alive(mark) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not _alive(mark)

@@ -173,11 +173,12 @@ def test_a_value_that_spark_does_not_take_is_one_line(server, sample):
     assert done.err == ""
 
 
-def test_a_server_that_is_not_there_is_one_line_and_soon(client, sample):
+@pytest.mark.parametrize("variable", ["OREFLOW_SPARK_REMOTE", "SPARK_REMOTE"])
+def test_a_server_that_is_not_there_is_one_line_and_soon(variable, client, sample):
     project = sample("shop")
     address = f"sc://127.0.0.1:{_free_port()}"
     begin = time.monotonic()
-    done = project.cli("run", "--engine", "spark", env={"OREFLOW_SPARK_REMOTE": f"{address}/;token=mysecret"})
+    done = project.cli("run", "--engine", "spark", env={variable: f"{address}/;token=mysecret"})
     assert time.monotonic() - begin < 20
     assert done.code == 1
     (line,) = [line for line in done.out.splitlines() if "does not answer" in line]

@@ -97,10 +97,14 @@ def prove(
     with _folder(keep) as folder:
         reports: list[RunReport] = []
         seconds: dict[str, float] = {}
-        for engine in engines:
-            own = replace(pipeline, lake=folder / engine)
+        # Both are planned before either is run: a mistake is told before anything is done.
+        runs = {
+            engine: Run(replace(pipeline, lake=folder / engine), factory, engine=engine, now=lambda: claimed_at)
+            for engine in engines
+        }
+        for engine, run in runs.items():
             start = time.perf_counter()
-            reports.append(Run(own, factory, engine=engine, now=lambda: claimed_at).execute())
+            reports.append(run.execute())
             seconds[engine] = round(time.perf_counter() - start, 3)
         comparison = _Comparison(engines, (folder / engines[0], folder / engines[1]), factory, reader, limit)
         pairs = zip(*(report.tables for report in reports), strict=True)

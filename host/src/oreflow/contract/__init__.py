@@ -27,6 +27,7 @@ from oreflow.contract.metadata import (
     TableFormatMetadata,
     capability,
 )
+from oreflow.contract.patterns import portable_pattern
 from oreflow.contract.processor import INTERNAL, LINEAGE, Append, Merge, Mode, Output, Overwrite, Processor, Rule, Step
 from oreflow.contract.stores import ConfigStore, StoreConflict, StoredConfig, StoreError
 from oreflow.contract.tables import UNKNOWN_BATCH, Commit, DataFile, Table, TableFormat
@@ -85,5 +86,6 @@ __all__ = [
     "Unreadable",
     "capability",
     "is_wildcard",
+    "portable_pattern",
     "format_fault",
 ]

@@ -99,6 +99,8 @@ class Validity(RowCheck):
             return [Problem(fault, ("pattern",), "mend the regular expression")]
         if "column" not in options:
             return [Problem(f"'{said[0]}' needs a column to look at", (), "add `column:`")]
+        if said == ["pattern"] and columns.get(options["column"], "").startswith("float"):
+            return [Problem("a float has no one text that a pattern could be found in", ("pattern",), "say a range")]
         return _column_problems(options, columns) or list(_value_problems(options, columns))
 
     def mark(self, rows: nw.LazyFrame[Any], result: str, check: Check, context: CheckContext) -> nw.LazyFrame[Any]:
@@ -107,11 +109,11 @@ class Validity(RowCheck):
 
         options = check.options
         if "expression" in options:
-            return _judged_by_sql(rows, result, check, context)
+            return _judged_by_sql(rows, result, check, context, options["expression"])
         column = nw.col(options["column"])
         if "pattern" in options:
-            passes = column.cast(nw.String).str.contains(options["pattern"])
-            return rows.with_columns(passes.alias(result))
+            name, pattern = options["column"].replace('"', '""'), options["pattern"].replace("'", "''")
+            return _judged_by_sql(rows, result, check, context, f"regexp_like(cast(\"{name}\" as string), '{pattern}')")
         kind = type_of(rows.collect_schema()[options["column"]])
         try:
             if "values" in options:
@@ -220,19 +222,19 @@ def _nulls(names: list[str]) -> nw.Expr:
     return nw.concat_str(missing, separator=", ", ignore_nulls=True)
 
 
-def _judged_by_sql(rows: nw.LazyFrame[Any], result: str, check: Check, context: CheckContext) -> nw.LazyFrame[Any]:
+def _judged_by_sql(
+    rows: nw.LazyFrame[Any], result: str, check: Check, context: CheckContext, expression: str
+) -> nw.LazyFrame[Any]:
     import narwhals as nw
 
     try:
-        judged = context.engine.with_sql(rows, {result: check.options["expression"]})
+        judged = context.engine.with_sql(rows, {result: expression})
     except StepError as error:
         told = str(error).removeprefix(f"'{result}': ")
         raise StepError(f"check '{check.name}': {told}") from None
     found = judged.collect_schema()[result]
     if found != nw.Boolean:
-        raise StepError(
-            f"check '{check.name}': '{check.options['expression']}' gives {found}, not true or false - compare it"
-        )
+        raise StepError(f"check '{check.name}': '{expression}' gives {found}, not true or false - compare it")
     return judged
 
 

@@ -1,27 +1,23 @@
-"""Values in a declaration, as values of a column's type; and the regular expressions that every engine understands."""
+"""Values in a declaration, as values of a column's type; and what is wrong with a regular expression."""
 
 from __future__ import annotations
 
-import re
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
+from oreflow.contract import portable_pattern
+
 if TYPE_CHECKING:
     import narwhals as nw
-
-# Rust's and Java's regular expressions have in common what can be matched in linear time.
-_NOT_COMMON = re.compile(r"\(\?<?[=!]|\(\?P=|(?<!\\)(?:\\\\)*\\[1-9]")
 
 
 def pattern_fault(pattern: str) -> str:
     """What is wrong with a regular expression; '' where nothing is."""
     try:
-        re.compile(pattern)
-    except re.error as error:
-        return f"the pattern cannot be understood: {error}"
-    if found := _NOT_COMMON.search(pattern):
-        return f"the pattern has '{found[0]}': looking around and back references are not for large data"
+        portable_pattern(pattern)
+    except ValueError as error:
+        return str(error)
     return ""
 
 

@@ -16,8 +16,14 @@ import narwhals as nw
 from oreflow.contract import INTERNAL, LINEAGE, Append, DataType, Merge, Mode, Output, Processor, Rule, Step, StepError
 from oreflow_silver.plugin import METADATA
 
+_WHITE_SPACE = (
+    "\t\n\v\f\r\x1c\x1d\x1e\x1f \x85\xa0\u1680"
+    + "".join(map(chr, range(0x2000, 0x200B)))
+    + "\u2028\u2029\u202f\u205f\u3000"
+)
+"""What Unicode and Python call white space; said here, since engines have ideas of their own."""
 _CLEAN: Mapping[str, Callable[[nw.Expr], nw.Expr]] = {
-    "trim": lambda text: text.str.strip_chars(),
+    "trim": lambda text: text.str.strip_chars(_WHITE_SPACE),
     "lower": lambda text: text.str.to_lowercase(),
     "upper": lambda text: text.str.to_uppercase(),
     "empty_to_null": lambda text: nw.when(text != "").then(text),

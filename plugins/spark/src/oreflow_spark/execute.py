@@ -8,11 +8,14 @@ have in common, the host has asked to be shared.
 from __future__ import annotations
 
 import shutil
+import threading
+import time
 from collections.abc import Callable, Mapping
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, Future, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from uuid import uuid4
 
 import pyarrow.parquet as pq
@@ -27,6 +30,9 @@ _AT_ONCE = 4
 """Results that are computed at the same time; the tail of one leaves room for the next."""
 _PAUSE = 0.5
 """Seconds between two looks at how far the jobs are."""
+_GRACE = 10.0
+"""Seconds in which what was cancelled may end."""
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -86,9 +92,10 @@ def run(
     sinks = {name: _sink(name, order) for name, order in staging.items()}
     for sink in sinks.values():
         sink.sweep()
-    with Jobs(spark) as jobs, ThreadPoolExecutor(_AT_ONCE, initializer=jobs.join) as pool:
-        writing = {name: pool.submit(sink.write) for name, sink in sinks.items()}
-        collecting = {name: pool.submit(_rows, frame) for name, frame in collect.items()}
+    slots = threading.Semaphore(_AT_ONCE)
+    with Jobs(spark) as jobs:
+        writing = {name: _begun(jobs, slots, sink.write) for name, sink in sinks.items()}
+        collecting = {name: _begun(jobs, slots, partial(_rows, frame)) for name, frame in collect.items()}
         waiting: set[Future[Any]] = {*writing.values(), *collecting.values()}
         try:
             while waiting:
@@ -98,15 +105,33 @@ def run(
                 if progress and waiting:
                     progress(*jobs.tasks())
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            while waiting:  # what was between two of its jobs begins the next one after the others have ended
-                jobs.cancel()
+            waiting = {future for future in waiting if not future.cancel()}
+            end = time.monotonic() + _GRACE
+            while waiting and time.monotonic() < end:
+                jobs.cancel()  # again: what was between two of its jobs begins the next one after the others have ended
                 _, waiting = wait(waiting, _PAUSE)
             raise
         return Executed(
             staged={name: future.result() for name, future in writing.items()},
             collected={name: future.result() for name, future in collecting.items()},
         )
+
+
+def _begun(jobs: Jobs, slots: threading.Semaphore, call: Callable[[], _T]) -> Future[_T]:
+    """What a call gives, by a thread that keeps no process alive: it may wait for a Spark that is silent for ever."""
+    future: Future[_T] = Future()
+
+    def work() -> None:
+        with slots:
+            if future.set_running_or_notify_cancel():
+                try:
+                    jobs.join()
+                    future.set_result(call())
+                except BaseException as error:
+                    future.set_exception(error)
+
+    threading.Thread(target=work, daemon=True).start()
+    return future
 
 
 def _sink(name: str, order: Staging) -> _Sink:

@@ -25,18 +25,28 @@ MEANING = {
     "spark.sql.parquet.datetimeRebaseModeInWrite": "CORRECTED",
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
     "spark.sql.runSQLOnFiles": "false",
+    # A name or a text may have "${"; backslashes and quotes are as `semantics.sql` writes them.
+    "spark.sql.variable.substitute": "false",
+    "spark.sql.parser.escapedStringLiterals": "false",
+    "spark.sql.parser.quotedRegexColumnNames": "false",
+    "spark.sql.legacy.timeParserPolicy": "CORRECTED",
+    "spark.sql.legacy.statisticalAggregate": "false",
     "spark.sql.debug.maxToStringFields": "10000",  # `sql` looks for casts in plans, which are cut off otherwise
 }
 """Settings of Spark on which the meaning of the tables depends; a declaration has no say in them."""
 
 REMOTE = "OREFLOW_SPARK_REMOTE"
-"""The variable of the environment with the address of a Connect server."""
+"""The variable of the environment with the address of a Connect server; Spark's own comes after the declaration."""
+
+
+def server(options: Mapping[str, Any]) -> str:
+    """The address of the Connect server to compute on; '' where there is none."""
+    return str(os.environ.get(REMOTE) or options.get("remote") or os.environ.get("SPARK_REMOTE") or "")
 
 
 def _is_remote(options: Mapping[str, Any]) -> bool:
     """Whether there is a server or a cluster to compute on; a Spark of our own is on this machine."""
-    said = os.environ.get(REMOTE) or options.get("remote")
-    return bool(said) or not str(options.get("master", "local")).startswith("local")
+    return bool(server(options)) or not str(options.get("master", "local")).startswith("local")
 
 
 METADATA = EngineMetadata(

@@ -30,7 +30,7 @@ from oreflow.contract import StepError
 from oreflow_spark import remote
 from oreflow_spark.errors import told
 from oreflow_spark.jobs import is_remote
-from oreflow_spark.plugin import MEANING, REMOTE
+from oreflow_spark.plugin import MEANING, server
 
 _OLDEST_JAVA = 17
 _MEND = "Spark needs Java 17 or later; apt-get install openjdk-17-jre-headless, or set JAVA_HOME"
@@ -98,7 +98,7 @@ def _setting(spark: SparkSession, key: str) -> str | None:
 
 
 def _remote(options: Mapping[str, Any]) -> SparkSession | None:
-    address = str(os.environ.get(REMOTE) or options.get("remote") or "")
+    address = server(options)
     if not address:
         return None
     spark = remote.connect(address)
@@ -132,24 +132,40 @@ def _started(options: Mapping[str, Any], parallelism: int | None) -> SparkSessio
     if master.startswith("local"):
         settings = _LOCAL | settings
     log = Path(__file__).with_name("log4j2.properties").as_uri()
-    java = f"-Dlog4j2.configurationFile={log} -Dderby.system.home={_nowhere()}"
+    java = f'-Dlog4j2.configurationFile={log} "-Dderby.system.home={_nowhere()}"'
     key = "spark.driver.extraJavaOptions"
     settings[key] = f"{java} {settings.get(key, '')}".strip()
     conf = SparkConf(loadDefaults=False).setAll(list(settings.items()))
     # Java writes into a file without a name, as long as it lives: nothing of it reaches the user's terminal.
     with _this_python(master), tempfile.TemporaryFile() as said:
-        ctrl_c = signal.getsignal(signal.SIGINT)
         try:
-            gateway = launch_gateway(conf, {"stdout": said, "stderr": said})  # type: ignore[no-untyped-call]
-            spark = SparkSession(SparkContext(gateway=gateway, conf=conf))
-            if threading.current_thread() is threading.main_thread():
-                # pyspark's own handler talks to Spark in the middle of whatever is being said to it.
-                signal.signal(signal.SIGINT, ctrl_c)
+            with _ctrl_c_later():
+                gateway = launch_gateway(conf, {"stdout": said, "stderr": said})  # type: ignore[no-untyped-call]
+                spark = SparkSession(SparkContext(gateway=gateway, conf=conf))
+                atexit.register(spark.stop)
         except Exception as error:
             raise StepError(f"Spark does not start: {_reason(said, error)}") from error
-    atexit.register(spark.stop)
     _quiet()
     return spark
+
+
+@contextmanager
+def _ctrl_c_later() -> Iterator[None]:
+    """Keep a Ctrl-C back until Spark has started: a Java that is half started would live on by itself.
+
+    pyspark's own handler, which talks to Spark in the middle of whatever is being said to it, is not left in place.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    pressed: list[int] = []
+    before = signal.signal(signal.SIGINT, lambda number, _: pressed.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if pressed:
+        raise KeyboardInterrupt
 
 
 @contextmanager
