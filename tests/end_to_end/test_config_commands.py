@@ -172,6 +172,57 @@ def test_a_word_of_the_command_line_wins_over_all_layers(retail):
     assert "did you mean 'lake'?" in retail.cli("run", "retail", "--set", "lak=x").err
 
 
+def test_a_section_said_outside_of_files_merges_and_is_told(retail):
+    for env, args, place in (
+        ({"RETAIL_PROCESSORS": "{silver: {quality_threshold: 0.6}}"}, (), "RETAIL_PROCESSORS"),
+        ({}, ("--set", "processors={silver: {quality_threshold: 0.6}}"), "--set processors"),
+    ):
+        shown = config(retail, "show", "retail", "--json", *args, **env).json
+        assert shown["processors"] == {"bronze": {"quality_threshold": 0.1}, "silver": {"quality_threshold": 0.6}}
+        table = config(retail, "show", "retail", *args, **env).out
+        (line,) = [line for line in table.splitlines() if "silver.quality_threshold" in line]
+        assert place in line
+        assert line.split()[-1] == "0.6"
+
+
+def test_a_damaged_history_stops_no_run_and_nothing_that_is_there_is_written_over(retail):
+    for threshold in ("0.5", "0.6"):
+        retail.cli("run", "retail", "--set", f"processors.silver.quality_threshold={threshold}")
+    (retail.root / "lake/_oreflow/config/retail/000002.json").write_text("")
+    done = retail.cli("run", "retail", "--json", "--set", "processors.silver.quality_threshold=0.7")
+    assert done.json["configuration"]["version"] == 3
+    assert [each["version"] for each in config(retail, "history", "retail", "--json").json] == [3, 1]
+
+
+def test_what_the_local_layer_broke_a_rollback_mends(retail):
+    retail.cli("run", "retail")
+    for broken in ("lake: [\n", "lake: ./elsewhere\n", "tables@remove: true\n"):
+        retail.put("config/retail.local.yaml", broken)
+        assert "wrote config/retail.local.yaml" in config(retail, "rollback", "1", "--name", "retail").out
+        assert config(retail, "show", "retail", "--json").json == yaml.safe_load(BASE)
+    base = (retail.root / "config/retail.yaml").read_text()
+    retail.declare(f"description: new\n{base}")
+    config(retail, "rollback", "1", "--name", "retail")
+    retail.declare(base)  # what the local layer takes away is not there any more
+    assert config(retail, "validate").out == "all is well\n"
+
+
+def test_no_message_shows_a_secret_that_does_not_fit(retail):
+    schema = {
+        "properties": {
+            "password": {"minLength": 12},
+            "port": {"type": "integer"},
+            "code": {"writeOnly": True, "pattern": "^x"},
+        }
+    }
+    retail.put("config/schemas/db.schema.json", json.dumps(schema))
+    retail.put("config/db.yaml", "password: hunter2\ncode: hunter2\nport: redis://u:hunter2@h\ntokens: [hunter2]\n")
+    done = config(retail, "validate", "db", code=2)
+    assert "hunter2" not in done.err
+    assert "config/db.yaml:1 password: the value does not fit; it is a secret, and not shown" in done.err
+    assert "hunter2" not in config(retail, "show", "db").out
+
+
 def test_secrets_have_their_place_and_no_other(retail):
     retail.put("config/retail.local.yaml", "lake: ${env:LAKE}\n")
     err = config(retail, "validate", code=2).err

@@ -169,6 +169,57 @@ def test_pull_edit_and_push_by_two_people_loses_nothing(shop, store):
     assert store.fetch("app").version == 1
 
 
+def test_nothing_is_pushed_that_would_break_every_machine(shop, store):
+    shop.put(
+        "config/schemas/app.schema.json", '{"properties": {"port": {"type": "integer"}, "code": {"type": "string"}}}'
+    )
+    shop.put("./code.py", "print('CODE RAN')\n")
+    shop.put("./app.yaml", "# version 0 of 'app' in the shared store\ncode: 0755\n")
+    for file, args, told in (
+        ("wrong.yaml", ("--on", "0", "--name", "app"), "port: expected a whole number, got 'abc'"),
+        ("octal.yaml", ("--on", "0", "--name", "app"), "0755 is 493 in YAML"),
+        ("plugins.yaml", ("--on", "0", "--name", "shop"), "a store cannot say this"),
+        ("app.yaml", ("--name", "shop"), "was pulled of 'app', not of 'shop'"),
+        ("code.py", ("--on", "0", "--name", "app"), "is code, and a store holds values"),
+        ("wrong.yaml", ("--on", "0", "--name", "oreflow"), "says where the store is; no store can"),
+    ):
+        shop.put("./wrong.yaml", "port: abc\n")
+        shop.put("./octal.yaml", "port: 0755\n")
+        shop.put("./plugins.yaml", "plugins: {allow: []}\n")
+        if "shop" in args:
+            shop.put("config/shop.yaml", "name: s\nsources: {}\ntables: {silver.x: {input: silver.x}}\n")
+        refused = shop.cli("config", "push", file, *args)
+        assert (refused.code, told in refused.err) == (2, True), refused.err
+        assert "CODE RAN" not in refused.out + refused.err
+    done = shop.cli("config", "push", "app.yaml")
+    assert done.out == "published version 1 of 'app'\n", done.err
+    assert store.fetch("app").data == {"code": "0755"}
+
+
+def test_a_store_that_has_lost_a_version_is_one_that_is_away(shop, store):
+    store.publish("app", {"port": 2}, expected=0, author="")
+    assert shop.cli("config", "show", "app", "--json").json["port"] == 2
+    store._redis.delete("{oreflow:config:app}:1")
+    away = shop.cli("config", "show", "app", "--json")
+    assert away.json["port"] == 2
+    assert "has lost version 1 of 'app'" in away.err
+
+
+def test_a_watch_may_be_stopped_by_its_callback_while_others_wait(shop, store):
+    manager, stopped = ConfigManager(shop.root), threading.Event()
+
+    def stop(change):
+        time.sleep(0.5)
+        watch.stop()
+        stopped.set()
+
+    watch = manager.watch("app", stop, debounce=0.05)
+    time.sleep(0.3)
+    shop.put("config/app.local.yaml", "host: other\n")
+    store.publish("app", {"port": 3}, expected=0, author="")
+    assert stopped.wait(10)
+
+
 def test_without_the_store_the_last_known_content_is_used_and_said(shop, store, server):
     store.publish("app", {"port": 2}, expected=0, author="")
     assert shop.cli("config", "show", "app", "--json").json["port"] == 2

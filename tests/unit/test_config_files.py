@@ -131,6 +131,28 @@ def test_a_file_that_cannot_be_read_says_where(read, name, text, told):
     assert told in problem
 
 
+def test_what_a_merge_key_brings_is_overruled_by_what_follows(read):
+    text = "a: &a {x: 1, y: 1}\nb: &b {x: 2}\nc: {<<: [*a, *b], x: 3}\nd: {<<: *a, z: 1}\n"
+    assert read("x.yaml", text).data["c"] == {"x": 3, "y": 1}
+    (problem,) = problems_of(lambda: read("x.yaml", "a: &a {x: 1}\nb: {<<: *a, y: 1, y: 2}\n"))
+    assert "x.yaml:2 b.y: the key is said twice" in problem
+
+
+def test_a_value_of_toml_in_a_table_below_a_list_has_its_line(read):
+    fruits = '[[fruits]]\nname = "a"\n[fruits.physical]\ncolor = 1\n[[fruits]]\n[[fruits.kinds]]\nname = "k"\n'
+    text = f"{fruits}[pool]\nx = {{size = 1}}\n"
+    document = read("x.toml", text)
+    assert document.origins["fruits", 0, "physical", "color"].line == 4
+    assert document.origins["fruits", 1, "kinds", 0, "name"].line == 7
+    assert document.nearest(("pool", "x", "size")).line == 9
+
+
+@pytest.mark.parametrize("text", ["a: !!bool maybe\n", "a: !!int ''\n", "a: !hunter2\n", "? [a]\n: 1\n"])
+def test_a_tag_that_makes_no_sense_is_told(read, text):
+    (problem,) = problems_of(lambda: read("x.yaml", text))
+    assert problem.startswith("x.yaml:1")
+
+
 @pytest.mark.parametrize(
     ("name", "text"), [("x.yaml", ""), ("x.yaml", "# only this\n"), ("x.json", " \n"), ("x.toml", "")]
 )
@@ -189,6 +211,10 @@ def test_numbers_that_yaml_reads_otherwise_than_people_are_refused(read, key, te
 
 # Layers
 
+REMOVED_OR_NOT = (
+    "config/shop.local.yaml:1 old: a key is removed, or it is not - say true, or if_there, or take the line away"
+)
+
 
 @pytest.fixture
 def layered(tmp_path):
@@ -241,7 +267,14 @@ def test_a_list_is_appended_to_a_section_replaced_and_a_key_removed_where_the_ke
             "config/shop.local.yaml:2 pool: nothing can be appended: what is below is no list",
         ),
         ("tags@append: 1\n", "config/shop.local.yaml:1 tags: nothing can be appended: this is no list"),
-        ("olf@remove: 1\n", "config/shop.local.yaml:1 olf: there is nothing below to remove - take the line away"),
+        (
+            "olf@remove: true\n",
+            "config/shop.local.yaml:1 olf: there is nothing below to remove - take the line away, or say if_there",
+        ),
+        (
+            "old@remove: false\n",
+            REMOVED_OR_NOT,
+        ),
     ],
 )
 def test_a_mark_that_does_not_fit_is_told(layered, local, told):

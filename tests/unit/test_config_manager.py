@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import os
+import shutil
 import threading
 import time
 from dataclasses import dataclass, field
@@ -213,6 +215,33 @@ def test_a_watch_calls_back_with_the_difference_and_with_what_is_wrong(folder, h
     put(folder, "port: 3\n", "database.local.yaml")
     time.sleep(0.5)
     assert len(heard) == 3
+
+
+def test_a_watch_is_judged_by_the_dataclass_and_hears_when_all_is_well_again(folder, heard):
+    manager = ConfigManager(folder)
+    manager.load_config("database", DatabaseConfig)
+    with manager.watch("database", heard.append, debounce=0.05):
+        put(folder, BASE.replace("5432", "many"))
+        heard.wait_for(1)
+        put(folder, BASE.replace("5432", "!!bool maybe"))
+        heard.wait_for(2)
+        put(folder, BASE)
+        heard.wait_for(3)
+        put(folder, BASE + "password: first-secret\n")
+        heard.wait_for(4)
+        put(folder, BASE + "password: other-secret\n")
+        heard.wait_for(5)
+        shutil.rmtree(folder / "config")
+        heard.wait_for(6)
+        (folder / "config").mkdir()
+        put(folder, BASE.replace("5432", "9"))
+        heard.wait_for(7)
+    assert [bool(change.problems) for change in heard[:3]] == [True, True, False]
+    assert heard[2].differences == ()
+    ((key, *values),) = [dataclasses.astuple(each) for each in heard[4].differences]
+    assert (key, values) == ("password", ["***", "***"])
+    assert "secret" not in repr(heard[4])
+    assert heard[-1].after.values["port"] == 9
 
 
 def test_many_changes_at_once_are_one(folder, heard):

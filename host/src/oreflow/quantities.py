@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import timedelta
+from decimal import Decimal
 
 _DECIMAL = {"TB": 10**12, "GB": 10**9, "MB": 10**6, "kB": 10**3}
 _UNITS = {**_DECIMAL, "TiB": 2**40, "GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "B": 1}
@@ -46,7 +47,7 @@ def bytes_of(text: str) -> int:
     if not re.match(SIZE, text):
         raise ValueError(f"'{text}' is no size such as 512 MiB or 8 GB")
     number = text.rstrip("TGMkKiB ")
-    return round(float(number) * _UNITS[text[len(number) :].strip()])
+    return int(Decimal(number) * _UNITS[text[len(number) :].strip()])
 
 
 def time_of(value: float | str) -> timedelta:

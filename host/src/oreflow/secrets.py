@@ -22,11 +22,12 @@ MASK = "***"
 _REFERENCE = re.compile(r"\$\{(env|file):([^${}]+)\}")
 _ALMOST = re.compile(r"\$\{[^}]*\}?")
 _NAMES = re.compile(
-    r"(^|[._-])(password|passwd|passphrase|pwd|secrets?|tokens?|credentials?|(api|access|private|secret|account|sas)[._-]?key)$",
-    re.IGNORECASE,
+    r"(^|[._-])(passwords?|passwd|passphrases?|pwd|secrets?|tokens?|credentials?|authorization|secret_key_base"
+    r"|(api|access|private|secret|account|sas|encryption|signing|ssh|auth|client)[._-]?keys?)([._-]?[0-9]+)?$"
 )
-_USER = re.compile(r"(?<=://)([^/@\s:]*):([^/@\s]+)@")
-_PARAMETER = re.compile(r"([;?&](?:token|password|secret|sig|api_key|access_key)=)[^;&\s]+", re.IGNORECASE)
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
+_USER = re.compile(r"(?<=://)(\S*)@")
+_PARAMETER = re.compile(r"([;?&](?:[a-z_-]*token|[a-z_-]*password|secret|sig|[a-z_-]*key)=)([^;&\s]+)", re.IGNORECASE)
 _SHORTEST = 4
 """Characters of a secret that is looked for in outputs; a shorter one would be found in everything."""
 
@@ -129,14 +130,18 @@ def redacted(text: str) -> str:
 
 
 def is_secret_name(key: str) -> bool:
-    """Whether a key's name says that its value is a secret."""
-    return _NAMES.search(key) is not None
+    """Whether a key's name says that its value is a secret: `password`, `apiKey`, `db.token`."""
+    return _NAMES.search(_CAMEL.sub("_", key).lower()) is not None
 
 
 def masked(text: str) -> str:
     """A text for people: passwords and tokens of addresses taken out, references left as they are."""
 
-    def hide(found: re.Match[str]) -> str:
-        return found[0] if refers(found[2]) else f"{found[1]}:{MASK}@"
+    def user(found: re.Match[str]) -> str:
+        name, colon, _ = found[1].partition(":")
+        return found[0] if refers(found[1]) else f"{name}{colon}{MASK}@" if colon else f"{MASK}@"
 
-    return redacted(_PARAMETER.sub(lambda found: found[1] + MASK, _USER.sub(hide, text)))
+    def parameter(found: re.Match[str]) -> str:
+        return found[0] if refers(found[2]) else found[1] + MASK
+
+    return _PARAMETER.sub(parameter, _USER.sub(user, text))

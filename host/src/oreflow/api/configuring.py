@@ -15,14 +15,15 @@ from typing import Any
 
 from oreflow.api.project import DEFAULT_NAME
 from oreflow.config.binding import schema_of
-from oreflow.config.documents import Document, Layer
+from oreflow.config.documents import Layer
 from oreflow.config.files import DATA_FORMATS, PYTHON, read_file
 from oreflow.config.layers import Environment, choose_environment, layer_files, names_in, read_layers, strangers
 from oreflow.config.manager import ConfigManager, schema_for
 from oreflow.config.settings import NAME as SETTINGS
 from oreflow.config.settings import read_settings
+from oreflow.config.shapes import settle
 from oreflow.config.snapshot import Difference, Snapshot, Spoken, differences
-from oreflow.config.stored import document_of, opened
+from oreflow.config.stored import opened
 from oreflow.contract import ConfigStore, DeclarationError, OreflowError, Problem, StoredConfig
 from oreflow.factory import get_processor_factory
 from oreflow.pipeline.lake import Lake
@@ -133,7 +134,10 @@ def config_schema(name: str, project: str | Path = ".") -> dict[str, Any]:
     written = schema_for(folder, name)
     if written and not (name in names_in(folder / "config") and _is_pipeline(folder, name, None)):
         return dict(written)
-    if name in names_in(folder / "config") and not _is_pipeline(folder, name, None):
+    known = names_in(folder / "config")
+    if name not in known and name != DEFAULT_NAME:
+        raise DeclarationError([Problem(f"there is no configuration '{name}'", mend=did_you_mean(name, known))])
+    if name in known and not _is_pipeline(folder, name, None):
         mend = f"write config/schemas/{name}.schema.json, or ask for module:Class"
         raise DeclarationError([Problem(f"the configuration '{name}' has no schema", mend=mend)])
     return declaration_schema(get_processor_factory(folder))
@@ -178,8 +182,6 @@ def rollback_config(
     import yaml
 
     folder = Path(project).resolve()
-    versions = _versions(folder, name, environment)
-    wanted = versions.content(version)
     chosen = choose_environment(environment, os.environ)
     files = layer_files(folder, name, chosen)
     local = [file for file in files if file.layer is Layer.LOCAL]
@@ -189,6 +191,10 @@ def rollback_config(
         raise DeclarationError([Problem("is the local layer, and no YAML", mend=mend, file=others[0].label)])
     settings = read_settings(folder, chosen, os.environ)
     below = read_layers([file for file in files if file not in local], allow_python=settings.allow_python).data
+    try:
+        wanted = _versions(folder, name, environment).content(version)
+    except DeclarationError:  # it may be the local layer that is broken, or leads to another lake
+        wanted = Versions(_lake(folder, below), name).content(version)
     layer = overlay(below, wanted)
     text = (
         f"# Version {version} of what runs have used, over the files below; by `oreflow config rollback {version}`.\n"
@@ -226,23 +232,25 @@ def push_config(
     """Publish a file as the store's layer of a configuration, where the store still has the version `expected`.
 
     Raises:
-        DeclarationError: the file cannot be read, the configuration would be broken by it, or there is no store.
+        DeclarationError: the file cannot be read, the configuration would not be valid with it, or there is no store.
         StoreConflict: somebody else has published since; nothing was changed.
         StoreError: the store cannot be reached.
     """
     folder = Path(project).resolve()
+    if Path(file).suffix == PYTHON:
+        raise DeclarationError([Problem("is code, and a store holds values", mend="give YAML", file=str(file))])
+    if name == SETTINGS:
+        raise DeclarationError([Problem(f"config/{name}.yaml says where the store is; no store can", file=str(file))])
     layer = read_file(Path(file), str(file), Layer.STORE)
+    if problems := settle(layer, effective_config(folder, name, environment=environment).schema):
+        raise DeclarationError(problems)
     data = json.loads(json.dumps(layer.data, default=str))
-    with _store(folder, environment) as (store, address):
-        _refuse_broken(folder, name, environment, document_of(StoredConfig(name, expected + 1, data), address))
+    if _is_pipeline(folder, name, environment):
+        load_pipeline(folder, name, environment, layer=layer)
+    else:
+        ConfigManager(folder, environment=environment, layer=layer).snapshot(name)
+    with _store(folder, environment) as (store, _):
         return store.publish(name, data, expected=expected, author=user())
-
-
-def _refuse_broken(folder: Path, name: str, environment: str | None, layer: Document) -> None:
-    """Refuse a layer that could not even be laid over the files."""
-    chosen = choose_environment(environment, os.environ)
-    settings = read_settings(folder, chosen, os.environ)
-    read_layers(layer_files(folder, name, chosen), allow_python=settings.allow_python).merge(layer)
 
 
 @contextmanager
@@ -262,7 +270,11 @@ def _versions(project: str | Path, name: str, environment: str | None) -> Versio
         mend = "name a pipeline: it is runs that use versions"
         raise DeclarationError([Problem(f"the configuration '{name}' is no pipeline", mend=mend)])
     data: Mapping[str, Any] = effective_config(folder, name, environment=environment).data
-    return Versions(Lake((folder / str(data.get("lake", "./lake"))).resolve()), name)
+    return Versions(_lake(folder, data), name)
+
+
+def _lake(folder: Path, data: Mapping[str, Any]) -> Lake:
+    return Lake((folder / str(data.get("lake", "./lake"))).resolve())
 
 
 def _is_pipeline(folder: Path, name: str, environment: str | None) -> bool:

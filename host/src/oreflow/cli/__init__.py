@@ -5,6 +5,7 @@ from __future__ import annotations
 import oreflow.cli.collector  # isort: skip  # noqa: F401  before everything that it is to speed up
 
 import atexit
+import logging
 import os
 import sys
 import traceback
@@ -60,8 +61,18 @@ def _prepare_output() -> None:
         sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  open as long as the process
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # data may have what the terminal's encoding has not
+    # What other libraries log is for their users; oreflow's own warnings are for ours.
+    logging.getLogger().addHandler(logging.NullHandler())
+    logging.getLogger("oreflow").addHandler(_Warnings(logging.WARNING))
     streams: Any = _Discreet(sys.stdout), _Discreet(sys.stderr)
     sys.stdout, sys.stderr = streams
+
+
+class _Warnings(logging.Handler):
+    """Says on standard error what happened, as other messages of the command line are said."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(f"{record.levelname.lower()}: {record.getMessage()}", err=True)
 
 
 class _Discreet:

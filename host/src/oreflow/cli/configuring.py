@@ -144,14 +144,14 @@ def config_pull(name: str, project: str, environment: str | None, as_json: bool)
 @config.command("push")
 @click.argument("file", type=click.Path(exists=True, dir_okay=False))
 @click.option("--on", "expected", type=click.IntRange(min=0), help="The version that FILE was made on, from its pull.")
-@NAME
+@click.option("--name", help="The configuration; the one that FILE was pulled of, where not said.")
 @PROJECT
 @ENVIRONMENT
-def config_push(file: str, expected: int | None, name: str, project: str, environment: str | None) -> None:
+def config_push(file: str, expected: int | None, name: str | None, project: str, environment: str | None) -> None:
     """Publish FILE as the shared store's layer; refused where somebody has published since it was pulled."""
     from oreflow import api
     from oreflow.cli import show_config as show
 
-    made_on = show.pulled_version(file) if expected is None else expected
-    stored = api.push_config(file, made_on, project, name, environment=environment)
-    click.echo(f"published version {stored.version} of '{name}'")
+    made_on, whose = show.pulled(file, expected, name)
+    stored = api.push_config(file, made_on, project, whose, environment=environment)
+    click.echo(f"published version {stored.version} of '{whose}'")

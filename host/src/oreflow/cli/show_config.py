@@ -24,8 +24,8 @@ _PULLED = "# version {} of '{}' in the shared store"
 
 def configuration(found: Snapshot) -> None:
     """A line for each value, with who said it."""
-    explained = [(key, said[0]) for key, said in found.explain("") if said[0].status in ("effective", "appended")]
-    columns.draw(["key", "from", "layer", "value"], [[key, s.place, s.layer, _text(s.value)] for key, s in explained])
+    rows = [[key, said.place, said.layer, _text(value)] for key, value, said in found.entries]
+    columns.draw(["key", "from", "layer", "value"], rows)
     click.echo(f"\nconfiguration {found.name} in {found.environment}: {found.version}")
 
 
@@ -46,6 +46,8 @@ def explanation(key: str, found: Iterable[tuple[str, Sequence[Spoken]]]) -> None
         rows = [[_text(s.value), s.place, f"({s.layer} layer)" if s.status == "effective" else s.status] for s in said]
         for line in (line for block in columns.aligned(rows) for line in block):
             click.echo(f"    {line}")
+        if not said:
+            click.echo("    nobody says it")
 
 
 def findings(found: Sequence[Finding], strangers: Sequence[str]) -> None:
@@ -94,18 +96,22 @@ def stored(found: StoredConfig) -> None:
         as_yaml(found.data)
 
 
-def pulled_version(file: str) -> int:
-    """The version that a pulled file says it was made on.
+def pulled(file: str, version: int | None, name: str | None) -> tuple[int, str]:
+    """On which version a file was made, and of which configuration, by what was said and by its first line.
 
     Raises:
-        DeclarationError: it does not say.
+        DeclarationError: nobody says on which version, or it was pulled of another configuration.
     """
-    pattern = re.escape(_PULLED).replace(r"\{\}", "(.+)")
-    found = re.match(pattern, Path(file).read_text(encoding="utf-8", errors="replace"))
-    if not found:
+    pattern = re.escape(_PULLED).replace(r"\{\}", "(.+)", 1).replace(r"\{\}", "([^']+)")
+    found = re.match(pattern, Path(file).read_text(encoding="utf-8-sig", errors="replace"))
+    if found and name and found[2] != name:
+        mend = f"say --name {found[2]}, or take its first line away and say --on VERSION"
+        raise DeclarationError([Problem(f"was pulled of '{found[2]}', not of '{name}'", mend=mend, file=file)])
+    if version is None and not (found and found[1].isdecimal()):
         mend = "begin with `oreflow config pull`, or say --on VERSION (0: the store has none)"
         raise DeclarationError([Problem("does not say on which version it was made", mend=mend, file=file)])
-    return int(found[1])
+    made_on = version if version is not None else int(found[1] if found else 0)
+    return made_on, name or (found[2] if found else "pipeline")
 
 
 def _text(value: Any) -> str:

@@ -49,6 +49,10 @@ class Mark(StrEnum):
     REMOVE = "remove"
 
 
+IF_THERE = "if_there"
+"""What `old@remove` says where it is no mistake that there is nothing to remove."""
+
+
 @dataclass(frozen=True)
 class Said:
     """A value that a layer said; `mark` as the key had it."""
@@ -90,24 +94,27 @@ class Document:
             raise DeclarationError(problems)
 
     def put(self, path: KeyPath, value: Any, origin: Origin, texts: Mapping[KeyPath, str] | None = None) -> None:
-        """Set one value, making the sections on its way; `texts` as in a document, by their paths within the value.
+        """Lay one value over this document, as a layer that says nothing else would.
 
-        Raises:
-            DeclarationError: there is a value where a section is needed.
+        `texts` as in a document, by their paths within the value.
         """
-        section: Any = self.data
-        for depth, key in enumerate(path[:-1]):
-            if key not in section:
-                self.origins[path[: depth + 1]] = origin
-            section = section.setdefault(key, {})
-            if not isinstance(section, dict):
-                place = ".".join(str(part) for part in path[: depth + 1])
-                raise DeclarationError([Problem(f"{place} is no section with keys", file=str(origin))])
-        self._forget(path)
-        section[path[-1]] = value
-        self.origins[path] = origin
-        self.texts.update({(*path, *below): text for below, text in (texts or {}).items()})
-        self.said.setdefault(path, []).append(Said(value, origin))
+        if any(isinstance(key, int) for key in path):  # an item of a list, which no layer can name
+            self._forget(path)
+            self.at(path[:-1])[path[-1]] = value
+            self.origins[path] = origin
+            self.said.setdefault(path, []).append(Said(value, origin))
+            return
+        later = Document(origins={(): origin}, texts={(*path, *below): text for below, text in (texts or {}).items()})
+        section: dict[str, Any] = later.data
+        for key in path[:-1]:
+            section = section.setdefault(str(key), {})
+        section[str(path[-1])] = value
+        self.merge(later)
+
+    def nearest(self, path: KeyPath) -> Origin:
+        """The origin of a path, or of the nearest key above it."""
+        lengths = range(len(path), -1, -1)
+        return next((found for length in lengths if (found := self.origins.get(path[:length]))), Origin("", 0))
 
     def at(self, path: KeyPath) -> Any:
         """The value of a path.
@@ -129,19 +136,22 @@ class Document:
         for key, value in theirs.items():
             name, mark = split_mark(key)
             path, source = (*at, name), (*there, key)
-            origin = later.origins.get(source) or later.origins.get((), Origin("", 0))
+            origin = later.nearest(source)
             if mark is None and isinstance(value, dict) and isinstance(mine.get(name), dict):
                 yield from self._merge(mine[name], value, path, source, later)
             elif mark is Mark.APPEND:
                 yield from self._append(mine, path, source, later, Said(value, origin, mark))
             elif mark is Mark.REMOVE:
-                if name not in mine:
-                    mend = "take the line away"
+                if value is not True and value != IF_THERE:
+                    mend = f"say true, or {IF_THERE}, or take the line away"
+                    yield Problem("a key is removed, or it is not", path, mend, origin.file, origin.line)
+                elif name in mine:
+                    self._forget(path)
+                    del mine[name]
+                    self.said.setdefault(path, []).append(Said(None, origin, mark))
+                elif value is True:
+                    mend = f"take the line away, or say {IF_THERE}"
                     yield Problem("there is nothing below to remove", path, mend, origin.file, origin.line)
-                    continue
-                self._forget(path)
-                del mine[name]
-                self.said.setdefault(path, []).append(Said(None, origin, mark))
             else:
                 self._forget(path)
                 self.origins[path] = origin

@@ -111,6 +111,7 @@ class _Yaml:
     def __init__(self, loader: Any, origin: Origin, document: Document) -> None:
         self._loader, self._origin, self._document = loader, origin, document
         self._count = 0
+        self._own: dict[int, set[int]] = {}
         self.problems: list[Problem] = []
 
     def value(self, node: yaml.Node, path: KeyPath, above: tuple[yaml.Node, ...]) -> Any:
@@ -130,27 +131,36 @@ class _Yaml:
         above = (*above, node)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item, (*path, index), above) for index, item in enumerate(node.value)]
-        self._loader.flatten_mapping(node)
+        if id(node) not in self._own:
+            self._own[id(node)] = {id(key) for key, _ in node.value}
+            self._loader.flatten_mapping(node)  # what `<<` brings comes first, and is overruled by what follows
+        own = self._own[id(node)]
         section: dict[str, Any] = {}
+        said: set[str] = set()
         for key_node, value_node in node.value:
-            key = self._loader.construct_object(key_node, deep=True)
-            # A key is a text: `no` and `2024` are what they look like.
-            key = str(key_node.value) if isinstance(key_node, yaml.ScalarNode) else str(key)
+            if not isinstance(key_node, yaml.ScalarNode):
+                self._wrong("a key is a text", path, "write it as one word", key_node)
+                continue
+            key = str(key_node.value)  # `no` and `2024` are what they look like
             where = (*path, key)
-            if key in section:
+            if key in said and id(key_node) in own:
                 first = self._document.origins[where].line
                 mend = f"it is already said in line {first}; keep one of the two"
                 self._wrong("the key is said twice", where, mend, key_node)
                 continue
+            said |= {key} if id(key_node) in own else set()
             self._document.origins[where] = replace(self._origin, line=_line(key_node))
             section[key] = self.value(value_node, where, above)
         return section
 
     def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
+        import yaml
+
         try:
             value = self._loader.construct_object(node, deep=True)
-        except (ValueError, AttributeError, TypeError, OverflowError) as error:  # such as a date that does not exist
-            if not node.style:  # a date that does not exist may be a text for all that
+        except (ValueError, AttributeError, TypeError, OverflowError, LookupError) as error:  # such as 2026-13-45
+            implicit = self._loader.resolve(yaml.ScalarNode, node.value, (True, False)) == node.tag
+            if not node.style and implicit:  # a date that does not exist may be a text for all that
                 self._document.texts[path] = node.value
                 return node.value
             self._wrong(f"cannot be understood: {error}", path, _QUOTES, node)
@@ -254,7 +264,12 @@ def _toml_lines(text: str) -> Iterator[tuple[KeyPath, int]]:
             continue
         said, head = "".join(statement).strip(), "".join(itertools.takewhile(lambda each: each != "=", statement))
         if said.startswith("["):
-            table = _toml_key(said.strip("[]"))
+            *above, last = _toml_key(said.strip("[]"))
+            table = ()
+            for key in above:  # the latest of an array of tables is the one that is meant
+                table = (*table, key)
+                table = (*table, counts[table]) if table in counts else table
+            table = (*table, last)
             if said.startswith("[["):
                 counts[table] = counts.get(table, -1) + 1
                 table = (*table, counts[table])

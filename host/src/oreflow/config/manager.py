@@ -26,9 +26,10 @@ from oreflow.config.layers import (
 )
 from oreflow.config.settings import read_settings
 from oreflow.config.shapes import Schema, settle
-from oreflow.config.snapshot import Difference, Snapshot, differences
+from oreflow.config.snapshot import Difference, Snapshot, changes, discreet
 from oreflow.config.stored import opened, stored_layer
 from oreflow.contract import DeclarationError, OreflowError, Problem
+from oreflow.contract.errors import told
 from oreflow.factory import get_processor_factory
 from oreflow.validation import validate
 
@@ -38,6 +39,8 @@ Callback = Callable[["ConfigChange"], object]
 _log = logging.getLogger("oreflow.config")
 _UNSURE = 0.05
 """Seconds in which a file can change and keep its time stamp: the tick of a file system's clock, and then some."""
+_LOOK = 1000
+"""Milliseconds until a watch looks by itself."""
 _STORE_WAIT = 1.0
 """Seconds that a watch waits for a store before it looks whether it is to stop."""
 _STORE_AWAY = 5.0
@@ -113,19 +116,23 @@ class ConfigManager:
         environment: Environment | str | None = None,
         variables: Mapping[str, str] = os.environ,
         options: Sequence[str] = (),
+        layer: Document | None = None,
     ) -> None:
         """`options` are `KEY=VALUE`, the last layer; `environment` is that of `OREFLOW_ENV` where not said.
+
+        `layer` takes the place of what the shared store says.
 
         Raises:
             DeclarationError: there is no such environment.
         """
         self.project = Path(project).resolve()
         self.environment = choose_environment(environment, variables)
-        self._variables, self._options = variables, tuple(options)
+        self._variables, self._options, self._layer = variables, tuple(options), layer
         self._folder = str(self.project / "config")
         self._cache: dict[tuple[str, Any], _Loaded] = {}
         self._building = threading.RLock()
-        self._rejected: dict[tuple[str, Any], str] = {}
+        self._rejected: dict[tuple[str, Any], tuple[Problem, ...]] = {}
+        self._kinds: dict[str, Any] = {}
 
     def load_config(self, name: str, kind: type[T]) -> T:
         """The configuration as an instance of a dataclass, the same one until a file changes.
@@ -137,6 +144,10 @@ class ConfigManager:
             DeclarationError: all that is wrong in it, each with key, file and line; only where there is no good one.
             TypeError: the dataclass has a field that no configuration can hold.
         """
+        if self._kinds.get(name) is not kind:
+            with self._building:
+                self._kinds[name] = kind
+                self._cache.pop((name, None), None)  # a snapshot is judged by the latest form that there is
         return cast("T", self._fresh(name, kind).value)
 
     def snapshot(self, name: str) -> Snapshot:
@@ -163,8 +174,17 @@ class ConfigManager:
             for known, kind in list(self._cache):
                 if name in (None, known):
                     changes.append(self._again(known, kind))
-        seen = {change.name: change for change in changes if change is not None}
+        seen: dict[str, ConfigChange] = {}
+        for change in changes:
+            if change is not None and (change.name not in seen or change.problems):
+                seen[change.name] = change
         return tuple(seen.values())
+
+    def problems(self, name: str) -> tuple[Problem, ...]:
+        """Why the last good version of a configuration stays; nothing where its files are good."""
+        return tuple(
+            dict.fromkeys(each for (known, _), found in self._rejected.items() if known == name for each in found)
+        )
 
     def watch(self, name: str, callback: Callback, *, debounce: float = 0.2) -> ConfigWatch:
         """Call back with each change of a configuration, in a thread of its own, until the watch is stopped.
@@ -176,6 +196,20 @@ class ConfigManager:
         """
         self.snapshot(name)
         return ConfigWatch(self, name, callback, debounce)
+
+    def look(self, name: str, *, anew: bool = False) -> tuple[Snapshot, tuple[Problem, ...]]:
+        """The snapshot by now, and why it is not a newer one; `anew`: read again though no file has changed."""
+        if anew:
+            self.reload(name)
+        else:
+            for known, kind in list(self._cache):
+                if known == name:
+                    self._fresh(name, kind)
+        return self.snapshot(name), self.problems(name)
+
+    def store_address(self) -> str:
+        """The address of the project's shared store; '' where it has none."""
+        return read_settings(self.project, self.environment, self._variables).store
 
     def _fresh(self, name: str, kind: Any) -> _Loaded:
         loaded = self._cache.get((name, kind))
@@ -205,6 +239,7 @@ class ConfigManager:
             return
         if stamp.checksum == loaded.stamp.checksum:
             paths = tuple(str(file.path) for file in files)
+            self._rejected.pop((name, kind), None)  # what was broken is as it was before
             self._cache[name, kind] = _Loaded(loaded.snapshot, loaded.value, stamp, paths)
         else:
             self._again(name, kind)
@@ -213,16 +248,19 @@ class ConfigManager:
         loaded = self._cache[name, kind]
         try:
             built = self._build(name, kind)
-        except OreflowError as error:
-            problems = error.problems if isinstance(error, DeclarationError) else (Problem(str(error)),)
-            text = "; ".join(str(problem) for problem in problems)
-            if self._rejected.get((name, kind)) != text:  # once for each fault, not at each look
-                self._rejected[name, kind] = text
+        except Exception as error:
+            if isinstance(error, DeclarationError):
+                problems = error.problems
+            else:
+                problems = (Problem(str(error) if isinstance(error, OreflowError) else told(error)),)
+            if self._rejected.get((name, kind)) != problems:  # once for each fault, not at each look
+                self._rejected[name, kind] = problems
+                text = "; ".join(str(problem) for problem in problems)
                 _log.error("the configuration '%s' is broken, its last good version stays: %s", name, text)
-            return ConfigChange(name, loaded.snapshot, loaded.snapshot, problems=tuple(problems))
+            return ConfigChange(name, loaded.snapshot, loaded.snapshot, problems=problems)
         self._rejected.pop((name, kind), None)
         self._cache[name, kind] = built
-        found = differences(loaded.snapshot.masked, built.snapshot.masked)
+        found = changes(loaded.snapshot, built.snapshot)
         return ConfigChange(name, loaded.snapshot, built.snapshot, found) if found else None
 
     def _build(self, name: str, kind: Any) -> _Loaded:
@@ -232,14 +270,15 @@ class ConfigManager:
         except OSError as error:
             problem = Problem(f"cannot be read: {error.strerror}", file=str(error.filename or name))
             raise DeclarationError([problem]) from error
-        document, schema, problems = self._layers(name, kind, files)
-        problems += [document.locate(problem) for problem in validate(document.data, schema)]
-        if problems:
-            raise DeclarationError(problems)
+        form = kind if kind is not None else self._kinds.get(name)
+        document, schema, problems = self._layers(name, form, files)
+        problems += validate(document.data, schema)
         try:
-            value = None if kind is None else bind(document.data, kind)
+            value = bind(document.data, form) if form is not None and not problems else None
         except DeclarationError as error:
-            raise DeclarationError([document.locate(problem) for problem in error.problems]) from error
+            problems += error.problems
+        if problems:
+            raise DeclarationError([document.locate(discreet(problem, schema)) for problem in problems]) from None
         snapshot = Snapshot.of(name, document, schema, self.environment.value)
         return _Loaded(snapshot, value, stamp, tuple(str(file.path) for file in files))
 
@@ -247,10 +286,11 @@ class ConfigManager:
         """All layers of a configuration, its schema, and what of its values cannot be settled by that."""
         settings = read_settings(self.project, self.environment, self._variables)
         document = read_layers(files, allow_python=settings.allow_python)
-        if settings.store:
+        layer = self._layer
+        if settings.store and layer is None:
             layer = stored_layer(settings.store, name, get_processor_factory(self.project))
-            if layer:
-                document.merge(layer)
+        if layer:
+            document.merge(layer)
         schema = schema_for(self.project, name, kind)
         apply_variables(document, name, self._variables, schema)
         apply_options(document, self._options, schema)
@@ -276,8 +316,20 @@ def schema_for(project: Path, name: str, kind: type | None = None) -> Schema:
             ) from error
         except Exception as error:
             raise DeclarationError([Problem(f"is no JSON Schema: {error}", file=label)]) from error
-        parts.append(written)
+        parts.append(_moved(written, "#/allOf/1/") if parts else written)
     return parts[0] if len(parts) == 1 else {"allOf": parts} if parts else {}
+
+
+def _moved(schema: Any, root: str) -> Any:
+    """A schema that has become a part of another one, in which its own references begin elsewhere."""
+    if isinstance(schema, dict):
+        return {
+            key: root + value.removeprefix("#/")
+            if key == "$ref" and str(value).startswith("#/")
+            else _moved(value, root)
+            for key, value in schema.items()
+        }
+    return [_moved(each, root) for each in schema] if isinstance(schema, list) else schema
 
 
 class ConfigWatch:
@@ -287,10 +339,11 @@ class ConfigWatch:
         self._manager, self._name, self._callback = manager, name, callback
         self._stop = threading.Event()
         self._last = manager.snapshot(name)
-        self._failed = ""
+        self._problems = manager.problems(name)
         self._telling = threading.Lock()
+        self._teller: int | None = None
         threads = [threading.Thread(target=self._files, args=(debounce,), name=f"watch-{name}", daemon=True)]
-        if address := read_settings(manager.project, manager.environment, manager._variables).store:  # noqa: SLF001
+        if address := manager.store_address():
             threads.append(threading.Thread(target=self._store, args=(address,), daemon=True))
         self._threads = threads
         for thread in threads:
@@ -305,58 +358,65 @@ class ConfigWatch:
     def stop(self) -> None:
         """End it; no callback is called after this returns, unless it is this callback that stops it."""
         self._stop.set()
-        for thread in self._threads:
-            if thread is not threading.current_thread():
+        if threading.get_ident() != self._teller:  # else the others may wait for this callback to end
+            for thread in self._threads:
                 thread.join()
 
     def _files(self, debounce: float) -> None:
         import watchfiles
 
+        logging.getLogger("watchfiles").setLevel(logging.WARNING)
         folder = self._manager.project / "config"
         milliseconds = max(1, round(debounce * 1000))
-        for _ in watchfiles.watch(
-            folder,
-            stop_event=self._stop,
-            debounce=milliseconds,
-            step=milliseconds,
-            recursive=True,
-            raise_interrupt=False,
-        ):
-            self._look()
+        while not self._stop.is_set():
+            try:
+                # A look each second besides: nobody tells of a folder that is made anew, or of a link that has moved.
+                for _ in watchfiles.watch(
+                    folder,
+                    stop_event=self._stop,
+                    debounce=milliseconds,
+                    step=milliseconds,
+                    rust_timeout=_LOOK,
+                    yield_on_timeout=True,
+                    raise_interrupt=False,
+                ):
+                    self._look()
+            except (OSError, RuntimeError) as error:  # the folder is not there for now
+                _log.debug("%s", error)
+                self._look()
+                self._stop.wait(_LOOK / 1000)
 
     def _store(self, address: str) -> None:
-        version = 0
         while not self._stop.is_set():
             try:
                 with opened(address, get_processor_factory(self._manager.project)) as store:
-                    if not version and (first := store.fetch(self._name)):
-                        version = first.version
+                    there = store.fetch(self._name)
+                    version = there.version if there else 0
+                    self._look(anew=True)  # something may have been published while nobody was listening
                     while not self._stop.is_set():
                         if newer := store.wait(self._name, version, _STORE_WAIT):
                             version = newer.version
-                            self._look()
-            except OreflowError as error:
+                            self._look(anew=True)
+            except Exception as error:
                 _log.warning("%s", error)
                 self._stop.wait(_STORE_AWAY)
 
-    def _look(self) -> None:
+    def _look(self, *, anew: bool = False) -> None:
+        """See whether something has changed; `anew`: though no file has."""
         with self._telling:
-            problems: tuple[Problem, ...] = ()
-            for change in self._manager.reload(self._name):
-                problems = problems or change.problems
-            now = self._manager._cache[self._name, None].snapshot  # noqa: SLF001  as it stands, good or not
-            found = differences(self._last.masked, now.masked)
-            failed = "; ".join(map(str, problems))
-            if self._stop.is_set() or (not found and failed == self._failed):
+            now, problems = self._manager.look(self._name, anew=anew)
+            found = changes(self._last, now)
+            if self._stop.is_set() or (not found and problems == self._problems):
                 return
             change = ConfigChange(self._name, self._last, now, found, problems)
-            self._last, self._failed = now, failed
-            if not found and not problems:
-                return  # what was broken is as it was before
+            self._last, self._problems = now, problems
+            self._teller = threading.get_ident()
             try:
                 self._callback(change)
             except Exception:
                 _log.exception("the callback of a watch over '%s' failed", self._name)
+            finally:
+                self._teller = None
 
 
 _managers: dict[tuple[Path, str], ConfigManager] = {}

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from oreflow.config.documents import Document, KeyPath, Origin
+from oreflow.config.documents import Document, KeyPath, Origin, split_mark
 from oreflow.config.files import read_yaml
 from oreflow.contract import DeclarationError, Problem
 
@@ -141,7 +141,8 @@ def settle(document: Document, schema: Schema) -> list[Problem]:
     """
     problems = []
     for path, text in document.texts.items():
-        kinds = kinds_of(parts_at(schema, path))
+        clean = tuple(split_mark(key)[0] if isinstance(key, str) else key for key in path)
+        kinds = kinds_of(parts_at(schema, clean))
         value = document.at(path)
         if kinds and kinds <= {"string", "null"}:
             settled: Any = text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any
@@ -89,6 +89,18 @@ class Snapshot:
         known = dict.fromkeys((order.index(origin.layer), origin.file) for origin in origins)
         return [file for _, file in sorted(known, key=lambda each: each[0])]
 
+    @property
+    def entries(self) -> list[tuple[str, Any, Spoken]]:
+        """Each value that holds by its dotted key, masked, with the layer's word that decides."""
+        found = []
+        for path, value in _leaves(self.masked):
+            spoken = [said for said in self._spoken(path) if said.status in ("effective", "appended")]
+            found += [(_dotted(path), value, said) for said in spoken[:1]]
+        return found
+
+    def __repr__(self) -> str:
+        return f"Snapshot({self.name!r}, environment={self.environment!r}, version={self.version!r})"
+
     def explain(self, key: str) -> list[tuple[str, list[Spoken]]]:
         """Who said what of a key, the layer that wins first; of a section, of every key within.
 
@@ -112,9 +124,10 @@ class Snapshot:
         return [(key, [Spoken(self._masked(value, path), "default", "schema", "effective") for value in defaults])]
 
     def _spoken(self, path: KeyPath) -> list[Spoken]:
-        found, wins = [], True
+        found: list[Spoken] = []
+        wins = True
         there = self._is_there(path)
-        for said in reversed(self.document.said[path]):
+        for said in reversed(self.document.said.get(path, [])):
             status = "overridden"
             if said.mark is Mark.REMOVE:
                 status = "removed" if wins and not there else "overridden"
@@ -122,13 +135,17 @@ class Snapshot:
             elif wins and there:
                 status = "appended" if said.mark is Mark.APPEND else "effective"
                 wins = said.mark is Mark.APPEND
-            value = None if said.mark is Mark.REMOVE else self._masked(said.value, path)
+            # What holds is what the schema has made of it, not how it was written.
+            alone = status == "effective" and not any(each.status == "appended" for each in found)
+            now = self.document.at(path) if alone else said.value
+            value = None if said.mark is Mark.REMOVE else self._masked(now, path)
             found.append(Spoken(value, str(said.origin), said.origin.layer.value, status))
         return found
 
     def _is_there(self, path: KeyPath) -> bool:
         try:
-            return not isinstance(self.document.at(path), dict)
+            found = self.document.at(path)
+            return not isinstance(found, dict) or not found
         except KeyError:
             return False
 
@@ -139,10 +156,36 @@ class Snapshot:
             return [self._masked(each, (*path, index)) for index, each in enumerate(value)]
         if value is None or isinstance(value, bool):
             return value
-        hidden = is_secret_name(str(path[-1])) or is_secret(parts_at(self.schema, path))
-        if hidden and not refers(value):
+        if is_secret_path(path, self.schema) and not refers(value):
             return MASK
         return masked(value) if isinstance(value, str) else value
+
+
+def is_secret_path(path: KeyPath, schema: Schema) -> bool:
+    """Whether the value of a path is one to be kept secret, by the schema or by what its key is called."""
+    if path and is_secret_name(str(path[-1])):
+        return True
+    above = [path[:length] for length in range(1, len(path) + 1)]
+    if any(is_secret(parts_at(schema, each)) for each in above):
+        return True
+    # What stands below such a name is secret too, unless the schema knows it as something else: a column's type.
+    return any(is_secret_name(str(key)) for key in path) and not parts_at(schema, path)
+
+
+def discreet(problem: Problem, schema: Schema) -> Problem:
+    """A problem that shows no secret."""
+    told = problem.message.startswith("unknown key") or problem.message.endswith("is missing")
+    if problem.path and is_secret_path(problem.path, schema) and not told:
+        return replace(problem, message="the value does not fit; it is a secret, and not shown")
+    return replace(problem, message=masked(problem.message))
+
+
+def changes(before: Snapshot, after: Snapshot) -> tuple[Difference, ...]:
+    """The keys whose values differ between two snapshots; of a secret, only that it does."""
+    old, new = (dict(_leaves(each.data)) for each in (before, after))
+    shown_old, shown_new = (dict(_leaves(each.masked)) for each in (before, after))
+    paths = sorted({path for path in {*old, *new} if old.get(path) != new.get(path)}, key=_dotted)
+    return tuple(Difference(_dotted(path), shown_old.get(path), shown_new.get(path)) for path in paths)
 
 
 def differences(before: Mapping[str, Any], after: Mapping[str, Any]) -> tuple[Difference, ...]:

@@ -54,7 +54,7 @@ class ConfigStore(ABC):
 
     @abstractmethod
     def wait(self, name: str, version: int, seconds: float) -> StoredConfig | None:
-        """Wait until there is a version after `version`, at most so long; None where there is none by then."""
+        """Wait until there is another version than `version`, at most so long; None where there is none by then."""
 
     @abstractmethod
     def close(self) -> None:

@@ -12,7 +12,7 @@ from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 from typing import Any
 
-from oreflow.config.documents import Document, KeyPath
+from oreflow.config.documents import Document, KeyPath, split_mark
 from oreflow.config.layers import (
     apply_options,
     apply_variables,
@@ -24,7 +24,7 @@ from oreflow.config.layers import (
 from oreflow.config.settings import NAME as SETTINGS
 from oreflow.config.settings import read_settings
 from oreflow.config.shapes import settle
-from oreflow.config.snapshot import Snapshot
+from oreflow.config.snapshot import Snapshot, discreet
 from oreflow.config.stored import stored_layer
 from oreflow.contract import Check, DataType, DeclarationError, Problem, ProcessingConfig, ProcessingStage
 from oreflow.factory import RESERVED_OPTIONS, ProcessorFactory, get_processor_factory
@@ -140,17 +140,21 @@ class Pipeline:
 
 
 def load_pipeline(
-    project: Path, name: str, environment: str | None = None, options: Sequence[str] = ()
+    project: Path,
+    name: str,
+    environment: str | None = None,
+    options: Sequence[str] = (),
+    layer: Document | None = None,
 ) -> tuple[Pipeline, ProcessorFactory]:
     """Read and check `config/NAME.yaml` with its layers; gives it with the factory of the plugins that it allows.
 
-    `options` are `KEY=VALUE`, the last layer.
+    `options` are `KEY=VALUE`, the last layer; `layer` takes the place of what the shared store says.
 
     Raises:
         DeclarationError: everything that is wrong, at once, each with its file and line.
     """
     project = project.resolve()
-    config, factory, problems = read_pipeline(project, name, environment, options)
+    config, factory, problems = read_pipeline(project, name, environment, options, layer)
     document, data = config.document, config.document.data
     specs = _specs(data, problems, factory)
     problems += _reference_problems(data)
@@ -167,7 +171,8 @@ def load_pipeline(
             for plugin in factory.plugins
             if plugin.status == "disabled" and any(_may_be_missing(problem) for problem in problems)
         ]
-        found = {problem if problem.file else document.locate(problem) for problem in problems}
+        shown = [discreet(problem, config.schema) for problem in problems]
+        found = {problem if problem.file else document.locate(problem) for problem in shown}
         raise DeclarationError(sorted(found, key=lambda problem: (problem.file, problem.line, problem.key)))
     lake = (project / str(data.get("lake", "./lake"))).resolve()
     engines = dict(data.get("engines", {}))
@@ -184,7 +189,11 @@ def _may_be_missing(problem: Problem) -> bool:
 
 
 def read_pipeline(
-    project: Path, name: str, environment: str | None, options: Sequence[str] = ()
+    project: Path,
+    name: str,
+    environment: str | None,
+    options: Sequence[str] = (),
+    layer: Document | None = None,
 ) -> tuple[Snapshot, ProcessorFactory, list[Problem]]:
     """All layers of a declaration, with what its form has against it.
 
@@ -193,13 +202,14 @@ def read_pipeline(
     """
     document, factory = read_declaration(project, name, environment, options)
     chosen = choose_environment(environment, os.environ)
-    if address := read_settings(project, chosen, os.environ).store:
+    address = read_settings(project, chosen, os.environ).store
+    if address and layer is None:
         layer = stored_layer(address, name, factory)
-        if layer and "plugins" in layer.data:
+    if layer:
+        if any(split_mark(key)[0] == "plugins" for key in layer.data):
             mend = "say it in a file: it decides who may read the store"
             raise DeclarationError([layer.locate(Problem("a store cannot say this", ("plugins",), mend))])
-        if layer:
-            document.merge(layer)
+        document.merge(layer)
     schema = declaration_schema(factory)
     apply_variables(document, name, os.environ, schema)
     apply_options(document, options, schema)
@@ -319,7 +329,7 @@ def _source_references(table: Mapping[str, Any], sources: Mapping[str, Any], at:
     if "source" not in table:
         mend = f"add `source:` with one of {', '.join(sources)}" if sources else "add `sources:`, and `source:` here"
         yield Problem("a bronze table needs a source", at, mend)
-    elif table["source"] not in sources:
+    elif isinstance(table["source"], str) and table["source"] not in sources:
         yield Problem(
             f"there is no source '{table['source']}'", (*at, "source"), did_you_mean(table["source"], sources)
         )

@@ -5,15 +5,18 @@ They lie in the lake, beside what they made, so that whoever has the tables can 
 
 from __future__ import annotations
 
+import contextlib
 import getpass
+import itertools
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
-from oreflow.config.documents import Mark
+from oreflow.config.documents import IF_THERE, Mark
 from oreflow.config.snapshot import Snapshot
 from oreflow.contract import DeclarationError, Problem
 from oreflow.pipeline.lake import Lake, read_json, write_json
@@ -47,36 +50,43 @@ class Versions:
 
     def record(self, config: Snapshot) -> ConfigVersion:
         """Note that a run uses a configuration; gives its version, a new one where the last was of another content."""
-        while True:
-            last = next(iter(self.newest_first()), None)
-            if last and last.hash == config.version:
-                return last
+        last = next(iter(self.newest_first()), None)
+        content = self._content(config.version)
+        if read_json(content) is None:
+            write_json(content, config.masked)
+        if last and last.hash == config.version:
+            return last
+        numbers = [int(file.stem) for file in self._entries()]  # those of damaged entries too
+        for number in itertools.count(max(numbers, default=0) + 1):
             entry = ConfigVersion(
-                version=last.version + 1 if last else 1,
+                version=number,
                 hash=config.version,
                 at=datetime.now(UTC).isoformat(timespec="seconds"),
                 user=user(),
                 environment=config.environment,
                 layers=tuple(config.layers),
             )
-            write_json(self._content(entry.hash), config.masked)
-            part = self._folder / f".{entry.version}.{os.getpid()}.part"
+            part = self._folder / f".{uuid4().hex}.part"
             write_json(part, asdict(entry))
             try:
-                os.link(part, self._entry(entry.version))
+                os.link(part, self._entry(number))
             except FileExistsError:  # another run was quicker
                 continue
             else:
                 return entry
             finally:
                 part.unlink()
+        raise AssertionError("numbers do not end")
+
+    def _entries(self) -> list[Path]:
+        return sorted(self._folder.glob("[0-9]*.json"), reverse=True) if self._folder.is_dir() else []
 
     def newest_first(self) -> Iterator[ConfigVersion]:
         """All versions, the latest first."""
-        files = sorted(self._folder.glob("[0-9]*.json"), reverse=True) if self._folder.is_dir() else []
-        for file in files:
-            if found := read_json(file):
-                yield ConfigVersion(**{**found, "layers": tuple(found["layers"])})
+        for file in self._entries():
+            with contextlib.suppress(TypeError, KeyError):  # somebody has damaged it
+                if found := read_json(file):
+                    yield ConfigVersion(**{**found, "layers": tuple(found["layers"])})
 
     def content(self, version: int) -> dict[str, Any]:
         """What a version says, its secrets masked.
@@ -85,7 +95,7 @@ class Versions:
             DeclarationError: there is no such version.
         """
         entry = read_json(self._entry(version))
-        content = read_json(self._content(entry["hash"])) if entry else None
+        content = read_json(self._content(str(entry.get("hash")))) if entry else None
         if content is None:
             known = [str(each.version) for each in self.newest_first()]
             mend = f"there are {', '.join(reversed(known))}" if known else "no run has used any so far"
@@ -117,7 +127,7 @@ def overlay(below: Mapping[str, Any], wanted: Mapping[str, Any]) -> dict[str, An
                 layer[key] = inner
         elif (key not in below or value != there) and not _has_mask(value):
             layer[key] = value
-    layer |= {f"{key}@{Mark.REMOVE}": True for key in below if key not in wanted}
+    layer |= {f"{key}@{Mark.REMOVE}": IF_THERE for key in below if key not in wanted}
     return layer
 
 

@@ -38,8 +38,9 @@ class RedisStore(ConfigStore):
             self._redis = redis.Redis.from_url(
                 address, decode_responses=True, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE
             )
-        except ValueError as error:
-            raise StoreError(f"this is no address of Redis: {error}") from None  # it may hold a password
+        except ValueError:
+            what = "redis://[user:password@]host[:port][/database], with %2F for / in a password"
+            raise StoreError(f"this is no address of Redis: {what}") from None  # the error may have a password in it
         place = self._redis.connection_pool.connection_kwargs
         where = place.get("path") or f"{place.get('host', 'localhost')}:{place.get('port', 6379)}"
         self._place = f"the store redis://{where}/{place.get('db') or 0}"
@@ -49,6 +50,8 @@ class RedisStore(ConfigStore):
         with self._told():
             number = version if version is not None else int(self._redis.get(_key(name, "latest")) or 0)
             content = self._redis.get(_key(name, str(number))) if number else None
+        if number and not content and version is None:
+            raise StoreError(f"{self._place} has lost version {number} of '{name}'")
         return self._read(name, number, str(content)) if content else None
 
     def publish(self, name: str, data: Mapping[str, Any], *, expected: int, author: str) -> StoredConfig:
@@ -67,7 +70,7 @@ class RedisStore(ConfigStore):
         return StoredConfig(name, int(version), dict(data), author, at)
 
     def wait(self, name: str, version: int, seconds: float) -> StoredConfig | None:
-        """Wait for a version after `version`, at most so long."""
+        """Wait for another version than `version`, at most so long."""
         end = time.monotonic() + seconds
         with self._told(), self._redis.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
             channel.subscribe(_key(name, "published"))
@@ -75,8 +78,9 @@ class RedisStore(ConfigStore):
                 # Asked after the subscription, so that nothing can be published unseen in between.
                 found = self.fetch(name)
                 left = end - time.monotonic()
-                if (found and found.version > version) or left <= 0:
-                    return found if found and found.version > version else None
+                # Another one, and not only a later one: a store that has lost its content begins anew.
+                if (found and found.version != version) or left <= 0:
+                    return found if found and found.version != version else None
                 channel.get_message(timeout=left)
 
     def close(self) -> None:
@@ -95,6 +99,8 @@ class RedisStore(ConfigStore):
     def _told(self) -> Iterator[None]:
         try:
             yield
+        except (UnicodeDecodeError, ValueError) as error:
+            raise StoreError(f"{self._place} has something else than oreflow wrote: {error}") from None
         except redis.RedisError as error:
             raise StoreError(f"{self._place} does not answer: {' '.join(str(error).split())}") from None
         except OSError as error:
