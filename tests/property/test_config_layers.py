@@ -46,7 +46,7 @@ def model(below, above):
     for key, value in above.items():
         name, _, mark = key.partition("@")
         if mark == "remove":
-            if name not in made:
+            if value is not True or name not in made:
                 return None
             del made[name]
         elif mark == "append":

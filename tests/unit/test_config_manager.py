@@ -99,7 +99,7 @@ def test_a_schema_of_the_project_is_kept_too(folder):
     ):
         ConfigManager(folder).load_config("database", DatabaseConfig)
     (folder / "config/schemas/database.schema.json").write_text('{"type": \n1}')
-    with pytest.raises(DeclarationError, match=r"config/schemas/database.schema.json: is no JSON Schema"):
+    with pytest.raises(DeclarationError, match=r"config/schemas/database.schema.json type: is no JSON Schema"):
         ConfigManager(folder).load_config("database", DatabaseConfig)
 
 

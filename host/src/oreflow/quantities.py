@@ -12,7 +12,7 @@ from decimal import Decimal
 
 _DECIMAL = {"TB": 10**12, "GB": 10**9, "MB": 10**6, "kB": 10**3}
 _UNITS = {**_DECIMAL, "TiB": 2**40, "GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "B": 1}
-SIZE = rf"^[0-9]+(\.[0-9]+)? ?({'|'.join(_UNITS)})$"
+SIZE = rf"^[0-9]{{1,15}}(\.[0-9]{{1,15}})? ?({'|'.join(_UNITS)})$"
 """The regular expression of a size in a declaration."""
 
 _TIMES = {
@@ -65,7 +65,7 @@ def time_of(value: float | str) -> timedelta:
             weeks, days, hours, minutes, seconds = (float(part or 0) for part in iso.groups())
             return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
     except OverflowError as error:
-        raise ValueError(f"{value} is longer than any time can be") from error
+        raise ValueError("is longer than any time can be") from error
     raise ValueError(f"'{value}' is no time such as 300 (seconds), 5m or PT5M")
 
 
@@ -77,7 +77,9 @@ def _times(number: str | None, one: timedelta) -> timedelta:
 
 
 def time_text(time: timedelta) -> str:
-    """A time as `time_of` reads it, without loss: `1h30m`, `200ms`, `0s`."""
+    """A time as `time_of` reads it, without loss: `1h30m`, `200ms`, `0s`; a negative one, with a sign, is not read."""
+    if time < timedelta():
+        return f"-{time_text(-time)}"
     texts = []
     for unit in ("d", "h", "m", "s", "ms", "us"):
         count, time = divmod(time, _TIMES[unit])

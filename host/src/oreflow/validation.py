@@ -9,6 +9,8 @@ from typing import Any
 
 from oreflow.contract import Problem
 
+_LONGEST = 80
+"""Characters of a value that a message shows."""
 _TYPES = {
     "object": "keys and values",
     "array": "a list",
@@ -32,22 +34,32 @@ def validate(data: Any, schema: Mapping[str, Any]) -> list[Problem]:
         errors = list(validator.iter_errors(data))
     except ValueError:  # YAML has dates, JSON has not
         errors = list(validator.iter_errors(json.loads(json.dumps(data, default=str))))
-    problems = [problem for error in errors for problem in _problems(error, schema)]
+    problems = [problem for error in errors for problem in _problems(error, schema, data)]
     return sorted(set(problems), key=lambda problem: [str(part) for part in problem.path])
+
+
+def shown(value: Any) -> str:
+    """A value as messages show it, a long one by its beginning."""
+    text = _show(value)
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
 def did_you_mean(word: str, known: Any) -> str:
     """`did you mean 'x'?`, or the list of what there is."""
-    names = sorted(str(name) for name in known)
+    names = sorted({str(name) for name in known})
     lower = {name.lower(): name for name in names}
     if close := difflib.get_close_matches(str(word).lower(), lower, 1):
         return f"did you mean '{lower[close[0]]}'?"
     return f"there are {', '.join(names)}" if names else "there are none"
 
 
-def _problems(error: Any, schema: Mapping[str, Any]) -> Iterator[Problem]:
+def _problems(error: Any, schema: Mapping[str, Any], data: Any) -> Iterator[Problem]:
     path = tuple(error.instance_path)
     kind, wanted, found = error.kind.name, error.kind.value, error.instance
+    if found is None:  # so is what JSON has not: `.inf`
+        for key in path:
+            data = data[key]
+        found = data
     rule = _rule(schema, error.schema_path)
     if kind == "additionalProperties":
         yield from _unknown_keys(error.kind.unexpected, rule, path)
@@ -55,16 +67,16 @@ def _problems(error: Any, schema: Mapping[str, Any]) -> Iterator[Problem]:
         hint = rule.get("properties", {}).get(error.kind.property, {}).get("description", "")
         yield Problem(f"'{error.kind.property}' is missing", path, f"add it: {hint}" if hint else "add it")
     elif kind == "type":
-        yield Problem(f"expected {' or '.join(_TYPES[name] for name in wanted)}, got {_show(found)}", path)
+        yield Problem(f"expected {' or '.join(_TYPES[name] for name in wanted)}, got {shown(found)}", path)
     elif kind in ("enum", "const"):
         choices = rule["enum"] if kind == "enum" else [rule["const"]]
-        yield Problem(f"{_show(found)} is not one of the choices", path, did_you_mean(found, choices))
+        yield Problem(f"{shown(found)} is not one of the choices", path, did_you_mean(found, choices))
     elif kind in ("oneOf", "anyOf"):
-        yield Problem(f"{_show(found)} does not fit", path, f"expected {rule.get('description', 'something else')}")
+        yield Problem(f"{shown(found)} does not fit", path, f"expected {rule.get('description', 'something else')}")
     elif kind == "not":
         yield Problem("cannot be said here", path, rule.get("description", ""))
     elif kind == "pattern":
-        yield Problem(f"{_show(found)} does not fit", path, rule.get("description", ""))
+        yield Problem(f"{shown(found)} does not fit", path, rule.get("description", ""))
     else:
         yield Problem(error.message, path, rule.get("description", ""))
 

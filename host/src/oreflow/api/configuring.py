@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,7 +18,16 @@ from oreflow.api.project import DEFAULT_NAME
 from oreflow.config.binding import schema_of
 from oreflow.config.documents import Layer
 from oreflow.config.files import DATA_FORMATS, PYTHON, read_file
-from oreflow.config.layers import Environment, choose_environment, layer_files, names_in, read_layers, strangers
+from oreflow.config.layers import (
+    WRITE_SCHEMA,
+    Environment,
+    check_name,
+    choose_environment,
+    layer_files,
+    names_in,
+    read_layers,
+    strangers,
+)
 from oreflow.config.manager import ConfigManager, schema_for
 from oreflow.config.settings import NAME as SETTINGS
 from oreflow.config.settings import read_settings
@@ -25,6 +35,7 @@ from oreflow.config.shapes import settle
 from oreflow.config.snapshot import Difference, Snapshot, Spoken, differences
 from oreflow.config.stored import opened
 from oreflow.contract import ConfigStore, DeclarationError, OreflowError, Problem, StoredConfig
+from oreflow.contract.errors import told
 from oreflow.factory import get_processor_factory
 from oreflow.pipeline.lake import Lake
 from oreflow.pipeline.model import load_pipeline, read_pipeline
@@ -32,6 +43,7 @@ from oreflow.pipeline.schema import declaration_schema
 from oreflow.pipeline.versions import ConfigVersion, Versions, overlay, user
 from oreflow.validation import did_you_mean
 
+_log = logging.getLogger("oreflow.config")
 _PIPELINE_KEYS = {"tables", "sources", "processors"}
 """A configuration with one of these is a pipeline, and is judged as one."""
 
@@ -48,10 +60,27 @@ def effective_config(
     Raises:
         DeclarationError: a layer cannot be read, or a variable or option names no key.
     """
-    folder = Path(project).resolve()
+    found = _effective(Path(project).resolve(), name, environment, options)
+    for variable in _unknown(found, Path(project).resolve()):
+        _log.warning(
+            "the variable %s names no key of the files of '%s', which has no schema; if a program has such a key, "
+            "say its form: %s",
+            *(variable, name, WRITE_SCHEMA),
+        )
+    return found
+
+
+def _effective(folder: Path, name: str, environment: str | None, options: Sequence[str] = ()) -> Snapshot:
     if _is_pipeline(folder, name, environment):
         return read_pipeline(folder, name, environment, options)[0]
     return ConfigManager(folder, environment=environment, options=options).read(name)
+
+
+def _unknown(found: Snapshot, folder: Path) -> list[str]:
+    """The variables of which nobody here can tell whether they are keys, as a program's dataclass may have more."""
+    if found.schema:
+        return []
+    return strangers(found.document, found.name, os.environ, found.schema, names_in(folder / "config"))
 
 
 def explain_config(
@@ -63,6 +92,8 @@ def explain_config(
         DeclarationError: there is no such key, or a layer cannot be read.
     """
     name, _, rest = key.partition(".")
+    if "/" in key or "\\" in key:
+        check_name(key)
     found = effective_config(project, name, environment=environment, options=options)
     return [(f"{name}.{each}", said) for each, said in found.explain(rest)]
 
@@ -112,12 +143,15 @@ def check_config(project: str | Path = ".", names: Sequence[str] = (), environme
 
 def foreign_variables(project: str | Path = ".", names: Sequence[str] = ()) -> list[str]:
     """The environment variables that begin as those of the configurations do, and name no key of any."""
+    folder = Path(project).resolve()
     foreign: dict[str, None] = {}
-    for name in names or names_in(Path(project).resolve() / "config"):
+    known = names_in(folder / "config")
+    for name in names or known:
         if name != SETTINGS:
             with contextlib.suppress(OreflowError):  # one that is broken is told of elsewhere
-                found = effective_config(project, name)
-                foreign |= dict.fromkeys(strangers(found.document, name, os.environ, found.schema))
+                found = effective_config(folder, name)
+                if found.schema:  # else it has been warned of
+                    foreign |= dict.fromkeys(strangers(found.document, name, os.environ, found.schema, known))
     return list(foreign)
 
 
@@ -217,6 +251,7 @@ def pull_config(project: str | Path = ".", name: str = DEFAULT_NAME, *, environm
         DeclarationError: the project names no store.
         StoreError: it cannot be reached.
     """
+    check_name(name)
     with _store(project, environment) as (store, _):
         return store.fetch(name) or StoredConfig(name, 0, {})
 
@@ -319,6 +354,7 @@ def _schema_of_class(module: str, kind: str, project: Path) -> dict[str, Any]:
     try:
         found = getattr(importlib.import_module(module), kind)
         return schema_of(found)
-    except (ImportError, AttributeError, TypeError) as error:
+    except Exception as error:  # the module is somebody's code
+        reason = str(error) if isinstance(error, (ImportError, AttributeError, TypeError)) else told(error)
         mend = "name a dataclass that can be imported from here, as module:Class"
-        raise DeclarationError([Problem(f"{module}:{kind} has no schema: {error}", mend=mend)]) from error
+        raise DeclarationError([Problem(f"{module}:{kind} has no schema: {reason}", mend=mend)]) from error

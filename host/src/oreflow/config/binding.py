@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import sys
 import types
 import typing
 from collections.abc import Callable, Mapping, Sequence
@@ -22,7 +23,7 @@ from typing import Any, Literal, Self, TypeVar, cast
 from oreflow.contract import DeclarationError, OreflowError, Problem
 from oreflow.quantities import DURATION, SIZE, bytes_of, time_of, time_text
 from oreflow.secrets import Secret, reference_fault, refers
-from oreflow.validation import validate
+from oreflow.validation import shown, validate
 
 T = TypeVar("T")
 KeyPath = tuple[str | int, ...]
@@ -55,7 +56,7 @@ def schema_of(kind: type) -> dict[str, Any]:
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": kind.__name__,
-        **_form(cast("Any", kind)).schema,
+        **_form_of(_dataclass(kind)).schema,
     }
 
 
@@ -65,7 +66,13 @@ def bind(data: Any, kind: type[T]) -> T:
     Raises:
         DeclarationError: the dataclass refuses a value, or a reference stands where no `Secret` is expected.
     """
-    return cast("T", _form(cast("Any", kind)).make(data, ()))
+    return cast("T", _form_of(_dataclass(kind)).make(data, ()))
+
+
+def _dataclass(kind: Any) -> Any:
+    if not isinstance(kind, type) or not dataclasses.is_dataclass(kind):
+        raise TypeError(f"{kind!r} is no dataclass")
+    return kind
 
 
 def _plain(schema: Mapping[str, Any], make: Callable[[Any], Any] | None = None) -> _Form:
@@ -98,7 +105,15 @@ _SIMPLE: dict[Any, _Form] = {
     float: _plain({"type": "number"}, float),
     str: _plain({"type": "string"}, _text),
     type(None): _plain({"type": "null"}),
-    Decimal: _plain({"type": ["number", "string"], "pattern": r"^[+-]?[0-9]+(\.[0-9]+)?$"}, lambda v: Decimal(str(v))),
+    Decimal: _plain(
+        {
+            "type": ["number", "string"],
+            "format": "decimal",
+            "pattern": r"^[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,5})?$",
+            "description": "a number, of which every digit counts",
+        },
+        lambda value: Decimal(str(value)),
+    ),
     Secret: _plain({"type": "string", "format": "secret", "writeOnly": True}, _secret),
     Path: _plain({"type": "string", "format": "path"}, Path),
     Size: _plain(
@@ -106,6 +121,7 @@ _SIMPLE: dict[Any, _Form] = {
             "type": ["integer", "string"],
             "format": "size",
             "minimum": 0,
+            "maximum": 2**63 - 1,
             "pattern": SIZE,
             "description": "a number of bytes, or a size such as 512MiB or 8 GB",
         },
@@ -126,22 +142,31 @@ _SIMPLE: dict[Any, _Form] = {
 }
 
 
+def _form_of(kind: Any) -> _Form:
+    """The form of a type, whatever is annotated to it.
+
+    Raises:
+        TypeError: no configuration can hold it.
+    """
+    while typing.get_origin(kind) is typing.Annotated:  # what is annotated may have no hash
+        kind = typing.get_args(kind)[0]
+    return _form(kind)
+
+
 @functools.cache
-def _form(kind: Any) -> _Form:  # noqa: PLR0911  one line for each kind of type
+def _form(kind: Any) -> _Form:
     """The form of a type; raises TypeError for one that no configuration can hold."""
     if kind in _SIMPLE:
         return _SIMPLE[kind]
     if isinstance(kind, type) and dataclasses.is_dataclass(kind):
         return _section(kind)
     if isinstance(kind, type) and issubclass(kind, Enum):
-        return _plain({"enum": [_as_data(member) for member in kind]}, _member(kind))
+        return _choice(list(kind))
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin is Literal:
-        return _plain({"enum": list(arguments)})
-    if origin is typing.Annotated:
-        return _form(arguments[0])
+        return _choice(arguments)
     if origin in (typing.Union, types.UnionType):
-        return _either([_form(argument) for argument in arguments])
+        return _either([_form_of(argument) for argument in arguments])
     if origin is tuple and not (len(arguments) == 2 and arguments[1] is ...):  # noqa: PLR2004  tuple[X, ...]
         raise TypeError(f"a list of fixed length: {kind}")
     return _collection(kind, origin or kind, arguments)
@@ -151,20 +176,62 @@ def _collection(kind: Any, origin: Any, arguments: tuple[Any, ...]) -> _Form:
     if isinstance(origin, type) and issubclass(origin, Mapping):
         if arguments and arguments[0] is not str:
             raise TypeError(f"keys that are no texts: {kind}")
-        below = _form(arguments[1] if arguments else Any)
+        below = _form_of(arguments[1] if arguments else Any)
         schema = {"type": "object", "additionalProperties": dict(below.schema)}
-        return _Form(schema, lambda value, path: {key: below.make(each, (*path, key)) for key, each in value.items()})
+        return _Form(schema, lambda value, path: _made(_items(value, dict, path), lambda _: below, path))
     if isinstance(origin, type) and issubclass(origin, (Sequence, AbstractSet)) and origin is not bytes:
-        below, unique = _form(arguments[0] if arguments else Any), issubclass(origin, AbstractSet)
+        item = arguments[0] if arguments else Any
+        below, unique = _form_of(item), issubclass(origin, AbstractSet)
+        if unique and getattr(typing.get_origin(item) or item, "__hash__", None) is None:
+            raise TypeError(f"a set of {item}, which has no hash; declare it frozen, or say list")
         array = {"type": "array", "items": dict(below.schema), **({"uniqueItems": True} if unique else {})}
         made = origin if origin in (tuple, set, frozenset) else frozenset if unique else list
-        return _Form(array, lambda value, path: made(below.make(each, (*path, n)) for n, each in enumerate(value)))
+
+        def collect(value: Any, path: KeyPath) -> Any:
+            items = _made(_items(value, list, path), lambda _: below, path).values()
+            try:
+                return made(items)
+            except TypeError as error:
+                raise DeclarationError([Problem(f"cannot be in a set: {error}", path)]) from error
+
+        return _Form(array, collect)
     raise TypeError(f"a type that no configuration can hold: {kind}")
 
 
-def _member(kind: type[Enum]) -> Callable[[Any], Any]:
-    values = {repr(_as_data(member)): member for member in kind}
-    return lambda value: values[repr(value)]
+def _items(value: Any, kind: type, path: KeyPath) -> Mapping[Any, Any]:
+    """What is within a section or a list, by key or place."""
+    if not isinstance(value, kind):
+        raise DeclarationError([Problem("does not fit", path)])
+    return dict(enumerate(value)) if isinstance(value, list) else cast("Mapping[Any, Any]", value)
+
+
+def _made(items: Mapping[Any, Any], form: Callable[[Any], _Form], path: KeyPath) -> dict[Any, Any]:
+    """Each of several values as its form makes it; all that is wrong with any is told at once."""
+    problems: list[Problem] = []
+    made = {}
+    for key, each in items.items():
+        try:
+            made[key] = form(key).make(each, (*path, key))
+        except DeclarationError as error:
+            problems += error.problems
+    if problems:
+        raise DeclarationError(problems)
+    return made
+
+
+def _choice(members: Sequence[Any]) -> _Form:
+    """One of several values, which may be members of an enum."""
+    choices = [(_as_data(member), member) for member in members]
+    if odd := [member for said, member in choices if not isinstance(member, Enum) and said is not member]:
+        raise TypeError(f"a choice that no configuration can say: {odd[0]!r}")
+
+    def chosen(value: Any) -> Any:
+        for said, member in choices:  # as JSON Schema has it, 1.0 is 1, and true is not
+            if said == value and isinstance(said, bool) == isinstance(value, bool):
+                return member
+        raise ValueError(f"{shown(value)} is not one of the choices")
+
+    return _plain({"enum": [said for said, _ in choices]}, chosen)
 
 
 def _either(forms: Sequence[_Form]) -> _Form:
@@ -182,38 +249,52 @@ def _section_of(properties: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _section(kind: Any) -> _Form:
-    hints = typing.get_type_hints(kind, include_extras=True)
-    fields = [field for field in dataclasses.fields(kind) if field.init]
+    # Those that are for `__init__` alone (InitVar) are fields too.
+    known = [field for field in vars(kind)["__dataclass_fields__"].values() if field._field_type is not _CLASS_VAR]  # noqa: SLF001
+    fields = [field for field in known if field.init]
     forms: dict[str, _Form] = {}
+    properties: dict[str, Any] = {}
     for field in fields:
         try:
-            forms[field.name] = _form(hints[field.name])
-        except (TypeError, RecursionError) as error:
+            forms[field.name] = _form_of(_hint(kind, field))
+            properties[field.name] = _property(field, forms[field.name])
+        except Exception as error:  # what a default's factory raises may be anything
             reason = "it refers to itself" if isinstance(error, RecursionError) else error
             raise TypeError(f"{kind.__name__}.{field.name} cannot be read from a configuration: {reason}") from None
-    schema = _section_of({field.name: _property(field, forms[field.name]) for field in fields})
+    schema = _section_of(properties)
     required = [field.name for field in fields if not _has_default(field)]
     about = kind.__doc__ if kind.__doc__ and not kind.__doc__.startswith(f"{kind.__name__}(") else ""
 
     def made(value: Mapping[str, Any], path: KeyPath) -> Any:
-        problems: list[Problem] = []
-        values = {}
-        for name, each in value.items():
-            try:
-                values[name] = forms[name].make(each, (*path, name))
-            except DeclarationError as error:
-                problems += error.problems
-        if problems:
-            raise DeclarationError(problems)
+        known = {name: each for name, each in _items(value, dict, path).items() if name in forms}
+        values = _made(known, forms.__getitem__, path)
         try:
             return kind(**values)
         except OreflowError:
             raise
-        except (ValueError, TypeError) as error:  # what its own __post_init__ has against it
+        except Exception as error:  # what its own __post_init__ has against it
             raise DeclarationError([Problem(str(error), path)]) from error
 
     about = {"description": " ".join(about.split())} if about else {}
     return _Form({**schema, **about, **({"required": required} if required else {})}, made)
+
+
+_CLASS_VAR = dataclasses._FIELD_CLASSVAR  # type: ignore[attr-defined]  # noqa: SLF001  nothing public tells
+
+
+def _hint(kind: Any, field: dataclasses.Field[Any]) -> Any:
+    """The type of a field, also where it is said as a text."""
+    owner = next((each for each in kind.__mro__ if field.name in vars(each).get("__annotations__", {})), kind)
+    names = vars(sys.modules[owner.__module__]) if owner.__module__ in sys.modules else {}
+    said: Any = field.type
+    for _ in range(2):  # the second time for what an InitVar holds
+        said = said.type if isinstance(said, dataclasses.InitVar) else said
+        told = types.SimpleNamespace(__annotations__={"it": said})
+        try:
+            said = typing.get_type_hints(told, names, {kind.__name__: kind}, include_extras=True)["it"]
+        except NameError as error:
+            raise TypeError(f"the type {said} is not known in its module: {error}") from None
+    return said
 
 
 def _has_default(field: dataclasses.Field[Any]) -> bool:
@@ -222,10 +303,19 @@ def _has_default(field: dataclasses.Field[Any]) -> bool:
 
 def _property(field: dataclasses.Field[Any], form: _Form) -> dict[str, Any]:
     schema = {**form.schema, **{key: value for key, value in field.metadata.items() if isinstance(key, str)}}
+    if field.metadata:
+        _check_schema(schema)
     if _has_default(field):
         factory = field.default_factory
         schema["default"] = _as_data(field.default if factory is dataclasses.MISSING else factory())
     return schema
+
+
+def _check_schema(schema: Mapping[str, Any]) -> None:
+    try:
+        validate(None, schema)
+    except ValueError as error:
+        raise TypeError(f"its metadata is no JSON Schema: {str(error).splitlines()[0]}") from None
 
 
 def _as_data(value: Any) -> Any:  # noqa: PLR0911  one line for each kind of value

@@ -180,28 +180,28 @@ class Document:
         """Take over what the other document knows of one of its values and of those within."""
         if source in later.texts:
             self.texts[path] = later.texts[source]
-        if not isinstance(later.at(source), (list, dict)):
-            return  # nothing is within, so that there is nothing to look for
-        depth = len(source)
-
-        def moved(known: Mapping[KeyPath, Any]) -> dict[KeyPath, Any]:
-            within = {
-                each[depth:]: about for each, about in known.items() if len(each) > depth and each[:depth] == source
-            }
-            return {(*path, *_shifted(below, shift)): about for below, about in within.items()}
-
-        self.origins.update(moved(later.origins))
-        self.texts.update(moved(later.texts))
+        for below in _within(later.at(source)):
+            target, whence = (*path, *_shifted(below, shift)), (*source, *below)
+            if whence in later.origins:
+                self.origins[target] = later.origins[whence]
+            if whence in later.texts:
+                self.texts[target] = later.texts[whence]
 
     def _forget(self, path: KeyPath) -> None:
         """Forget what is known of a path and of all within."""
-        depth = len(path)
-        self.origins.pop(path, None)
-        self.texts.pop(path, None)
         with contextlib.suppress(KeyError):
-            if isinstance(self.at(path), (list, dict)):
-                self.origins = {known: about for known, about in self.origins.items() if known[:depth] != path}
-                self.texts = {known: about for known, about in self.texts.items() if known[:depth] != path}
+            for below in ((), *_within(self.at(path))):
+                self.origins.pop((*path, *below), None)
+                self.texts.pop((*path, *below), None)
+
+
+def _within(value: Any) -> Iterator[KeyPath]:
+    """The paths of all that is within a value."""
+    if isinstance(value, (dict, list)):
+        for key, each in value.items() if isinstance(value, dict) else enumerate(value):
+            yield (key,)
+            for below in _within(each):
+                yield (key, *below)
 
 
 def _shifted(path: KeyPath, by: int) -> KeyPath:

@@ -11,8 +11,9 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import date, time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from oreflow.config.documents import Document, KeyPath, Layer, Origin
 from oreflow.contract import DeclarationError, Problem
@@ -23,12 +24,21 @@ if TYPE_CHECKING:
 
     import yaml
 
+    _Pairs = list[tuple[yaml.Node, yaml.Node]]
+
 DATA_FORMATS = (".yaml", ".yml", ".json", ".toml")
 """The formats of which a layer has one file."""
 PYTHON = ".py"
 _MOST_VALUES = 100_000
 """Values in one file; what aliases make of a small file may be more than a machine holds."""
+_DEEPEST = 100
+"""Levels of sections and lists in one file; what comes after the reading goes down into them too."""
+LONGEST_NUMBER = 300
+"""Digits of a number; no float holds more, and Python itself refuses to write one of more than 4,300."""
+_LARGEST = 10**LONGEST_NUMBER
 _QUOTES = "put it in quotes to make it a text"
+_DEEP = f"is nested too deeply, in more than {_DEEPEST} levels"
+_LONG = f"is a number of more than {LONGEST_NUMBER} digits"
 
 
 def read_file(path: Path, label: str, layer: Layer = Layer.BASE) -> Document:
@@ -39,10 +49,34 @@ def read_file(path: Path, label: str, layer: Layer = Layer.BASE) -> Document:
     """
     origin = Origin(label, 0, layer)
     if path.suffix == PYTHON:
-        return _read_python(path, origin)
+        return _bounded(_read_python(path, origin))
     text = _text(path, label)
     readers: dict[str, Callable[[str, Origin], Document]] = {".json": _read_json, ".toml": _read_toml}
-    return readers.get(path.suffix, read_yaml)(text, origin)
+    return _bounded(readers.get(path.suffix, _read_yaml)(text, origin))
+
+
+def read_yaml(text: str, origin: Origin) -> Document:
+    """YAML 1.1 as PyYAML reads it, safely, and with the same keys only once.
+
+    Raises:
+        DeclarationError: it is not valid, has no keys and values, says a key twice, or is beyond all bounds.
+    """
+    return _bounded(_read_yaml(text, origin))
+
+
+def _bounded(document: Document) -> Document:
+    """The document, where it is not nested too deeply and has no number that nobody can write."""
+    waiting: list[tuple[KeyPath, Any]] = [((), document.data)]
+    while waiting:
+        path, value = waiting.pop()
+        if isinstance(value, (dict, list)):
+            if len(path) > _DEEPEST:
+                raise DeclarationError([document.locate(Problem(_DEEP, path[:1]))])
+            pairs = value.items() if isinstance(value, dict) else enumerate(value)
+            waiting.extend(((*path, key), each) for key, each in pairs)
+        elif isinstance(value, int) and abs(value) >= _LARGEST:
+            raise DeclarationError([document.locate(Problem(_LONG, path, _QUOTES))])
+    return document
 
 
 def _text(path: Path, label: str) -> str:
@@ -63,12 +97,7 @@ def _text(path: Path, label: str) -> str:
 # YAML
 
 
-def read_yaml(text: str, origin: Origin) -> Document:
-    """YAML 1.1 as PyYAML reads it, safely, and with the same keys only once.
-
-    Raises:
-        DeclarationError: it is not valid, has no keys and values, or says a key twice.
-    """
+def _read_yaml(text: str, origin: Origin) -> Document:
     import yaml
 
     label = origin.file
@@ -85,7 +114,7 @@ def read_yaml(text: str, origin: Origin) -> Document:
         if reader.problems:
             raise DeclarationError(reader.problems)
     except RecursionError as error:
-        raise DeclarationError([Problem("is nested too deeply", file=label)]) from error
+        raise DeclarationError([Problem(_DEEP, file=label)]) from error
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 0
         message = f"is not valid YAML: {error.problem or error.context}"
@@ -111,18 +140,15 @@ class _Yaml:
     def __init__(self, loader: Any, origin: Origin, document: Document) -> None:
         self._loader, self._origin, self._document = loader, origin, document
         self._count = 0
-        self._own: dict[int, set[int]] = {}
+        self._pairs: dict[int, tuple[_Pairs, _Pairs] | None] = {}
         self.problems: list[Problem] = []
 
     def value(self, node: yaml.Node, path: KeyPath, above: tuple[yaml.Node, ...]) -> Any:
         import yaml
 
-        self._document.origins.setdefault(path, replace(self._origin, line=_line(node)))
-        self._count += 1
-        if self._count > _MOST_VALUES:
-            what = f"has more than {_MOST_VALUES:,} values"
-            mend = "write out what its aliases (*name) repeat, or take them away"
-            raise DeclarationError([Problem(what, path[:1], mend, self._origin.file, _line(node))])
+        if path not in self._document.origins:
+            self._document.origins[path] = self._at(node)
+        self._counted(1, path, node)
         if isinstance(node, yaml.ScalarNode):
             return self._scalar(node, path)
         if any(node is other for other in above):
@@ -131,27 +157,66 @@ class _Yaml:
         above = (*above, node)
         if isinstance(node, yaml.SequenceNode):
             return [self.value(item, (*path, index), above) for index, item in enumerate(node.value)]
-        if id(node) not in self._own:
-            self._own[id(node)] = {id(key) for key, _ in node.value}
-            self._loader.flatten_mapping(node)  # what `<<` brings comes first, and is overruled by what follows
-        own = self._own[id(node)]
+        brought, own = self._merged(node, path)
         section: dict[str, Any] = {}
         said: set[str] = set()
-        for key_node, value_node in node.value:
+        for is_own, (key_node, value_node) in [*((False, pair) for pair in brought), *((True, pair) for pair in own)]:
             if not isinstance(key_node, yaml.ScalarNode):
                 self._wrong("a key is a text", path, "write it as one word", key_node)
                 continue
             key = str(key_node.value)  # `no` and `2024` are what they look like
             where = (*path, key)
-            if key in said and id(key_node) in own:
+            if is_own and key in said:
                 first = self._document.origins[where].line
                 mend = f"it is already said in line {first}; keep one of the two"
                 self._wrong("the key is said twice", where, mend, key_node)
                 continue
-            said |= {key} if id(key_node) in own else set()
-            self._document.origins[where] = replace(self._origin, line=_line(key_node))
+            if is_own:
+                said.add(key)
+            self._document.origins[where] = self._at(key_node)
             section[key] = self.value(value_node, where, above)
         return section
+
+    def _merged(self, node: yaml.Node, path: KeyPath) -> tuple[_Pairs, _Pairs]:
+        """What `<<` brings into a section, each key once, and what is the section's own, which overrules it.
+
+        Written here because PyYAML's own way repeats what is brought twice, until no memory is left.
+        """
+        import yaml
+
+        if id(node) in self._pairs:
+            found = self._pairs[id(node)]
+            if found is None:
+                self._wrong("an alias leads back to itself", path, "write the value out", node)
+            return found or ([], [])
+        self._pairs[id(node)] = None
+        brought: dict[Any, tuple[yaml.Node, yaml.Node]] = {}
+        own = []
+        for key, value in node.value:
+            if key.tag != _MERGE:
+                own.append((key, value))
+                continue
+            # The first of several sections overrules those that follow.
+            sections = reversed(value.value) if isinstance(value, yaml.SequenceNode) else [value]
+            for section in sections:
+                if not isinstance(section, yaml.MappingNode):
+                    self._wrong("`<<` brings sections, and this is none", path, "", section)
+                    continue
+                pairs = [pair for part in self._merged(section, path) for pair in part]
+                self._counted(len(pairs), path, value)
+                brought |= {pair[0].value if isinstance(pair[0].value, str) else id(pair[0]): pair for pair in pairs}
+        self._pairs[id(node)] = found = [*brought.values()], own
+        return found
+
+    def _counted(self, more: int, path: KeyPath, node: yaml.Node) -> None:
+        self._count += more
+        if self._count > _MOST_VALUES:
+            what = f"has more than {_MOST_VALUES:,} values"
+            mend = "write out what its aliases (*name) repeat, or take them away"
+            raise DeclarationError([Problem(what, path[:1], mend, self._origin.file, _line(node))])
+
+    def _at(self, node: yaml.Node) -> Origin:
+        return Origin(self._origin.file, _line(node), self._origin.layer)
 
     def _scalar(self, node: yaml.ScalarNode, path: KeyPath) -> Any:
         import yaml
@@ -165,7 +230,8 @@ class _Yaml:
                 return node.value
             self._wrong(f"cannot be understood: {error}", path, _QUOTES, node)
             return None
-        if not node.style and (not isinstance(value, str) or _EXPONENT.match(value)) and value is not None:
+        plain = isinstance(value, str) and not _EXPONENT.match(value)
+        if value is not None and not plain and (not node.style or isinstance(value, date)):
             self._document.texts[path] = node.value
         return value
 
@@ -173,6 +239,7 @@ class _Yaml:
         self.problems.append(Problem(message, path, mend, self._origin.file, _line(node)))
 
 
+_MERGE = "tag:yaml.org,2002:merge"
 _EXPONENT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)[eE][-+]?[0-9]+$")
 
 
@@ -183,25 +250,63 @@ def _read_json(text: str, origin: Origin) -> Document:
     if not text.strip():
         return Document(origins={(): replace(origin, line=1)})
     try:
-        data = json.loads(text, object_pairs_hook=_section_once, parse_constant=_refuse_constant)
+        data = json.loads(
+            text, object_pairs_hook=_section_once, parse_constant=_refuse_constant, parse_float=_Float, parse_int=_whole
+        )
     except json.JSONDecodeError as error:
         problem = Problem(f"is not valid JSON: {error.msg}", file=origin.file, line=error.lineno)
         raise DeclarationError([problem]) from error
     except _TwiceError as error:
-        lines = [n for n, line in enumerate(text.splitlines(), 1) if json.dumps(error.key) in line]
-        mend = f"it is in lines {' and '.join(map(str, lines))}; keep one of the two"
-        raise DeclarationError(
-            [Problem("the key is said twice", (error.key,), mend, origin.file, lines[-1])]
-        ) from error
-    except (ValueError, RecursionError) as error:
+        forms = {json.dumps(error.key), json.dumps(error.key, ensure_ascii=False)}
+        lines = [n for n, line in enumerate(text.splitlines(), 1) if any(form in line for form in forms)]
+        where = f"it is in lines {' and '.join(map(str, lines))}; " if len(lines) > 1 else ""
+        problem = Problem("the key is said twice", (error.key,), f"{where}keep one of the two", origin.file)
+        raise DeclarationError([replace(problem, line=lines[-1] if lines else 0)]) from error
+    except RecursionError as error:
+        raise DeclarationError([Problem(_DEEP, file=origin.file)]) from error
+    except ValueError as error:
         raise DeclarationError([Problem(f"is not valid JSON: {error}", file=origin.file)]) from error
     if not isinstance(data, dict):
         raise DeclarationError([Problem("expected keys and values", file=origin.file, line=1)])
     try:  # almost all JSON is YAML, whose reader knows lines
-        origins = read_yaml(text.replace("\t", " "), origin).origins
+        origins = _read_yaml(text.replace("\t", " "), origin).origins
     except DeclarationError:
         origins = {(): replace(origin, line=1)}
-    return Document(data, origins)
+    return _written(data, origins)
+
+
+class _Float(float):
+    """A number of JSON or TOML that knows how it was written: an exact one is read from that."""
+
+    def __new__(cls, text: str) -> Self:
+        made = super().__new__(cls, text)
+        made.text = text
+        return made
+
+    text: str
+
+
+def _whole(text: str) -> int:
+    if len(text) > LONGEST_NUMBER + 1:
+        raise ValueError(f"there {_LONG}")
+    return int(text)
+
+
+def _written(data: dict[str, Any], origins: dict[KeyPath, Origin]) -> Document:
+    """A document in which numbers are plain values, and beside them, as of dates, is how they were written."""
+    document = Document(data, origins)
+    waiting: list[tuple[KeyPath, Any]] = [((), data)]
+    while waiting:
+        path, section = waiting.pop()
+        for key, value in list(section.items() if isinstance(section, dict) else enumerate(section)):
+            if isinstance(value, (dict, list)):
+                waiting.append(((*path, key), value))
+            elif isinstance(value, _Float):
+                section[key] = float(value)
+                document.texts[*path, key] = value.text
+            elif isinstance(value, (date, time)):
+                document.texts[*path, key] = value.isoformat()
+    return document
 
 
 class _TwiceError(ValueError):
@@ -237,17 +342,21 @@ def _read_toml(text: str, origin: Origin) -> Document:
     import tomllib
 
     try:
-        data = tomllib.loads(text)
+        data = tomllib.loads(text, parse_float=_Float)
     except tomllib.TOMLDecodeError as error:
         place = re.search(r"\(at line (\d+)", str(error))
         message = re.sub(r" \(at .*\)$", "", str(error))
         problem = Problem(f"is not valid TOML: {message}", file=origin.file, line=int(place[1]) if place else 0)
         raise DeclarationError([problem]) from error
+    except RecursionError as error:
+        raise DeclarationError([Problem(_DEEP, file=origin.file)]) from error
+    except ValueError as error:  # Python's own bound for the digits of a number
+        raise DeclarationError([Problem(f"there {_LONG}", (), _QUOTES, origin.file)]) from error
     origins: dict[KeyPath, Origin] = {(): replace(origin, line=1)}
     for path, line in _toml_lines(text):
         for length in range(1, len(path) + 1):
             origins.setdefault(path[:length], replace(origin, line=line))
-    return Document(data, origins)
+    return _written(data, origins)
 
 
 def _toml_lines(text: str) -> Iterator[tuple[KeyPath, int]]:
@@ -309,7 +418,14 @@ def _read_python(path: Path, origin: Origin) -> Document:
         raise
     except BaseException as error:
         raise DeclarationError([_failure(path, origin, error)]) from error
-    data = {name: value for name, value in names.items() if not name.startswith("_") and _is_plain(value)}
+    data = {}
+    for name, value in names.items():
+        try:
+            if not name.startswith("_") and (plain := _plain(value, itertools.count())) is not _NOT_PLAIN:
+                data[name] = plain
+        except RecursionError:
+            problem = Problem("holds itself, or is nested too deeply or too wide", (name,), "", origin.file)
+            raise DeclarationError([problem]) from None
     origins: dict[KeyPath, Origin] = {(): replace(origin, line=1)}
     for statement in tree.body:
         targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
@@ -320,12 +436,29 @@ def _read_python(path: Path, origin: Origin) -> Document:
     return Document(data, origins)
 
 
-def _is_plain(value: object) -> bool:
+_NOT_PLAIN = object()
+
+
+def _plain(value: object, counter: Iterator[int]) -> Any:
+    """A value with nothing in it but what files can say; `_NOT_PLAIN` for one that holds something else.
+
+    Raises:
+        RecursionError: it holds itself, or more values than a file may have.
+    """
+    if next(counter) > _MOST_VALUES:
+        raise RecursionError
     if isinstance(value, Mapping):
-        return all(isinstance(key, str) and _is_plain(each) for key, each in value.items())
+        section = {key: _plain(each, counter) for key, each in value.items()}
+        is_plain = all(isinstance(key, str) and each is not _NOT_PLAIN for key, each in section.items())
+        return section if is_plain else _NOT_PLAIN
     if isinstance(value, (list, tuple)):
-        return all(_is_plain(each) for each in value)
-    return value is None or isinstance(value, (str, int, float, bool))
+        items = [_plain(each, counter) for each in value]
+        return items if all(each is not _NOT_PLAIN for each in items) else _NOT_PLAIN
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str):
+        return str.__str__(value)  # a member of an enum is what it stands for
+    return next((kind(value) for kind in (int, float) if isinstance(value, kind)), _NOT_PLAIN)
 
 
 def _python_lines(node: ast.expr | None, path: KeyPath, origins: dict[KeyPath, Origin], origin: Origin) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -13,10 +13,15 @@ from typing import Any
 from oreflow.config.documents import Document, KeyPath, Layer, Origin
 from oreflow.config.files import DATA_FORMATS, PYTHON, read_file
 from oreflow.config.shapes import Schema, cast, keys_at, parts_at, path_of
+from oreflow.config.snapshot import discreet
 from oreflow.contract import DeclarationError, Problem
-from oreflow.validation import did_you_mean
+from oreflow.validation import did_you_mean, shown
 
 ENVIRONMENT_VARIABLE = "OREFLOW_ENV"
+_LONGEST_NAME = 200
+"""Characters; file systems have 255 for a whole file name."""
+WRITE_SCHEMA = "`oreflow config schema MODULE:Class > config/schemas/NAME.schema.json`"
+"""How the command line gets to know what a program knows."""
 _SIMILAR = 0.7
 """How much a variable's first word must resemble a key to be a misspelt one (0 to 1)."""
 
@@ -59,14 +64,26 @@ def names_in(folder: Path) -> list[str]:
     return sorted({file.stem for file in files if file.suffix in DATA_FORMATS and "." not in file.stem})
 
 
+def check_name(name: str) -> None:
+    """Refuse what can be no configuration's name: `config/NAME.yaml` is one, and nothing elsewhere.
+
+    Raises:
+        DeclarationError: it is empty, a path, or a file's name.
+    """
+    if not name or len(name) > _LONGEST_NAME or any(sign in name for sign in "/\\.\0"):
+        mend = "say NAME where the file is config/NAME.yaml"
+        raise DeclarationError([Problem(f"{shown(name)} is no name of a configuration", mend=mend)])
+
+
 def layer_files(project: Path, name: str, environment: Environment) -> list[LayerFile]:
     """The files that there are of a configuration, in the order of their layers.
 
     A layer is one data file, and a Python file over it.
 
     Raises:
-        DeclarationError: the base file is missing, or a layer has two data files.
+        DeclarationError: the name can be none, the base file is missing, or a layer has two data files.
     """
+    check_name(name)
     folder, found, problems = project / "config", [], []
     stems = {Layer.BASE: name, Layer.ENVIRONMENT: f"{name}.{environment.value}", Layer.LOCAL: f"{name}.local"}
     for layer, stem in stems.items():
@@ -124,38 +141,65 @@ def prefix_of(name: str) -> str:
     return f"{_spell(name)}_"
 
 
-def apply_variables(document: Document, name: str, variables: Mapping[str, str], schema: Schema) -> None:
+def apply_variables(
+    document: Document, name: str, variables: Mapping[str, str], schema: Schema, names: Collection[str] = ()
+) -> None:
     """Lay the environment variables `NAME_KEY` over a document; the schema decides what a variable's text becomes.
 
+    `names` are the configurations of the project: `APP_DB_HOST` is `host` of `app_db`, where there is one.
+
     Raises:
-        DeclarationError: a variable fits no key.
+        DeclarationError: a variable fits no key, or more than one, or is not such as the value that it replaces.
     """
     problems = []
-    for variable, segments in _ours(name, variables):
-        path, unknown = _resolve(segments, document.data, schema)
-        if not unknown:
-            _put(document, path, variables[variable], Origin(variable, 0, Layer.VARIABLE), schema)
+    for variable, segments, owners in _ours(name, variables, names):
+        path, unknown, keys = _resolve(segments, document.data, schema)
+        if owners != [name]:
+            if not unknown or len(owners) > 1:
+                others = " and ".join(f"'{owner}'" for owner in owners if owner != name)
+                meant = f"'{'.'.join(map(str, path))}'" if not unknown else "a key"
+                problem = Problem(f"could mean {meant} of '{name}', and is a variable of {others}", file=variable)
+                problems.append(replace(problem, mend="unset it and say the value in a file, or rename one of the two"))
+        elif len(keys) > 1:
+            mend = "say it in a file, or by --set"
+            problems.append(Problem(f"could mean each of {', '.join(keys)}", path, mend, variable))
+        elif not unknown:
+            problems += _put(document, path, variables[variable], Origin(variable, 0, Layer.VARIABLE), schema)
         elif _is_meant(segments, document.data, schema):
             problems.append(_unknown_variable(variable, path, unknown, document.data, schema))
     if problems:
-        raise DeclarationError(problems)
+        raise DeclarationError([discreet(problem, schema) for problem in problems])
 
 
-def strangers(document: Document, name: str, variables: Mapping[str, str], schema: Schema) -> list[str]:
+def strangers(
+    document: Document, name: str, variables: Mapping[str, str], schema: Schema, names: Collection[str] = ()
+) -> list[str]:
     """The variables that begin as ours do and are somebody else's, by all that can be told: `PIPELINE_ID`."""
-    found = _ours(name, variables)
     return [
         variable
-        for variable, segments in found
-        if _resolve(segments, document.data, schema)[1] and not _is_meant(segments, document.data, schema)
+        for variable, segments, owners in _ours(name, variables, names)
+        if owners == [name]
+        and _resolve(segments, document.data, schema)[1]
+        and not _is_meant(segments, document.data, schema)
     ]
 
 
-def _ours(name: str, variables: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
+def _ours(
+    name: str, variables: Mapping[str, str], names: Collection[str]
+) -> Iterator[tuple[str, list[str], list[str]]]:
+    """The variables that begin as ours do, their segments, and the configurations that they belong to."""
     prefix = prefix_of(name)
     for variable in sorted(variables):
         if variable.startswith(prefix) and variable != prefix:
-            yield variable, variable.removeprefix(prefix).split("__")
+            yield variable, variable.removeprefix(prefix).split("__"), _owners(variable, {name, *names})
+
+
+def _owners(variable: str, names: Collection[str]) -> list[str]:
+    """The configurations with the longest name that a variable begins with, but not with half of a `__`."""
+    lengths = {name: len(prefix_of(name)) for name in names if variable.startswith(prefix_of(name))}
+    whole = {name: length for name, length in lengths.items() if variable[length : length + 1] not in ("", "_")}
+    fitting = whole or lengths
+    return sorted(name for name, length in fitting.items() if length == max(fitting.values()))
 
 
 def _is_meant(segments: Sequence[str], data: Any, schema: Schema) -> bool:
@@ -170,27 +214,36 @@ def _unknown_variable(variable: str, path: KeyPath, segment: str, data: Any, sch
     spellings = _spellings(data, parts_at(schema, path))
     close = difflib.get_close_matches(segment.upper(), spellings, 1)
     mend = f"did you mean {close[0]}?" if close else f"there are {', '.join(sorted(spellings)) or 'no keys below'}"
-    return Problem(f"the variable names no key: {segment}", mend=mend, file=variable)
+    return Problem(f"the variable names no key: {segment}", mend=mend + _without(schema), file=variable)
+
+
+def _without(schema: Schema) -> str:
+    """What to do for a key that only a program knows."""
+    return "" if schema else f"; if a program has such a key, say its form: {WRITE_SCHEMA}"
 
 
 def _spell(key: str) -> str:
     return re.sub(r"\W", "_", key).upper()
 
 
-def _spellings(data: Any, parts: Sequence[Schema]) -> dict[str, str]:
-    keys = [*keys_at(parts), *(data if isinstance(data, dict) else ())]
-    return {_spell(key): key for key in keys}
+def _spellings(data: Any, parts: Sequence[Schema]) -> dict[str, list[str]]:
+    """The keys by how variables spell them."""
+    found: dict[str, list[str]] = {}
+    for key in dict.fromkeys([*keys_at(parts), *(data if isinstance(data, dict) else ())]):
+        found.setdefault(_spell(key), []).append(key)
+    return found
 
 
-def _resolve(segments: Sequence[str], data: Any, schema: Schema) -> tuple[KeyPath, str]:
+def _resolve(segments: Sequence[str], data: Any, schema: Schema) -> tuple[KeyPath, str, list[str]]:
+    """The path that a variable names, the segment that leads nowhere, and the keys where there are several."""
     path: KeyPath = ()
     for segment in segments:
-        key = _spellings(data, parts_at(schema, path)).get(segment.upper())
-        if key is None:
-            return path, segment
-        path = (*path, key)
-        data = data.get(key, {}) if isinstance(data, dict) else {}
-    return path, ""
+        keys = _spellings(data, parts_at(schema, path)).get(segment.upper(), [])
+        if len(keys) != 1:
+            return path, "" if keys else segment, keys
+        path = (*path, keys[0])
+        data = data.get(keys[0], {}) if isinstance(data, dict) else {}
+    return path, "", []
 
 
 # Options
@@ -212,11 +265,16 @@ def apply_options(document: Document, options: Sequence[str], schema: Schema) ->
         if unknown:
             data = document.at(path) if _is_there(document, path) else {}
             known = [*keys_at(parts_at(schema, path)), *(data if isinstance(data, dict) else ())]
-            problems.append(Problem(f"there is no key '{unknown}'", path, did_you_mean(unknown, known), f"--set {key}"))
+            mend = did_you_mean(unknown, known) + _without(schema)
+            problems.append(Problem(f"there is no key '{unknown}'", path, mend, f"--set {key}"))
+        elif others := [other for other in document.origins if other != path and _dotted(other) == key.strip()]:
+            places = " and ".join(str(document.origins[each]) for each in (path, *others) if each in document.origins)
+            mend = "say it in a file"
+            problems.append(Problem(f"could mean each of two keys: {places}", (), mend, f"--set {key}"))
         else:
-            _put(document, path, text, Origin(f"--set {key}", 0, Layer.OPTION), schema)
+            problems += _put(document, path, text, Origin(f"--set {key}", 0, Layer.OPTION), schema)
     if problems:
-        raise DeclarationError(problems)
+        raise DeclarationError([discreet(problem, schema) for problem in problems])
 
 
 def _is_there(document: Document, path: KeyPath) -> bool:
@@ -227,7 +285,18 @@ def _is_there(document: Document, path: KeyPath) -> bool:
     return True
 
 
-def _put(document: Document, path: KeyPath, text: str, origin: Origin, schema: Schema) -> None:
+def _put(document: Document, path: KeyPath, text: str, origin: Origin, schema: Schema) -> list[Problem]:
+    """Lay a text over a document; gives what is wrong with it."""
     current = document.at(path) if _is_there(document, path) else None
-    value, texts = cast(text, path, schema, current)
+    try:
+        value, texts = cast(text, path, schema, current)
+    except ValueError as error:
+        mend = f"if a program expects something else, say its form: {WRITE_SCHEMA}"
+        message = f"expected {error} as in {document.nearest(path)}, got {shown(text)}"
+        return [Problem(message, path, mend, origin.file)]
     document.put(path, value, origin, texts)
+    return []
+
+
+def _dotted(path: KeyPath) -> str:
+    return ".".join(map(str, path))

@@ -20,11 +20,13 @@ from oreflow.config.layers import (
     LayerFile,
     apply_options,
     apply_variables,
+    check_name,
     choose_environment,
     layer_files,
+    names_in,
     read_layers,
 )
-from oreflow.config.settings import read_settings
+from oreflow.config.settings import read_settings, settings_files
 from oreflow.config.shapes import Schema, settle
 from oreflow.config.snapshot import Difference, Snapshot, changes, discreet
 from oreflow.config.stored import opened, stored_layer
@@ -60,28 +62,27 @@ class ConfigChange:
 
 @dataclass(frozen=True)
 class _Stamp:
-    """What tells that files have changed: the folder's and each file's place, size and time, and their content."""
+    """What tells that files have changed: the place, size and time of each and of its folder, and their content."""
 
+    paths: tuple[str, ...]
     stats: tuple[tuple[int, int, int], ...]
     checksum: str
     taken: float
 
     @classmethod
-    def of(cls, folder: Path, files: Sequence[LayerFile]) -> _Stamp:
+    def of(cls, folders: Sequence[Path], files: Sequence[Path]) -> _Stamp:
+        """Raises OSError where one of them is not there."""
         taken = time.time()
-        stats = cls.look(str(folder), [str(file.path) for file in files])
+        paths = (*map(str, folders), *map(str, files))
+        stats = cls.look(paths)
         digest = hashlib.sha256()
         for file in files:
-            digest.update(f"{file.path.name}\0".encode() + file.path.read_bytes() + b"\0")
-        return cls(stats, digest.hexdigest(), taken)
+            digest.update(f"{file.name}\0".encode() + file.read_bytes() + b"\0")
+        return cls(paths, stats, digest.hexdigest(), taken)
 
     @staticmethod
-    def look(folder: str, files: Sequence[str]) -> tuple[tuple[int, int, int], ...]:
-        found = []
-        for path in (folder, *files):
-            about = os.stat(path)  # noqa: PTH116  a Path costs as much again
-            found.append((about.st_ino, about.st_size, about.st_mtime_ns))
-        return tuple(found)
+    def look(paths: Sequence[str], stat: Callable[[str], os.stat_result] = os.stat) -> tuple[tuple[int, int, int], ...]:
+        return tuple([(about.st_ino, about.st_size, about.st_mtime_ns) for about in map(stat, paths)])
 
     @property
     def is_sure(self) -> bool:
@@ -96,7 +97,6 @@ class _Loaded:
     snapshot: Snapshot
     value: Any
     stamp: _Stamp
-    paths: tuple[str, ...]
     sure: bool = field(init=False)
 
     def __post_init__(self) -> None:
@@ -128,7 +128,6 @@ class ConfigManager:
         self.project = Path(project).resolve()
         self.environment = choose_environment(environment, variables)
         self._variables, self._options, self._layer = variables, tuple(options), layer
-        self._folder = str(self.project / "config")
         self._cache: dict[tuple[str, Any], _Loaded] = {}
         self._building = threading.RLock()
         self._rejected: dict[tuple[str, Any], tuple[Problem, ...]] = {}
@@ -145,6 +144,7 @@ class ConfigManager:
             TypeError: the dataclass has a field that no configuration can hold.
         """
         if self._kinds.get(name) is not kind:
+            schema_of(kind)  # one that has none is not to be kept
             with self._building:
                 self._kinds[name] = kind
                 self._cache.pop((name, None), None)  # a snapshot is judged by the latest form that there is
@@ -219,7 +219,7 @@ class ConfigManager:
                     self._cache[name, kind] = self._build(name, kind)
                 return self._cache[name, kind]
         try:
-            same = _Stamp.look(self._folder, loaded.paths) == loaded.stamp.stats
+            same = _Stamp.look(loaded.stamp.paths) == loaded.stamp.stats
         except OSError:  # a file has gone
             same = False
         if not same or not loaded.sure:
@@ -232,15 +232,13 @@ class ConfigManager:
         """Whether the content has changed, where a time stamp has or cannot be relied on."""
         loaded = self._cache[name, kind]
         try:
-            files = layer_files(self.project, name, self.environment)
-            stamp = _Stamp.of(Path(self._folder), files)
+            stamp = self._stamp(name, layer_files(self.project, name, self.environment))
         except (DeclarationError, OSError):
             self._again(name, kind)
             return
         if stamp.checksum == loaded.stamp.checksum:
-            paths = tuple(str(file.path) for file in files)
             self._rejected.pop((name, kind), None)  # what was broken is as it was before
-            self._cache[name, kind] = _Loaded(loaded.snapshot, loaded.value, stamp, paths)
+            self._cache[name, kind] = _Loaded(loaded.snapshot, loaded.value, stamp)
         else:
             self._again(name, kind)
 
@@ -266,21 +264,32 @@ class ConfigManager:
     def _build(self, name: str, kind: Any) -> _Loaded:
         files = layer_files(self.project, name, self.environment)
         try:
-            stamp = _Stamp.of(Path(self._folder), files)  # before they are read: a change after it will be noticed
+            stamp = self._stamp(name, files)  # before they are read: a change after it will be noticed
         except OSError as error:
             problem = Problem(f"cannot be read: {error.strerror}", file=str(error.filename or name))
             raise DeclarationError([problem]) from error
         form = kind if kind is not None else self._kinds.get(name)
         document, schema, problems = self._layers(name, form, files)
         problems += validate(document.data, schema)
+        value = None
         try:
-            value = bind(document.data, form) if form is not None and not problems else None
+            value = bind(document.data, form) if form is not None else None
         except DeclarationError as error:
-            problems += error.problems
+            # What the schema has told of already, and what follows from it, is not told again.
+            wrong = [each.path for each in problems]
+            problems += [each for each in error.problems if not any(_within(path, each.path) for path in wrong)]
         if problems:
             raise DeclarationError([document.locate(discreet(problem, schema)) for problem in problems]) from None
         snapshot = Snapshot.of(name, document, schema, self.environment.value)
-        return _Loaded(snapshot, value, stamp, tuple(str(file.path) for file in files))
+        return _Loaded(snapshot, value, stamp)
+
+    def _stamp(self, name: str, files: Sequence[LayerFile]) -> _Stamp:
+        """The stamp of all that a configuration is made of: its layers, its schema and the project's settings."""
+        schema = schema_file(self.project, name)
+        folders = [self.project / "config", *([schema.parent] if schema.parent.is_dir() else [])]
+        settings = settings_files(self.project, self.environment)
+        paths = [*(file.path for file in (*files, *settings)), *([schema] if schema.is_file() else [])]
+        return _Stamp.of(folders, paths)
 
     def _layers(self, name: str, kind: Any, files: Sequence[LayerFile]) -> tuple[Document, Schema, list[Problem]]:
         """All layers of a configuration, its schema, and what of its values cannot be settled by that."""
@@ -292,7 +301,7 @@ class ConfigManager:
         if layer:
             document.merge(layer)
         schema = schema_for(self.project, name, kind)
-        apply_variables(document, name, self._variables, schema)
+        apply_variables(document, name, self._variables, schema, names_in(self.project / "config"))
         apply_options(document, self._options, schema)
         return document, schema, settle(document, schema)
 
@@ -303,21 +312,45 @@ def schema_for(project: Path, name: str, kind: type | None = None) -> Schema:
     Raises:
         DeclarationError: the hand-written one cannot be read, or is no JSON Schema.
     """
-    path = project / "config" / "schemas" / f"{name}.schema.json"
-    label = f"config/schemas/{path.name}"
+    path = schema_file(project, name)
     parts: list[Schema] = [schema_of(kind)] if kind is not None else []
     if path.is_file():
-        try:
-            written = json.loads(path.read_text(encoding="utf-8"))
-            validate({}, written)
-        except json.JSONDecodeError as error:
-            raise DeclarationError(
-                [Problem(f"is not valid JSON: {error.msg}", file=label, line=error.lineno)]
-            ) from error
-        except Exception as error:
-            raise DeclarationError([Problem(f"is no JSON Schema: {error}", file=label)]) from error
+        written = _written_schema(path)
         parts.append(_moved(written, "#/allOf/1/") if parts else written)
     return parts[0] if len(parts) == 1 else {"allOf": parts} if parts else {}
+
+
+def schema_file(project: Path, name: str) -> Path:
+    """Where the hand-written schema of a configuration is, if there is one.
+
+    Raises:
+        DeclarationError: nothing can be called so.
+    """
+    check_name(name)
+    return project / "config" / "schemas" / f"{name}.schema.json"
+
+
+def _written_schema(path: Path) -> Schema:
+    label = f"config/schemas/{path.name}"
+    try:
+        written = json.loads(path.read_bytes())
+    except json.JSONDecodeError as error:
+        raise DeclarationError([Problem(f"is not valid JSON: {error.msg}", file=label, line=error.lineno)]) from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise DeclarationError([Problem(f"cannot be read: {error}", file=label)]) from error
+    if not isinstance(written, dict):
+        raise DeclarationError([Problem("is no JSON Schema: expected keys and values", file=label)])
+    try:
+        validate({}, written)
+    except Exception as error:
+        reason = " ".join(str(getattr(error, "message", "") or error).split())
+        keys = tuple(getattr(error, "instance_path", ()))
+        raise DeclarationError([Problem(f"is no JSON Schema: {reason}", keys, file=label)]) from error
+    return written
+
+
+def _within(path: tuple[str | int, ...], section: tuple[str | int, ...]) -> bool:
+    return path[: len(section)] == section
 
 
 def _moved(schema: Any, root: str) -> Any:

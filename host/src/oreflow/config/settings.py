@@ -8,9 +8,9 @@ from pathlib import Path
 
 from oreflow.config.documents import Document
 from oreflow.config.files import DATA_FORMATS
-from oreflow.config.layers import Environment, apply_variables, layer_files, prefix_of, read_layers
+from oreflow.config.layers import Environment, LayerFile, apply_variables, layer_files, names_in, prefix_of, read_layers
 from oreflow.config.shapes import settle
-from oreflow.contract import DeclarationError
+from oreflow.contract import DeclarationError, Problem
 from oreflow.validation import validate
 
 NAME = "oreflow"
@@ -50,13 +50,33 @@ def read_settings(project: Path, environment: Environment, variables: Mapping[st
     Raises:
         DeclarationError: something is wrong in them.
     """
-    document = Document()
-    if any((project / "config" / f"{NAME}{suffix}").is_file() for suffix in DATA_FORMATS):
-        document = read_layers(layer_files(project, NAME, environment))
-    prefix = f"{prefix_of(NAME)}CONFIG__"
-    own = {key: value for key, value in variables.items() if key.startswith(prefix)}
-    apply_variables(document, NAME, own, SCHEMA)
+    files = settings_files(project, environment)
+    document = read_layers(files) if files else Document()
+    prefix = prefix_of(NAME)
+    own = {key: value for key, value in variables.items() if key.startswith(prefix) and _is_own(key, prefix)}
+    if almost := [key for key in own if "__" not in key]:
+        mend = f"did you mean {almost[0].replace('CONFIG_', 'CONFIG__', 1)}?"
+        raise DeclarationError([Problem("the variable names no setting", mend=mend, file=almost[0])])
+    if not document.data and not own:
+        return Settings()
+    apply_variables(document, NAME, own, SCHEMA, names_in(project / "config") if own else ())
     problems = settle(document, SCHEMA) + [document.locate(each) for each in validate(document.data, SCHEMA)]
     if problems:
         raise DeclarationError(problems)
     return Settings(**document.data.get("config", {}))
+
+
+def _is_own(variable: str, prefix: str) -> bool:
+    """Whether a variable was meant for these settings: they alone are nested; `OREFLOW_ENV` is another matter."""
+    return "__" in variable.removeprefix(prefix) or variable.startswith(f"{prefix}CONFIG_")
+
+
+def settings_files(project: Path, environment: Environment) -> list[LayerFile]:
+    """The files of the settings in the order of their layers; none where the project has none.
+
+    Raises:
+        DeclarationError: a layer has two files.
+    """
+    folder = project / "config"
+    there = any((folder / f"{NAME}{suffix}").is_file() for suffix in DATA_FORMATS)
+    return layer_files(project, NAME, environment) if there else []

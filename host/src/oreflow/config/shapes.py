@@ -6,13 +6,16 @@ where a number is.
 
 from __future__ import annotations
 
+import functools
+import itertools
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from oreflow.config.documents import Document, KeyPath, Origin, split_mark
-from oreflow.config.files import read_yaml
+from oreflow.config.files import LONGEST_NUMBER, read_yaml
 from oreflow.contract import DeclarationError, Problem
+from oreflow.validation import validate
 
 Schema = Mapping[str, Any]
 
@@ -26,9 +29,9 @@ _SEXAGESIMAL = re.compile(r"[+-]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$")
 
 def parts_at(schema: Schema, path: KeyPath) -> list[Schema]:
     """All that a schema says of a path: each part that may apply there."""
-    parts = list(_expand(schema, schema))
+    parts = _expand([schema], schema)
     for key in path:
-        parts = [each for part in parts for below in _below(part, key) for each in _expand(below, schema)]
+        parts = _expand([below for part in parts for below in _below(part, key)], schema)
     return parts
 
 
@@ -53,21 +56,43 @@ def is_secret(parts: Sequence[Schema]) -> bool:
     return any(part.get("writeOnly") is True or part.get("format") in ("secret", "password") for part in parts)
 
 
-def _expand(part: Any, root: Schema, depth: int = 0) -> Iterator[Schema]:
-    if not isinstance(part, Mapping) or depth > 50:  # noqa: PLR2004  a reference that leads back to itself
-        return
-    yield part
-    reference = part.get("$ref")
-    if isinstance(reference, str) and reference.startswith("#/"):
-        target: Any = root
-        for key in reference[2:].split("/"):
-            target = target.get(key.replace("~1", "/").replace("~0", "~"), {}) if isinstance(target, Mapping) else {}
-        yield from _expand(target, root, depth + 1)
-    for word in ("allOf", "anyOf", "oneOf"):
-        for member in part.get(word, ()):
-            yield from _expand(member, root, depth + 1)
-    for word in ("then", "else"):
-        yield from _expand(part.get(word), root, depth + 1)
+def _expand(parts: Sequence[Any], root: Schema) -> list[Schema]:
+    """The parts with all that they are made of, each once: references may lead back to where they come from."""
+    found: dict[int, Schema] = {}
+    waiting = [*reversed(parts)]
+    while waiting:
+        part = waiting.pop()
+        if not isinstance(part, Mapping) or id(part) in found:
+            continue
+        found[id(part)] = part
+        if len(part) == 1 and "type" in part:
+            continue
+        members = [*(each for word in ("allOf", "anyOf", "oneOf") for each in part.get(word, ()))]
+        waiting += reversed([_referred(part.get("$ref"), root), *members, part.get("then"), part.get("else")])
+    return [*found.values()]
+
+
+def _referred(reference: Any, root: Schema) -> Any:
+    if reference == "#":
+        return root
+    if not isinstance(reference, str) or not reference.startswith("#/"):
+        return None
+    target: Any = root
+    for key in reference[2:].split("/"):
+        name = key.replace("~1", "/").replace("~0", "~")
+        if isinstance(target, list):
+            target = target[int(name)] if name.isdecimal() and int(name) < len(target) else None
+        else:
+            target = target.get(name) if isinstance(target, Mapping) else None
+    return target
+
+
+@functools.cache
+def _matcher(pattern: str) -> Callable[[str], bool]:
+    """Whether a key fits a pattern as the validator understands it, which is not as Python does."""
+    import jsonschema_rs
+
+    return jsonschema_rs.Draft202012Validator({"pattern": pattern}).is_valid
 
 
 def _below(part: Schema, key: str | int) -> Iterator[Schema]:
@@ -79,7 +104,7 @@ def _below(part: Schema, key: str | int) -> Iterator[Schema]:
         found = True
         yield part["properties"][key]
     for pattern, below in part.get("patternProperties", {}).items():
-        if re.search(pattern, key):
+        if _matcher(pattern)(key):
             found = True
             yield below
     if not found and isinstance(part.get("additionalProperties"), Mapping):
@@ -89,26 +114,52 @@ def _below(part: Schema, key: str | int) -> Iterator[Schema]:
 def cast(text: str, path: KeyPath, schema: Schema, current: Any = None) -> tuple[Any, dict[KeyPath, str]]:
     """What a text from outside of files becomes at a path: by the schema, else as what it takes the place of is.
 
-    A text that fits no type stays one, for validation to tell of. Gives the texts of scalars within besides, as a
-    document keeps them.
+    A text that fits no type stays one, for validation to tell of. Gives the texts of scalars besides, as a document
+    keeps them, where the schema leaves open what they are.
+
+    Raises:
+        ValueError: there is no schema, and the text is nothing such as what it takes the place of.
     """
-    kinds = kinds_of(parts_at(schema, path)) or {_kind(current)}
-    value = _scalar(text.strip(), kinds)
-    if value is not _NO_SCALAR:
-        return value, {}
-    return _flow(text, kinds) if kinds & {"array", "object"} else (text, {})
+    parts = parts_at(schema, path)
+    said = kinds_of(parts) or {_kind(current)}
+    if not parts and "integer" in said:
+        said = {"integer", "number"}
+    value = _scalar(text.strip(), said)
+    if value is _NO_SCALAR:
+        value, texts = _flow(text, said)
+    else:
+        texts = {(): text} if value is not None and "string" in said else {}
+    if not parts and current is not None and not _alike(value, current):
+        raise ValueError(_KINDS[_kind(current)])
+    return value, texts
 
 
 _NO_SCALAR = object()
+_KINDS = {
+    "object": "a section",
+    "array": "a list",
+    "boolean": "true or false",
+    "integer": "a number",
+    "number": "a number",
+    "string": "a text",
+}
+
+
+def _alike(value: Any, current: Any) -> bool:
+    kinds = {_kind(value), _kind(current)}
+    return len(kinds) == 1 or kinds == {"integer", "number"}
 
 
 def _scalar(word: str, kinds: set[str]) -> Any:
-    numbers = kinds & {"integer", "number"}
-    if "null" in kinds and word in ("null", "~"):
+    """A word as one of some kinds; where it may be a text, only what can hardly be meant as one is something else."""
+    numbers, is_open = kinds & {"integer", "number"}, "string" in kinds
+    if "null" in kinds and (word == "null" or (word == "~" and not is_open)):
         return None
-    if "boolean" in kinds and (word.lower() in _WORDS or (not numbers and word in ("0", "1"))):
-        return _WORDS.get(word.lower(), word == "1")
-    if numbers and _INTEGER.match(word):
+    if "boolean" in kinds:
+        words = {"true": True, "false": False} if is_open else _WORDS if numbers else _WORDS | {"0": False, "1": True}
+        if word.lower() in words:
+            return words[word.lower()]
+    if numbers and _INTEGER.match(word) and len(word) <= LONGEST_NUMBER:
         return int(word)
     if "number" in kinds and _NUMBER.match(word):
         return float(word)
@@ -122,43 +173,89 @@ def _kind(value: Any) -> str:
 
 
 def _flow(text: str, kinds: set[str]) -> tuple[Any, dict[KeyPath, str]]:
-    """A list or section as YAML or JSON writes it on one line; of a list, a, b, c is enough."""
+    """A list or section as YAML or JSON writes it on one line; of a list, a, b, c is enough unless it may be a text."""
     word = text.strip()
-    if "array" in kinds and not word.startswith(("[", "{")):
-        word = f"[{word}]"
-    try:
-        read = read_yaml(f"value: {word}\n", Origin("", 0))
-    except DeclarationError:
-        return text, {}
-    return read.data.get("value"), {path[1:]: written for path, written in read.texts.items() if len(path) > 1}
+    forms = [word] if word.startswith(("[", "{")) and kinds & {"array", "object"} else []
+    if "array" in kinds and "string" not in kinds:
+        forms.append(f"[{word}]")
+    for form in forms:
+        try:
+            read = read_yaml(f"value: {form}\n", Origin("", 0))
+        except DeclarationError:
+            continue
+        value = read.data["value"]
+        if len(read.data) == 1 and _kind(value) in kinds:
+            return value, {path[1:]: written for path, written in read.texts.items() if len(path) > 1}
+    return text, {}
 
 
 def settle(document: Document, schema: Schema) -> list[Problem]:
     """Make of each scalar what the schema expects, from how it was written; gives what cannot be settled.
 
     In YAML 1.1 `no` is false, `0755` is 493 and `12:30` is 750: where a text is expected, they are the texts; where a
-    number could be meant, the last two are refused.
+    number could be meant, the last two are refused. Where a schema allows both, a scalar is what it was read as, unless
+    only the text is allowed beside what the rest of the document says (`if`, `oneOf`).
     """
     problems = []
+    open_: dict[KeyPath, str] = {}
     for path, text in document.texts.items():
         clean = tuple(split_mark(key)[0] if isinstance(key, str) else key for key in path)
-        kinds = kinds_of(parts_at(schema, clean))
+        parts = parts_at(schema, clean)
+        kinds = kinds_of(parts)
         value = document.at(path)
+        exact = _is_exact(parts) and _NUMBER.match(text.replace("_", "")) is not None
         if kinds and kinds <= {"string", "null"}:
             settled: Any = text
-        elif isinstance(value, (int, float)) and (_OCTAL.match(text) or _SEXAGESIMAL.match(text)):
+        elif isinstance(value, (int, float)) and (_SEXAGESIMAL.match(text) or _is_octal(text, value)):
             mend = f"put it in quotes if it is a text; the number is {value}"
             problems.append(document.locate(Problem(f"{text} is {value} in YAML", path, mend)))
             continue
+        elif exact:
+            settled = text.replace("_", "")  # no digit is to be lost
         elif isinstance(value, str) and "number" in kinds and _NUMBER.match(text):
             settled = float(text)  # 1e5, which is a number in JSON and in YAML 1.2
-        elif not isinstance(value, (str, int, float, bool, list, dict)):
+        elif not isinstance(value, (str, int, float, bool, list, dict)) and value is not None:
             settled = text  # dates, which JSON has not; who expects one reads it from its text
         else:
+            if "string" in kinds and text != value:
+                open_[path] = text
             continue
-        section = document.at(path[:-1])
-        section[path[-1]] = settled
+        _set(document, path, settled)
+    if open_:
+        _choose(document, schema, open_)
     return problems
+
+
+def _is_octal(text: str, value: float) -> bool:
+    return isinstance(value, int) and _OCTAL.match(text) is not None
+
+
+def _is_exact(parts: Sequence[Schema]) -> bool:
+    return any(part.get("format") == "decimal" for part in parts)
+
+
+def _set(document: Document, path: KeyPath, value: Any) -> None:
+    section = document.at(path[:-1])
+    section[path[-1]] = value
+
+
+_MOST_CHOICES = 100
+"""Scalars of which both readings are tried; each costs a validation."""
+
+
+def _choose(document: Document, schema: Schema, texts: Mapping[KeyPath, str]) -> None:
+    """Read as texts what is wrong as anything else."""
+    wrong = validate(document.data, schema)
+    places = {problem.path for problem in wrong}
+    touched = (path for path in texts if any(path[: len(place)] == place for place in places))
+    for path in itertools.islice(touched, _MOST_CHOICES):
+        before = document.at(path)
+        _set(document, path, texts[path])
+        now = validate(document.data, schema)
+        if len(now) < len(wrong):
+            wrong = now
+        else:
+            _set(document, path, before)
 
 
 def path_of(key: str, data: Any, schema: Schema) -> tuple[KeyPath, str]:
@@ -190,7 +287,7 @@ def _words_of_key(words: Sequence[str], data: Any, parts: Sequence[Schema]) -> i
     names = [".".join(words[:count]) for count in range(len(words), 0, -1)]
     known = {*(data if isinstance(data, Mapping) else ()), *keys_at(parts)}
     patterns = [pattern for part in parts for pattern in part.get("patternProperties", {})]
-    for name in (*(n for n in names if n in known), *(n for n in names if any(re.search(p, n) for p in patterns))):
+    for name in (*(n for n in names if n in known), *(n for n in names if any(_matcher(p)(n) for p in patterns))):
         return name.count(".") + 1
     free = any(isinstance(part.get("additionalProperties"), Mapping) for part in parts)
     return int(free)

@@ -70,9 +70,9 @@ class Snapshot:
         """Each value by its dotted key; lists are tuples."""
         return MappingProxyType({_dotted(path): value for path, value in _leaves(self.data)})
 
-    @cached_property
+    @property
     def masked(self) -> dict[str, Any]:
-        """The whole as people may see it: secrets are `***`, references stand as they are."""
+        """The whole as people may see it, made anew: secrets are `***`, references stand as they are."""
         return {key: self._masked(value, (key,)) for key, value in self.data.items()}
 
     @cached_property
@@ -82,12 +82,12 @@ class Snapshot:
         return hashlib.sha256(text.encode()).hexdigest()[:_LETTERS]
 
     @cached_property
-    def layers(self) -> list[str]:
+    def layers(self) -> tuple[str, ...]:
         """The files and all else that say something, in the order of their layers."""
         origins = [said.origin for spoken in self.document.said.values() for said in spoken]
         order = list(Layer)
         known = dict.fromkeys((order.index(origin.layer), origin.file) for origin in origins)
-        return [file for _, file in sorted(known, key=lambda each: each[0])]
+        return tuple(file for _, file in sorted(known, key=lambda each: each[0]))
 
     @property
     def entries(self) -> list[tuple[str, Any, Spoken]]:
@@ -108,16 +108,22 @@ class Snapshot:
             DeclarationError: no layer says anything of it, and the schema does not know it.
         """
         path, unknown = path_of(key, self.document.data, self.schema)
-        said = [known for known in self.document.said if known[: len(path)] == path]
-        if unknown:  # it may have been removed or replaced
-            said = [known for known in self.document.said if _begins(_dotted(known), key)]
+        # Keys may have points in them, and one that is not there may have been removed or replaced.
+        said = [known for known in self.document.said if not key or _begins(_dotted(known), key)]
         found = [(_dotted(known), self._spoken(known)) for known in said]
         if found:
+            return found
+        if not unknown and any(isinstance(part, int) for part in path):  # layers say lists as a whole
+            found = []
+            for below, value in _leaves(self._masked(self.document.at(path), path), path):
+                origin = self.document.nearest(below)
+                found.append((_dotted(below), [Spoken(value, str(origin), origin.layer.value, "effective")]))
             return found
         parts = [] if unknown else parts_at(self.schema, path)
         if not parts:
             there = self.document.at(path)
-            known = [*keys_at(parts_at(self.schema, path)), *(there if isinstance(there, dict) else ())]
+            within = there if isinstance(there, dict) else range(len(there)) if isinstance(there, list) else ()
+            known = [*keys_at(parts_at(self.schema, path)), *within]
             where = f"'{_dotted(path)}' has" if path else f"the configuration '{self.name}' has"
             raise DeclarationError([Problem(f"{where} no key '{unknown}'", mend=did_you_mean(unknown, known))])
         defaults = [part["default"] for part in parts if "default" in part]

@@ -18,6 +18,7 @@ from oreflow.config.layers import (
     apply_variables,
     choose_environment,
     layer_files,
+    names_in,
     prefix_of,
     read_layers,
 )
@@ -211,7 +212,7 @@ def read_pipeline(
             raise DeclarationError([layer.locate(Problem("a store cannot say this", ("plugins",), mend))])
         document.merge(layer)
     schema = declaration_schema(factory)
-    apply_variables(document, name, os.environ, schema)
+    apply_variables(document, name, os.environ, schema, names_in(project / "config"))
     apply_options(document, options, schema)
     problems = settle(document, schema)
     problems += explain_missing(validate(document.data, schema), document.data, factory, project, name)
@@ -238,7 +239,7 @@ def read_declaration(
     prefix = f"{prefix_of(name)}PLUGINS__"
     own = {key: value for key, value in os.environ.items() if key.startswith(prefix)}
     schema = {"properties": {"plugins": PLUGINS_SCHEMA}}
-    apply_variables(document, name, own, schema)
+    apply_variables(document, name, own, schema, names_in(project / "config"))
     apply_options(document, [option for option in options if option.startswith("plugins.")], schema)
     said = document.data.get("plugins")
     if said is None:

@@ -46,6 +46,7 @@ _STAGE_KEYS: dict[str, Any] = {
     "batch_size": {
         "type": "integer",
         "minimum": 1,
+        "maximum": 2**31 - 1,
         "description": "how many rows are written at a time: the most that a row group of the table's files has",
     },
 }
