@@ -39,7 +39,8 @@ def write(folder: Path) -> None:
 
 def oreflow_loads(folder: Path) -> Callable[[], int]:
     """By oreflow, to frozen dataclasses."""
-    import yaml  # noqa: F401  what is imported when it is first needed
+    import jsonschema_rs  # noqa: F401  what is imported when it is first needed
+    import yaml  # noqa: F401
 
     from oreflow.config import ConfigManager, Environment, manager  # noqa: F401
 

@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import jsonschema_rs
 import pytest
@@ -174,6 +174,92 @@ def test_what_a_dataclass_has_against_its_values_is_told():
     made = dataclasses.make_dataclass("Outer", [("range", Range)])
     with pytest.raises(DeclarationError, match="range: low 2 is above high 1"):
         bind({"range": {"low": 2, "high": 1}}, made)
+
+
+class Rate(Enum):
+    ONE = 1
+    HALF = 0.5
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "made"),
+    [
+        (Rate, 1.0, Rate.ONE),  # to JSON Schema, 1.0 is 1
+        (Rate, 0.5, Rate.HALF),
+        (Literal[Rate.HALF, "x"], 0.5, Rate.HALF),
+        (Literal[True, 2], 2.0, 2),
+        (Annotated[int, {"no": "hash"}], 5, 5),
+        (dataclasses.InitVar[int], 5, None),
+        (Decimal, "1e-7", Decimal("1e-7")),
+        (timedelta, 1.5, timedelta(seconds=1.5)),
+    ],
+)
+def test_a_value_becomes_what_its_type_says(kind, value, made):
+    of = dataclasses.make_dataclass("Made", [("x", kind)], namespace={"__post_init__": lambda self, x=None: None})
+    assert validate({"x": value}, schema_of(of)) == []
+    assert getattr(bind({"x": value}, of), "x", None) == made
+
+
+@pytest.mark.parametrize(
+    ("kind", "value"),
+    [
+        (timedelta, 10**300),
+        (timedelta, "9" * 400 + ".5h"),
+        (timedelta, "P" + "9" * 400 + "D"),
+        (Size, "9" * 5000 + " TB"),
+        (Size, 2**63),
+        (float, 10**400),
+        (set[int | str], ["x", ["y"]]),
+    ],
+    ids=lambda each: str(each)[:30],
+)
+def test_what_is_beyond_a_type_is_refused_in_plain_words(kind, value):
+    made = dataclasses.make_dataclass("Made", [("x", kind)])
+    problems = validate({"x": value}, schema_of(made))
+    if not problems:
+        with pytest.raises(DeclarationError) as raised:
+            bind({"x": value}, made)
+        problems = raised.value.problems
+    assert problems[0].path[:1] == ("x",)
+    assert len(problems[0].message) < 200
+
+
+def test_a_negative_default_is_shown_with_its_sign():
+    made = dataclasses.make_dataclass("Made", [("x", timedelta, timedelta(seconds=-90))])
+    assert schema_of(made)["properties"]["x"]["default"] == "-1m30s"
+
+
+def broken():
+    raise RuntimeError("no default today")
+
+
+@dataclass
+class Mutable:
+    a: int
+
+
+@pytest.mark.parametrize(
+    ("kind", "about", "told"),
+    [
+        ("Nowhere", field(), "the type Nowhere is not known in its module"),
+        (set[Mutable], field(), "has no hash; declare it frozen, or say list"),
+        (set[list[int]], field(), "has no hash"),
+        (Literal[b"x"], field(), "a choice that no configuration can say: b'x'"),
+        (int, field(default_factory=broken), "no default today"),
+        (int, field(metadata={"minimum": object()}), "its metadata is no JSON Schema"),
+        (str, field(metadata={"pattern": "("}), "its metadata is no JSON Schema"),
+    ],
+)
+def test_a_field_that_cannot_be_read_is_named(kind, about, told):
+    made = dataclasses.make_dataclass("Odd", [("field", kind, about)])
+    with pytest.raises(TypeError, match=rf"^Odd\.field cannot be read from a configuration: .*{told}"):
+        schema_of(made)
+
+
+@pytest.mark.parametrize("kind", [int, dict, [1]])
+def test_what_is_no_dataclass_is_refused(kind):
+    with pytest.raises(TypeError, match="is no dataclass"):
+        schema_of(kind)
 
 
 @pytest.mark.parametrize("kind", [bytes, dict[int, str], tuple[int, str], object.__class__])

@@ -124,7 +124,21 @@ def test_every_format_gives_the_same_values_and_their_lines(read, name, text, li
         ("x.py", "a = 1\nb =\n", "x.py:2: is not valid Python"),
         ("x.py", "a = 1\nb = a / 0\n", "x.py:2: failed: ZeroDivisionError"),
         ("x.py", "import sys\nsys.exit(3)\n", "x.py:2: failed: SystemExit"),
+        ("x.json", '{"é": 1,\n"\\u00e9": 2}', "x.json:2 é: the key is said twice - it is in lines 1 and 2"),
+        ("x.json", '{"x": ' + "9" * 5000 + "}", "there is a number of more than 300 digits"),
+        ("x.toml", "x = " + "9" * 5000, "there is a number of more than 300 digits"),
+        ("x.yaml", "a: 1\nx: 0x" + "f" * 5000, "x.yaml:2 x: is a number of more than 300 digits"),
+        ("x.py", "a = 10**400", "x.py:1 a: is a number of more than 300 digits"),
+        ("x.yaml", "x: " + "[" * 10_000 + "]" * 10_000, "x.yaml: is nested too deeply, in more than 100 levels"),
+        ("x.yaml", "a: 1\nx: " + "[" * 200 + "]" * 200, "x.yaml:2 x: is nested too deeply"),
+        ("x.json", '{"x": ' + "[" * 10_000 + "]" * 10_000 + "}", "x.json: is nested too deeply"),
+        ("x.toml", "x = " + "[" * 10_000 + "]" * 10_000, "x.toml: is nested too deeply"),
+        ("x.py", "a = {}\na['x'] = [a]\n", "x.py a: holds itself, or is nested too deeply"),
+        ("x.py", "a = [1]\nfor _ in range(60): a = [a, a]\n", "x.py a: holds itself, or is nested too deeply"),
+        ("x.yaml", "a: &a {<<: *a}\n", "x.yaml:1 a: an alias leads back to itself"),
+        ("x.yaml", "a: 1\nb: {<<: [1]}\n", "x.yaml:2 b: `<<` brings sections, and this is none"),
     ],
+    ids=lambda each: str(each)[:30],
 )
 def test_a_file_that_cannot_be_read_says_where(read, name, text, told):
     (problem,) = problems_of(lambda: read(name, text))
@@ -167,6 +181,14 @@ def test_aliases_that_would_fill_the_memory_are_refused(read):
     assert "has more than 100,000 values - write out what its aliases" in problem
 
 
+def test_merge_keys_that_would_fill_the_memory_are_refused_and_what_they_repeat_is_one_key(read):
+    section = ", ".join(f"k{n}: 1" for n in range(300))
+    (problem,) = problems_of(lambda: read("x.yaml", f"a: &a {{{section}}}\nb: {{<<: [{'*a, ' * 400}]}}\n"))
+    assert "x.yaml:2 b: has more than 100,000 values" in problem
+    lines = "".join(f"a{n}: &a{n} {{<<: [{'*a' + str(n - 1) + ', '}{'*a' + str(n - 1)}]}}\n" for n in range(1, 60))
+    assert read("x.yaml", f"a0: &a0 {{x: 1}}\n{lines}").data["a59"] == {"x": 1}
+
+
 # Settled by the schema
 
 
@@ -179,6 +201,7 @@ SCHEMA = {
         "count": {"type": "integer"},
         "share": {"type": "number"},
         "day": {"type": "string", "format": "date"},
+        "price": {"type": ["number", "string"], "format": "decimal"},
         "any": {},
     },
 }
@@ -198,6 +221,47 @@ def test_where_something_else_is_expected_it_is_what_yaml_says(read):
     assert settle(document, SCHEMA) == []
     assert document.data == {"flag": True, "count": 1000, "share": 1e5, "day": "2026-01-05", "any": 1.1}
     assert validate(document.data, SCHEMA) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("x.yaml", 'day: !!timestamp "2026-01-05"\ntext: !!timestamp 2026-01-05\nprice: {}\n'),
+        ("x.toml", "day = 2026-01-05\ntext = 2026-01-05\nprice = {}\n"),
+        ("x.json", '{{"day": "2026-01-05", "text": "2026-01-05", "price": {}}}'),
+    ],
+)
+def test_a_date_is_its_text_and_an_exact_number_keeps_its_digits_in_every_format(read, name, text):
+    digits = "0.1234567890123456789012345678901234567890"
+    document = read(name, text.format(digits))
+    assert settle(document, SCHEMA) == []
+    assert document.data == {"day": "2026-01-05", "text": "2026-01-05", "price": digits}
+
+
+CONDITIONAL = {
+    "properties": {"kind": {"enum": ["name", "number"]}},
+    "if": {"properties": {"kind": {"const": "name"}}},
+    "then": {"properties": {"value": {"type": "string"}}},
+    "else": {"properties": {"value": {"type": "number"}}},
+}
+ONE_OF = {
+    "oneOf": [
+        {"properties": {"kind": {"const": "name"}, "value": {"type": "string"}}},
+        {"properties": {"kind": {"const": "number"}, "value": {"type": "number"}}},
+    ]
+}
+
+
+@pytest.mark.parametrize("schema", [CONDITIONAL, ONE_OF], ids=["if", "oneOf"])
+@pytest.mark.parametrize(("kind", "value"), [("name", "1.10"), ("number", 1.1)])
+def test_what_a_schema_leaves_open_is_decided_by_the_rest_of_the_document(read, schema, kind, value):
+    document = read("x.yaml", f"kind: {kind}\nvalue: 1.10\n")
+    assert settle(document, schema) == []
+    assert document.data == {"kind": kind, "value": value}
+    document = read("x.yaml", "kind: x\nvalue: x\n")  # also where the kind is said after the value
+    apply_options(document, ["value=1.10", f"kind={kind}"], schema)
+    assert settle(document, schema) == []
+    assert document.data == {"kind": kind, "value": value}
 
 
 @pytest.mark.parametrize("key", ["count", "share", "any", "nobody_knows"])
@@ -292,6 +356,10 @@ VARIED = {
         "version": {"type": "string"},
         "items": {"type": "string"},
         "tags": {"type": "array", "items": {"type": "string"}},
+        "grid": {"type": "array", "items": {"type": "array", "items": {"type": "integer"}}},
+        "sections": {"type": "array", "items": {"type": "object"}},
+        "either": {"anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}}, {"type": "boolean"}]},
+        "nick": {"type": ["string", "null"]},
         "size": {"type": ["integer", "null"]},
         "on": {"type": "boolean"},
         "share": {"type": "number"},
@@ -344,7 +412,19 @@ def test_a_text_is_not_guessed_at(varied, text):
         ("nan", "share", "nan"),
         ("1.10, no", "tags", ["1.10", "no"]),
         ("[]", "tags", []),
+        ("[1, 2], [3]", "grid", [[1, 2], [3]]),
+        ("[[1, 2]]", "grid", [[1, 2]]),
+        ("{a: 1}, {b: 2}", "sections", [{"a": 1}, {"b": 2}]),
+        ("a\nother: 1", "tags", "a\nother: 1"),
+        ("a, b", "either", "a, b"),
+        ("[a, b]", "either", ["a", "b"]),
+        ("yes", "either", "yes"),
+        ("true", "either", True),
+        ("~", "nick", "~"),
+        ("null", "nick", None),
+        ("9" * 5000, "size", "9" * 5000),
     ],
+    ids=lambda each: str(each)[:30],
 )
 def test_a_value_becomes_what_the_schema_says_or_stays_a_text_for_it_to_refuse(varied, text, key, value):
     assert varied({f"SHOP_{key.upper()}": text})[key] == value
@@ -364,7 +444,7 @@ def test_a_variable_of_somebody_else_is_no_key(varied):
     [
         ("SHOP_VERSON", "SHOP_VERSON: the variable names no key: VERSON - did you mean VERSION?"),
         ("SHOP_POOL__SISE", "SHOP_POOL__SISE: the variable names no key: SISE - did you mean SIZE?"),
-        ("SHOP_NO__WHERE", "SHOP_NO__WHERE: the variable names no key: NO - there are ITEMS, ON, POOL"),
+        ("SHOP_NO__WHERE", "SHOP_NO__WHERE: the variable names no key: NO - there are EITHER, GRID, ITEMS"),
     ],
 )
 def test_a_variable_that_was_meant_for_us_and_names_no_key_is_told(varied, variable, told):
@@ -397,3 +477,102 @@ def test_an_option_that_names_no_key_is_told(varied, option, told):
 def test_a_dotted_key_finds_names_with_points_in_them(key, path):
     data = {"tables": {"silver.a": {"input": "b"}}, "tags": ["a"]}
     assert path_of(key, data, VARIED) == (path, "")
+
+
+# Without a schema
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "value"),
+    [
+        ("port", "9", 9),
+        ("port", "1.5", 1.5),
+        ("on", "no", False),
+        ("tags", "a, b", ["a", "b"]),
+        ("host", "1.10", "1.10"),
+    ],
+)
+def test_without_a_schema_the_value_in_the_files_gives_the_type(read, key, text, value):
+    document = read("shop.yaml", "port: 8080\non: true\ntags: [x]\nhost: a\n")
+    apply_variables(document, "shop", {f"SHOP_{key.upper()}": text}, {})
+    assert document.data[key] == value
+
+
+@pytest.mark.parametrize(
+    ("key", "text", "told"),
+    [
+        ("port", "abc", "port: expected a number as in shop.yaml:1, got 'abc'"),
+        ("on", "maybe", "on: expected true or false as in shop.yaml:2, got 'maybe'"),
+        ("pool", "3", "pool: expected a section as in shop.yaml:3, got '3'"),
+        ("token", "hunter2", "token: the value does not fit; it is a secret, and not shown"),
+    ],
+)
+def test_without_a_schema_what_is_nothing_such_as_the_value_in_the_files_is_refused(read, key, text, told):
+    document = read("shop.yaml", "port: 8080\non: true\npool: {size: 1}\ntoken: 1\n")
+    (problem,) = problems_of(lambda: apply_variables(document, "shop", {f"SHOP_{key.upper()}": text}, {}))
+    assert problem.startswith(f"SHOP_{key.upper()} {told}")
+    assert "`oreflow config schema MODULE:Class > config/schemas/NAME.schema.json`" in problem
+
+
+def test_where_only_a_program_can_know_a_key_it_is_told_how_to_say_so(read):
+    document = read("shop.yaml", "port: 8080\n")
+    for call in (
+        lambda: apply_options(document, ["pool_size=5"], {}),
+        lambda: apply_variables(document, "shop", {"SHOP_POOL__SIZE": "5"}, {}),
+    ):
+        (problem,) = problems_of(call)
+        assert "if a program has such a key, say its form: `oreflow config schema MODULE:Class" in problem
+
+
+# What could mean more than one key
+
+
+def test_a_variable_belongs_to_the_configuration_with_the_longest_name(read):
+    names = ["shop", "shop_db"]
+    shop, db = read("shop.yaml", "db: {host: a}\n"), read("shop_db.yaml", "host: b\n")
+    for document, name in ((shop, "shop"), (db, "shop_db")):
+        apply_variables(document, name, {"SHOP_DB_HOST": "c", "SHOP_DB__HOST": "d"}, {}, names)
+    assert (shop.data, db.data) == ({"db": {"host": "d"}}, {"host": "c"})
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "variable", "told"),
+    [
+        (
+            "db_host: a\n",
+            ["shop", "shop_db"],
+            "SHOP_DB_HOST",
+            "could mean 'db_host' of 'shop', and is a variable of 'shop_db'",
+        ),
+        ("host: a\n", ["shop", "Shop"], "SHOP_HOST", "could mean 'host' of 'shop', and is a variable of 'Shop'"),
+        ("a_b: 1\na-b: 2\n", ["shop"], "SHOP_A_B", "could mean each of a_b, a-b"),
+    ],
+)
+def test_a_variable_that_could_mean_two_keys_is_refused(read, text, names, variable, told):
+    document = read("shop.yaml", text)
+    (problem,) = problems_of(lambda: apply_variables(document, "shop", {variable: "1"}, {}, names))
+    assert problem.startswith(f"{variable}: {told}")
+
+
+def test_an_option_that_could_mean_two_keys_is_refused(read):
+    document = read("shop.yaml", "a.b: 1\na: {b: 2}\n")
+    (problem,) = problems_of(lambda: apply_options(document, ["a.b=3"], {}))
+    assert problem.startswith("--set a.b: could mean each of two keys: shop.yaml:1 and shop.yaml:2")
+
+
+def test_a_schema_that_leads_back_to_itself_and_patterns_that_python_does_not_know_are_walked(read):
+    again = {"$ref": "#"}
+    schema = {
+        "anyOf": [again, again, {"properties": {"a": again}}],
+        "patternProperties": {"^\\p{L}$": {"type": "string"}},
+    }
+    document = read("shop.yaml", "a: {b: 1.10}\n")
+    apply_options(document, ["a.a.c=2"], schema)
+    assert settle(document, schema) == []
+    assert document.data == {"a": {"b": "1.10", "a": {"c": "2"}}}
+
+
+@pytest.mark.parametrize("name", ["../x", "/etc/x", "", "shop.yaml", "a\\b", "a\0", "x" * 5000], ids=range(7))
+def test_a_name_is_no_path(tmp_path, name):
+    (problem,) = problems_of(lambda: layer_files(tmp_path, name, Environment.TEST))
+    assert "is no name of a configuration - say NAME where the file is config/NAME.yaml" in problem

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import logging
 import os
 import shutil
 import threading
 import time
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import date, timedelta
 
 import pytest
 
-from oreflow.config import ConfigManager, Environment, Secret, Size, get_config_manager
+from oreflow.api import effective_config, foreign_variables
+from oreflow.config import ConfigManager, Environment, Secret, Size, get_config_manager, schema_of
 from oreflow.contract import DeclarationError
 
 NOTHING = Secret("")
@@ -50,7 +52,7 @@ def folder(tmp_path):
 
 def put(folder, text, name="database.yaml"):
     """Replace a file as editors do: whole, at once."""
-    part = folder / name
+    part = folder / "part"
     part.write_text(text)
     part.replace(folder / "config" / name)
 
@@ -297,3 +299,90 @@ def test_readers_see_no_torn_value_while_it_is_reloaded_a_thousand_times(folder)
 def test_a_configuration_that_is_not_there_is_told(folder, name):
     with pytest.raises(DeclarationError, match=f"there is no configuration '{name}'"):
         ConfigManager(folder).load_config(name, DatabaseConfig)
+
+
+def test_what_only_a_type_can_judge_is_told_with_all_else(folder):
+    made = dataclasses.make_dataclass("Made", [("days", list[date]), ("start", date), ("port", int)])
+    put(folder, "days: [2026-13-01, 2026-01-01, x]\nstart: 2026-02-30\nport: many\n", "app.yaml")
+    with pytest.raises(DeclarationError) as raised:
+        ConfigManager(folder, variables={}).load_config("app", made)
+    told = [(problem.key, problem.line) for problem in raised.value.problems]
+    assert told == [("port", 3), ("days.0", 1), ("days.2", 1), ("start", 2)]
+
+
+def test_the_command_line_and_a_program_agree_where_the_dataclass_is_kept_as_a_schema(folder):
+    (folder / "config/schemas").mkdir()
+    (folder / "config/schemas/database.schema.json").write_text(json.dumps(schema_of(DatabaseConfig)))
+    manager = ConfigManager(folder, variables={"DATABASE_TIMEOUT": "5m"}, options=["tags=[1, b]"])
+    assert manager.read("database").values["timeout"] == "5m"
+    assert manager.read("database").values["tags"] == ("1", "b")
+    assert manager.load_config("database", DatabaseConfig).timeout == timedelta(minutes=5)
+
+
+def test_a_schema_and_settings_that_change_are_noticed(folder):
+    manager = ConfigManager(folder, variables={})
+    manager.snapshot("database")
+    (folder / "config/schemas").mkdir()
+    put(folder, '{"required": ["nothing"]}', "schemas/database.schema.json")
+    manager.snapshot("database")
+    assert [problem.message for problem in manager.problems("database")] == ["'nothing' is missing"]
+    put(folder, "{}", "schemas/database.schema.json")
+    manager.snapshot("database")
+    assert manager.problems("database") == ()
+    put(folder, "port = 1\n", "database.py")
+    manager.snapshot("database")
+    assert "this project runs none" in manager.problems("database")[0].message
+    put(folder, "config: {allow_python: true}\n", "oreflow.yaml")
+    assert manager.snapshot("database").values["port"] == 1
+
+
+def test_what_a_snapshot_shows_is_the_receiver_s_own_and_items_of_lists_are_explained(folder):
+    put(folder, "pools:\n  - {size: 3, token: x}\n", "app.yaml")
+    snapshot = ConfigManager(folder, variables={}).snapshot("app")
+    snapshot.masked["pools"].clear()
+    assert snapshot.masked == {"pools": [{"size": 3, "token": "***"}]}
+    assert [(key, said[0].value, said[0].place) for key, said in snapshot.explain("pools.0")] == [
+        ("pools.0.size", 3, "config/app.yaml:2"),
+        ("pools.0.token", "***", "config/app.yaml:2"),
+    ]
+    with pytest.raises(DeclarationError, match=r"'pools' has no key '7' - there are 0$"):
+        snapshot.explain("pools.7")
+
+
+@pytest.mark.parametrize(
+    ("variable", "mend"),
+    [
+        ("OREFLOW_CONFIG__STROE", "did you mean STORE?"),
+        ("OREFLOW_CONFG__STORE", "did you mean CONFIG?"),
+        ("OREFLOW_CONFIG_STORE", "did you mean OREFLOW_CONFIG__STORE?"),
+    ],
+)
+def test_a_misspelt_variable_of_the_project_s_settings_is_told(folder, variable, mend):
+    with pytest.raises(DeclarationError, match=rf"{variable}: the variable names no .* - {mend}"):
+        ConfigManager(folder, variables={variable: "redis://x", "OREFLOW_ENV": "test", "OREFLOW_X": "1"}).read(
+            "database"
+        )
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ('{"patternProperties": {"(": {}}}', r'database.schema.json patternProperties.\(: is no JSON Schema: "\("'),
+        ("[]", "database.schema.json: is no JSON Schema: expected keys and values"),
+        ('{"properties": []}', "database.schema.json properties: is no JSON Schema"),
+        ("{", "database.schema.json:1: is not valid JSON"),
+    ],
+)
+def test_a_file_that_is_no_schema_is_told_in_one_line(folder, text, told):
+    (folder / "config/schemas").mkdir()
+    (folder / "config/schemas/database.schema.json").write_text(text)
+    with pytest.raises(DeclarationError, match=told) as raised:
+        ConfigManager(folder).snapshot("database")
+    assert "\n" not in str(raised.value)
+
+
+def test_a_variable_that_only_a_program_can_know_is_warned_of(folder, monkeypatch, caplog):
+    monkeypatch.setenv("DATABASE_SSL", "yes")
+    effective_config(folder, "database")
+    assert "the variable DATABASE_SSL names no key of the files of 'database', which has no schema" in caplog.text
+    assert foreign_variables(folder, ["database"]) == []

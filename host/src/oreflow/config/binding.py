@@ -55,8 +55,8 @@ def schema_of(kind: type) -> dict[str, Any]:
     """
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
-        "title": kind.__name__,
-        **_form_of(_dataclass(kind)).schema,
+        "title": _dataclass(kind).__name__,
+        **_form_of(kind).schema,
     }
 
 

@@ -6,6 +6,7 @@ of every scalar that is no plain string stays beside its value.
 
 from __future__ import annotations
 
+import codecs
 import itertools
 import json
 import re
@@ -85,7 +86,7 @@ def _text(path: Path, label: str) -> str:
         if content[:2] in (b"\xff\xfe", b"\xfe\xff"):
             mend = "save it as UTF-8"
             raise DeclarationError([Problem("is UTF-16 text, where UTF-8 is expected", mend=mend, file=label)])
-        return content.decode("utf-8-sig")
+        return content.removeprefix(codecs.BOM_UTF8).decode()
     except OSError as error:
         raise DeclarationError([Problem(f"cannot be read: {error.strerror}", file=label)]) from error
     except UnicodeDecodeError as error:

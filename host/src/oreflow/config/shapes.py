@@ -27,12 +27,17 @@ _OCTAL = re.compile(r"[+-]?0[0-9_]+$")
 _SEXAGESIMAL = re.compile(r"[+-]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$")
 
 
-def parts_at(schema: Schema, path: KeyPath) -> list[Schema]:
-    """All that a schema says of a path: each part that may apply there."""
-    parts = _expand([schema], schema)
-    for key in path:
-        parts = _expand([below for part in parts for below in _below(part, key)], schema)
-    return parts
+def parts_at(schema: Schema, path: KeyPath, found: dict[KeyPath, list[Schema]] | None = None) -> list[Schema]:
+    """All that a schema says of a path: each part that may apply there.
+
+    `found` keeps the answers, for who asks of many paths.
+    """
+    found = {} if found is None else found
+    if path not in found:
+        above = parts_at(schema, path[:-1], found) if path else []
+        below = [each for part in above for each in _below(part, path[-1])] if path else [schema]
+        found[path] = _expand(below, schema)
+    return found[path]
 
 
 def keys_at(parts: Sequence[Schema]) -> list[str]:
@@ -198,9 +203,10 @@ def settle(document: Document, schema: Schema) -> list[Problem]:
     """
     problems = []
     open_: dict[KeyPath, str] = {}
+    found: dict[KeyPath, list[Schema]] = {}
     for path, text in document.texts.items():
         clean = tuple(split_mark(key)[0] if isinstance(key, str) else key for key in path)
-        parts = parts_at(schema, clean)
+        parts = parts_at(schema, clean, found)
         kinds = kinds_of(parts)
         value = document.at(path)
         exact = _is_exact(parts) and _NUMBER.match(text.replace("_", "")) is not None
