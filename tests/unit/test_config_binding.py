@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NamedTuple
 
 import jsonschema_rs
 import pytest
@@ -234,6 +234,11 @@ def broken():
 
 
 @dataclass
+class Again:
+    again: Again | None = None
+
+
+@dataclass
 class Mutable:
     a: int
 
@@ -241,6 +246,9 @@ class Mutable:
 @pytest.mark.parametrize(
     ("kind", "about", "told"),
     [
+        (NamedTuple("Pair", [("a", int)]), field(), "a type that no configuration can hold"),
+        (type("Name", (str,), {}), field(), "a type that no configuration can hold"),
+        (Again, field(), "it refers to itself"),
         ("Nowhere", field(), "the type Nowhere is not known in its module"),
         (set[Mutable], field(), "has no hash; declare it frozen, or say list"),
         (set[list[int]], field(), "has no hash"),
@@ -252,7 +260,7 @@ class Mutable:
 )
 def test_a_field_that_cannot_be_read_is_named(kind, about, told):
     made = dataclasses.make_dataclass("Odd", [("field", kind, about)])
-    with pytest.raises(TypeError, match=rf"^Odd\.field cannot be read from a configuration: .*{told}"):
+    with pytest.raises(TypeError, match=rf"^(Odd\.field|Again\.again) cannot be read from a configuration: .*{told}"):
         schema_of(made)
 
 

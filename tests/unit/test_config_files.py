@@ -6,7 +6,7 @@ import pytest
 
 from oreflow.config.files import read_file
 from oreflow.config.layers import Environment, apply_options, apply_variables, layer_files, read_layers
-from oreflow.config.shapes import path_of, settle
+from oreflow.config.shapes import path_of, restore_exact, settle
 from oreflow.contract import DeclarationError
 from oreflow.validation import validate
 
@@ -135,6 +135,8 @@ def test_every_format_gives_the_same_values_and_their_lines(read, name, text, li
         ("x.toml", "x = " + "[" * 10_000 + "]" * 10_000, "x.toml: is nested too deeply"),
         ("x.py", "a = {}\na['x'] = [a]\n", "x.py a: holds itself, or is nested too deeply"),
         ("x.py", "a = [1]\nfor _ in range(60): a = [a, a]\n", "x.py a: holds itself, or is nested too deeply"),
+        ("x.yaml", "a: 1\nb: a\0b\n", "x.yaml:2: is not valid YAML: unacceptable character"),
+        ("x.json", '{"a": "\\ud800"}', "x.json:1: has half of a character"),
         ("x.yaml", "a: &a {<<: *a}\n", "x.yaml:1 a: an alias leads back to itself"),
         ("x.yaml", "a: 1\nb: {<<: [1]}\n", "x.yaml:2 b: `<<` brings sections, and this is none"),
     ],
@@ -235,6 +237,8 @@ def test_a_date_is_its_text_and_an_exact_number_keeps_its_digits_in_every_format
     digits = "0.1234567890123456789012345678901234567890"
     document = read(name, text.format(digits))
     assert settle(document, SCHEMA) == []
+    assert document.data["price"] == float(digits)  # for the schema's bounds
+    restore_exact(document, SCHEMA)
     assert document.data == {"day": "2026-01-05", "text": "2026-01-05", "price": digits}
 
 

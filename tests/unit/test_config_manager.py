@@ -11,6 +11,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -386,3 +387,26 @@ def test_a_variable_that_only_a_program_can_know_is_warned_of(folder, monkeypatc
     effective_config(folder, "database")
     assert "the variable DATABASE_SSL names no key of the files of 'database', which has no schema" in caplog.text
     assert foreign_variables(folder, ["database"]) == []
+
+
+def test_an_exact_number_keeps_its_digits_and_its_bounds(folder):
+    made = dataclasses.make_dataclass("Made", [("x", Decimal, field(metadata={"minimum": 1}))])
+    put(folder, "x: 1\n", "app.yaml")
+    digits = "1.00000000000000000000000000010"
+    assert str(ConfigManager(folder, variables={"APP_X": digits}).load_config("app", made).x) == digits
+    with pytest.raises(DeclarationError, match=r"APP_X x: 0.5 is less than the minimum of 1"):
+        ConfigManager(folder, variables={"APP_X": "0.5"}).load_config("app", made)
+
+
+def test_of_an_optional_section_it_is_told_what_is_wrong_within(folder):
+    made = dataclasses.make_dataclass("Made", [("x", DatabaseConfig | None)])
+    put(folder, "x: {port: many, host: h, database: d, username: u}\n", "app.yaml")
+    with pytest.raises(DeclarationError) as raised:
+        ConfigManager(folder, variables={}).load_config("app", made)
+    (problem,) = raised.value.problems
+    assert str(problem) == "config/app.yaml:1 x.port: expected a whole number, got 'many'"
+
+
+def test_a_variable_that_is_no_text_is_refused(folder):
+    with pytest.raises(DeclarationError, match="DATABASE_HOST host: is not UTF-8 text"):
+        ConfigManager(folder, variables={"DATABASE_HOST": "\udcff"}).load_config("database", DatabaseConfig)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import functools
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from oreflow.contract import Problem
@@ -34,7 +35,7 @@ def validate(data: Any, schema: Mapping[str, Any]) -> list[Problem]:
         errors = list(validator.iter_errors(data))
     except ValueError:  # YAML has dates, JSON has not
         errors = list(validator.iter_errors(json.loads(json.dumps(data, default=str))))
-    problems = [problem for error in errors for problem in _problems(error, schema, data)]
+    problems = [problem for error in _meant(errors) for problem in _problems(error, schema, data)]
     return sorted(set(problems), key=lambda problem: [str(part) for part in problem.path])
 
 
@@ -55,11 +56,9 @@ def did_you_mean(word: str, known: Any) -> str:
 
 def _problems(error: Any, schema: Mapping[str, Any], data: Any) -> Iterator[Problem]:
     path = tuple(error.instance_path)
-    kind, wanted, found = error.kind.name, error.kind.value, error.instance
-    if found is None:  # so is what JSON has not: `.inf`
-        for key in path:
-            data = data[key]
-        found = data
+    kind, wanted = error.kind.name, error.kind.value
+    # What JSON has not, such as `.inf`, is None to the validator.
+    found = functools.reduce(lambda value, key: value[key], path, data) if error.instance is None else error.instance
     rule = _rule(schema, error.schema_path)
     if kind == "additionalProperties":
         yield from _unknown_keys(error.kind.unexpected, rule, path)
@@ -79,6 +78,25 @@ def _problems(error: Any, schema: Mapping[str, Any], data: Any) -> Iterator[Prob
         yield Problem(f"{shown(found)} does not fit", path, rule.get("description", ""))
     else:
         yield Problem(error.message, path, rule.get("description", ""))
+
+
+def _meant(errors: Iterable[Any]) -> Iterator[Any]:
+    """The errors; of one about alternatives, those of the one that was meant, where all others are of another type."""
+    for error in errors:
+        inner = _by_type(error) if error.kind.name in ("anyOf", "oneOf") else []
+        yield from _meant(inner) if inner else [error]
+
+
+def _by_type(error: Any) -> list[Any]:
+    if not isinstance(error.instance, (dict, list)):
+        return []  # of scalars nobody can say which one was meant
+    place = list(error.instance_path)
+    alike = [
+        branch
+        for branch in getattr(error.kind, "context", ())
+        if not any(each.kind.name in ("type", "enum", "const") and list(each.instance_path) == place for each in branch)
+    ]
+    return list(alike[0]) if len(alike) == 1 else []
 
 
 def _rule(schema: Mapping[str, Any], path: Sequence[str | int]) -> Mapping[str, Any]:

@@ -12,7 +12,7 @@ import functools
 import sys
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, MutableMapping, MutableSequence, MutableSet, Sequence
 from collections.abc import Set as AbstractSet
 from datetime import date, datetime, timedelta
 from decimal import Decimal
@@ -22,7 +22,7 @@ from typing import Any, Literal, Self, TypeVar, cast
 
 from oreflow.contract import DeclarationError, OreflowError, Problem
 from oreflow.quantities import DURATION, SIZE, bytes_of, time_of, time_text
-from oreflow.secrets import Secret, reference_fault, refers
+from oreflow.secrets import Secret, is_secret_name, reference_fault, refers
 from oreflow.validation import shown, validate
 
 T = TypeVar("T")
@@ -35,6 +35,10 @@ class Size(int):
     def __new__(cls, value: int | str) -> Self:
         """Bytes from a number or a text; raises ValueError for a text that is no size."""
         return super().__new__(cls, bytes_of(value) if isinstance(value, str) else value)
+
+
+class _NoFormError(TypeError):
+    """A field that no configuration can hold; the message names it."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,20 +176,24 @@ def _form(kind: Any) -> _Form:
     return _collection(kind, origin or kind, arguments)
 
 
+_SECTIONS = (dict, Mapping, MutableMapping)
+_LISTS = (list, tuple, set, frozenset, Sequence, MutableSequence, AbstractSet, MutableSet)
+
+
 def _collection(kind: Any, origin: Any, arguments: tuple[Any, ...]) -> _Form:
-    if isinstance(origin, type) and issubclass(origin, Mapping):
+    if origin in _SECTIONS:
         if arguments and arguments[0] is not str:
             raise TypeError(f"keys that are no texts: {kind}")
         below = _form_of(arguments[1] if arguments else Any)
         schema = {"type": "object", "additionalProperties": dict(below.schema)}
         return _Form(schema, lambda value, path: _made(_items(value, dict, path), lambda _: below, path))
-    if isinstance(origin, type) and issubclass(origin, (Sequence, AbstractSet)) and origin is not bytes:
+    if origin in _LISTS:
         item = arguments[0] if arguments else Any
         below, unique = _form_of(item), issubclass(origin, AbstractSet)
         if unique and getattr(typing.get_origin(item) or item, "__hash__", None) is None:
             raise TypeError(f"a set of {item}, which has no hash; declare it frozen, or say list")
         array = {"type": "array", "items": dict(below.schema), **({"uniqueItems": True} if unique else {})}
-        made = origin if origin in (tuple, set, frozenset) else frozenset if unique else list
+        made = {Sequence: list, MutableSequence: list, AbstractSet: frozenset, MutableSet: set}.get(origin, origin)
 
         def collect(value: Any, path: KeyPath) -> Any:
             items = _made(_items(value, list, path), lambda _: below, path).values()
@@ -258,9 +266,12 @@ def _section(kind: Any) -> _Form:
         try:
             forms[field.name] = _form_of(_hint(kind, field))
             properties[field.name] = _property(field, forms[field.name])
+        except _NoFormError:
+            raise  # the innermost field is the one to look at
         except Exception as error:  # what a default's factory raises may be anything
             reason = "it refers to itself" if isinstance(error, RecursionError) else error
-            raise TypeError(f"{kind.__name__}.{field.name} cannot be read from a configuration: {reason}") from None
+            place = f"{kind.__name__}.{field.name}"
+            raise _NoFormError(f"{place} cannot be read from a configuration: {reason}") from None
     schema = _section_of(properties)
     required = [field.name for field in fields if not _has_default(field)]
     about = kind.__doc__ if kind.__doc__ and not kind.__doc__.startswith(f"{kind.__name__}(") else ""
@@ -305,7 +316,7 @@ def _property(field: dataclasses.Field[Any], form: _Form) -> dict[str, Any]:
     schema = {**form.schema, **{key: value for key, value in field.metadata.items() if isinstance(key, str)}}
     if field.metadata:
         _check_schema(schema)
-    if _has_default(field):
+    if _has_default(field) and not is_secret_name(field.name):
         factory = field.default_factory
         schema["default"] = _as_data(field.default if factory is dataclasses.MISSING else factory())
     return schema

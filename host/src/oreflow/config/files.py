@@ -77,7 +77,19 @@ def _bounded(document: Document) -> Document:
             waiting.extend(((*path, key), each) for key, each in pairs)
         elif isinstance(value, int) and abs(value) >= _LARGEST:
             raise DeclarationError([document.locate(Problem(_LONG, path, _QUOTES))])
+        if not all(is_text(each) for each in (value, *path[-1:]) if isinstance(each, str)):
+            problem = Problem("has half of a character (\\ud800 to \\udfff), which no output can show", path[:-1])
+            raise DeclarationError([document.locate(problem)])
     return document
+
+
+def is_text(text: str) -> bool:
+    """Whether it is one that can be written down: bytes that are no UTF-8 are half characters to Python."""
+    try:
+        text.isascii() or text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _text(path: Path, label: str) -> str:
@@ -123,8 +135,10 @@ def _read_yaml(text: str, origin: Origin) -> Document:
         if "\t" in "".join(text.splitlines()[line - 1 : line]):
             mend = "indent with spaces, not with tabs"
         raise DeclarationError([Problem(message, mend=mend, file=label, line=line)]) from error
-    except yaml.YAMLError as error:
-        raise DeclarationError([Problem(f"is not valid YAML: {error}", file=label)]) from error
+    except yaml.YAMLError as error:  # a character that YAML does not allow
+        line = text.count("\n", 0, getattr(error, "position", 0)) + 1
+        reason = " ".join(str(error).split("\n")[0].split())
+        raise DeclarationError([Problem(f"is not valid YAML: {reason}", file=label, line=line)]) from error
     else:
         return document
     finally:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from oreflow.config.documents import Document, KeyPath, Layer, Origin
-from oreflow.config.files import DATA_FORMATS, PYTHON, read_file
+from oreflow.config.files import DATA_FORMATS, PYTHON, is_text, read_file
 from oreflow.config.shapes import Schema, cast, keys_at, parts_at, path_of
 from oreflow.config.snapshot import discreet
 from oreflow.contract import DeclarationError, Problem
@@ -219,7 +219,7 @@ def _unknown_variable(variable: str, path: KeyPath, segment: str, data: Any, sch
 
 def _without(schema: Schema) -> str:
     """What to do for a key that only a program knows."""
-    return "" if schema else f"; if a program has such a key, say its form: {WRITE_SCHEMA}"
+    return "" if schema else f" (if a program has such a key, say its form: {WRITE_SCHEMA})"
 
 
 def _spell(key: str) -> str:
@@ -264,7 +264,8 @@ def apply_options(document: Document, options: Sequence[str], schema: Schema) ->
         path, unknown = path_of(key.strip(), document.data, schema)
         if unknown:
             data = document.at(path) if _is_there(document, path) else {}
-            known = [*keys_at(parts_at(schema, path)), *(data if isinstance(data, dict) else ())]
+            within = data if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else ()
+            known = [*keys_at(parts_at(schema, path)), *within]
             mend = did_you_mean(unknown, known) + _without(schema)
             problems.append(Problem(f"there is no key '{unknown}'", path, mend, f"--set {key}"))
         elif others := [other for other in document.origins if other != path and _dotted(other) == key.strip()]:
@@ -288,6 +289,8 @@ def _is_there(document: Document, path: KeyPath) -> bool:
 def _put(document: Document, path: KeyPath, text: str, origin: Origin, schema: Schema) -> list[Problem]:
     """Lay a text over a document; gives what is wrong with it."""
     current = document.at(path) if _is_there(document, path) else None
+    if not is_text(text):
+        return [Problem("is not UTF-8 text", path, "", origin.file)]
     try:
         value, texts = cast(text, path, schema, current)
     except ValueError as error:

@@ -27,7 +27,7 @@ from oreflow.config.layers import (
     read_layers,
 )
 from oreflow.config.settings import read_settings, settings_files
-from oreflow.config.shapes import Schema, settle
+from oreflow.config.shapes import Schema, restore_exact, settle
 from oreflow.config.snapshot import Difference, Snapshot, changes, discreet
 from oreflow.config.stored import opened, stored_layer
 from oreflow.contract import DeclarationError, OreflowError, Problem
@@ -165,6 +165,7 @@ class ConfigManager:
             DeclarationError: a layer cannot be read, or a variable or option names no key.
         """
         document, schema, _ = self._layers(name, None, layer_files(self.project, name, self.environment))
+        restore_exact(document, schema)
         return Snapshot.of(name, document, schema, self.environment.value)
 
     def reload(self, name: str | None = None) -> tuple[ConfigChange, ...]:
@@ -271,6 +272,7 @@ class ConfigManager:
         form = kind if kind is not None else self._kinds.get(name)
         document, schema, problems = self._layers(name, form, files)
         problems += validate(document.data, schema)
+        restore_exact(document, schema)
         value = None
         try:
             value = bind(document.data, form) if form is not None else None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -72,7 +73,8 @@ def _expand(parts: Sequence[Any], root: Schema) -> list[Schema]:
         found[id(part)] = part
         if len(part) == 1 and "type" in part:
             continue
-        members = [*(each for word in ("allOf", "anyOf", "oneOf") for each in part.get(word, ()))]
+        members = [each for word in ("allOf", "anyOf", "oneOf") for each in part.get(word, ())]
+        members += part.get("dependentSchemas", {}).values()
         waiting += reversed([_referred(part.get("$ref"), root), *members, part.get("then"), part.get("else")])
     return [*found.values()]
 
@@ -102,7 +104,8 @@ def _matcher(pattern: str) -> Callable[[str], bool]:
 
 def _below(part: Schema, key: str | int) -> Iterator[Schema]:
     if isinstance(key, int):
-        yield part.get("items", {})
+        first = part.get("prefixItems", ())
+        yield first[key] if key < len(first) else part.get("items", {})
         return
     found = False
     if key in part.get("properties", {}):
@@ -186,7 +189,7 @@ def _flow(text: str, kinds: set[str]) -> tuple[Any, dict[KeyPath, str]]:
     for form in forms:
         try:
             read = read_yaml(f"value: {form}\n", Origin("", 0))
-        except DeclarationError:
+        except (DeclarationError, UnicodeError):
             continue
         value = read.data["value"]
         if len(read.data) == 1 and _kind(value) in kinds:
@@ -209,21 +212,18 @@ def settle(document: Document, schema: Schema) -> list[Problem]:
         parts = parts_at(schema, clean, found)
         kinds = kinds_of(parts)
         value = document.at(path)
-        exact = _is_exact(parts) and _NUMBER.match(text.replace("_", "")) is not None
         if kinds and kinds <= {"string", "null"}:
             settled: Any = text
         elif isinstance(value, (int, float)) and (_SEXAGESIMAL.match(text) or _is_octal(text, value)):
             mend = f"put it in quotes if it is a text; the number is {value}"
             problems.append(document.locate(Problem(f"{text} is {value} in YAML", path, mend)))
             continue
-        elif exact:
-            settled = text.replace("_", "")  # no digit is to be lost
         elif isinstance(value, str) and "number" in kinds and _NUMBER.match(text):
             settled = float(text)  # 1e5, which is a number in JSON and in YAML 1.2
         elif not isinstance(value, (str, int, float, bool, list, dict)) and value is not None:
             settled = text  # dates, which JSON has not; who expects one reads it from its text
         else:
-            if "string" in kinds and text != value:
+            if "string" in kinds and text != value and not _is_exact(parts):
                 open_[path] = text
             continue
         _set(document, path, settled)
@@ -234,6 +234,15 @@ def settle(document: Document, schema: Schema) -> list[Problem]:
 
 def _is_octal(text: str, value: float) -> bool:
     return isinstance(value, int) and _OCTAL.match(text) is not None
+
+
+def restore_exact(document: Document, schema: Schema) -> None:
+    """Put the digits of exact numbers back, as they were written; until they are validated, they are numbers."""
+    found: dict[KeyPath, list[Schema]] = {}
+    for path, text in document.texts.items():
+        value = document.at(path)
+        if isinstance(value, float) and math.isfinite(value) and _is_exact(parts_at(schema, path, found)):
+            _set(document, path, text.replace("_", ""))
 
 
 def _is_exact(parts: Sequence[Schema]) -> bool:
@@ -289,7 +298,7 @@ def path_of(key: str, data: Any, schema: Schema) -> tuple[KeyPath, str]:
 def _words_of_key(words: Sequence[str], data: Any, parts: Sequence[Schema]) -> int:
     """How many of the words are the first key; 0 where they begin with none."""
     if isinstance(data, list):
-        return int(words[0].isdecimal() and int(words[0]) < len(data))
+        return int(words[0] in map(str, range(len(data))))
     names = [".".join(words[:count]) for count in range(len(words), 0, -1)]
     known = {*(data if isinstance(data, Mapping) else ()), *keys_at(parts)}
     patterns = [pattern for part in parts for pattern in part.get("patternProperties", {})]

@@ -121,7 +121,7 @@ class Snapshot:
             return found
         parts = [] if unknown else parts_at(self.schema, path)
         if not parts:
-            there = self.document.at(path)
+            there = self._at(path)
             within = there if isinstance(there, dict) else range(len(there)) if isinstance(there, list) else ()
             known = [*keys_at(parts_at(self.schema, path)), *within]
             where = f"'{_dotted(path)}' has" if path else f"the configuration '{self.name}' has"
@@ -147,6 +147,13 @@ class Snapshot:
             value = None if said.mark is Mark.REMOVE else self._masked(now, path)
             found.append(Spoken(value, str(said.origin), said.origin.layer.value, status))
         return found
+
+    def _at(self, path: KeyPath) -> Any:
+        """The value of a path; None where the schema alone knows it."""
+        try:
+            return self.document.at(path)
+        except KeyError:
+            return None
 
     def _is_there(self, path: KeyPath) -> bool:
         try:
