@@ -10,6 +10,7 @@ import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
@@ -17,7 +18,7 @@ from oreflow.config import ConfigManager
 from oreflow.contract import StoreConflict
 from oreflow.factory import get_processor_factory
 
-PASSWORD = "r3d1s-s3cret"
+PASSWORD = "r3d1s@s/3#cr%t"
 
 
 @dataclass
@@ -71,7 +72,7 @@ def server(require, tmp_path, monkeypatch):
 @pytest.fixture
 def store(server):
     """The store itself, as the contract has it."""
-    address = server.address.replace("${env:REDIS_PASSWORD}", PASSWORD)
+    address = server.address.replace("${env:REDIS_PASSWORD}", quote(PASSWORD, safe=""))
     made = get_processor_factory().create_config_store("redis", address)
     yield made
     made.close()

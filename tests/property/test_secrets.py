@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import tempfile
 import textwrap
 import traceback
+from base64 import b64encode, urlsafe_b64encode
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
+from urllib.parse import quote, urlencode
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -17,7 +20,7 @@ from hypothesis import strategies as st
 import oreflow
 from oreflow.config import ConfigManager, Secret
 from oreflow.contract import DeclarationError
-from oreflow.secrets import redacted
+from oreflow.secrets import Redaction, redacted
 
 SECRETS = st.text(st.characters(codec="utf-8", exclude_characters="\0\r\n", exclude_categories=("Cs",)), min_size=8)
 
@@ -61,17 +64,48 @@ def test_no_output_of_a_configuration_has_a_secret(first, second, third, broken)
             assert not [text for text in said if secret in text or json.dumps(secret)[1:-1] in text]
 
 
-@settings(deadline=None, max_examples=100)
-@given(SECRETS, st.text(), st.text())
-def test_what_was_revealed_is_taken_out_of_any_text(secret, before, after):
-    secret = plain(secret)
+SPELLED = {
+    "as it is": str,
+    "JSON": lambda text: json.dumps({"x": text}),
+    "JSON of all letters": lambda text: json.dumps([text], ensure_ascii=False),
+    "Python": lambda text: repr({"x": text}),
+    "bytes": lambda text: repr(text.encode()),
+    "an address": lambda text: f"db://me:{quote(text, safe='')}@host",
+    "a query": lambda text: urlencode({"x": text}),
+    "base64": lambda text: b64encode(f"user:{text}".encode()).decode(),
+    "base64 of addresses": lambda text: urlsafe_b64encode(text.encode()).decode(),
+    "lines with a mark": lambda text: "\n".join(f"> {line}" for line in text.split("\n")),
+    "indented": lambda text: textwrap.indent(text, "    "),
+    "folded": lambda text: "\n  ".join(textwrap.wrap(text, 9)),
+}
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(SECRETS, min_size=1, max_size=4), st.text(), st.text(), st.sampled_from(list(SPELLED)), st.data())
+def test_what_was_revealed_is_taken_out_of_any_text_however_it_is_spelled_and_cut(lines, before, after, how, data):
+    secret = "\n".join(map(plain, lines))
     assert Secret(secret).reveal() == secret
-    assert secret not in redacted(f"{before}{secret}{after}")
-    assert json.dumps(secret)[1:-1] not in redacted(json.dumps({"x": secret}))
+    text = f"{before} {SPELLED[how](secret)} {after}"
+    shown = []
+    stream = Redaction(shown.append)
+    # What is broken into lines is looked for in each piece, since lines are what streams are written by.
+    cuts = [] if how == "folded" else sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=4)))
+    for start, end in itertools.pairwise([0, *cuts, len(text)]):
+        stream.feed(text[start:end])
+        stream.flush()
+    stream.flush(last=True)
+    for seen in ("".join(shown), redacted(text)):
+        assert "***" in seen
+        if "base64" in how:
+            assert b64encode(secret.encode()).decode()[8:-8] not in seen
+        else:
+            assert not [line for line in lines if "".join(plain(line).split()) in "".join(seen.split())]
 
 
 LEAKS = """
+    import base64
     import logging
+    import sys
     import oreflow
     from oreflow.config import Secret
 
@@ -80,6 +114,10 @@ LEAKS = """
         def run_step(self, step):
             secret = Secret("${env:TOKEN}").reveal()
             print("printed", secret)
+            sys.stdout.buffer.write(secret.encode())
+            for piece in (secret[:7], secret[7:]):
+                print(piece, end="", flush=True)
+            print(base64.b64encode(b"user:" + secret.encode()).decode())
             logging.getLogger("careless").error("logged %s", secret)
             yield
             raise HOW(f"cannot reach db://me:{secret}@host")
@@ -110,5 +148,6 @@ def test_a_careless_plugin_and_its_traceback_show_none(tmp_path, project_in):
             said += found.out + found.err
         assert "spark.hadoop.fs.s3a.secret.key: ${env:TOKEN}" in said
         assert secret not in said
+        assert "czNjcmV0LXQwa2" not in said  # in base64
         kept = [path for path in project.root.rglob("*") if path.is_file()]
         assert not [path for path in kept if secret.encode() in path.read_bytes()]

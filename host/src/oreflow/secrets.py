@@ -3,6 +3,10 @@
 `${env:NAME}` is an environment variable, `${file:/run/secrets/x}` the content of a file without its last line end.
 A configuration holds the reference; whoever needs the secret follows it, and from then on no output of this process
 has it.
+
+Two things keep it so. A `Secret` shows itself nowhere. What was revealed for all that, to an engine and its messages, is
+looked for where a text leaves the process: by `redacted` in what is written at once, by `Redaction` in what comes in
+pieces. Both know the spellings in which programs pass texts on.
 """
 
 from __future__ import annotations
@@ -10,7 +14,9 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping
+import threading
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +36,13 @@ _USER = re.compile(r"(?<=://)(\S*)@")
 _PARAMETER = re.compile(r"([;?&](?:[a-z_-]*token|[a-z_-]*password|secret|sig|[a-z_-]*key)=)([^;&\s]+)", re.IGNORECASE)
 _SHORTEST = 4
 """Characters of a secret that is looked for in outputs; a shorter one would be found in everything."""
+_DISTINCT = 8
+"""Characters of what is looked for in another way than as it stands: a line of it, folded, in base64."""
 
-_followed: dict[str, None] = {}
+_spellings: dict[str, None] = {}
+"""How the secrets that were followed may stand in an output."""
+_whole: dict[str, None] = {}
+"""The same without spaces and line breaks, to be looked for in texts without theirs."""
 
 
 class Secret:
@@ -84,17 +95,38 @@ def reference_fault(text: str) -> str:
     return ""
 
 
-def followed(value: Any) -> Any:
-    """The value with every reference in it followed.
+def followed(value: Any, spelled: Callable[[str], str] = str) -> Any:
+    """The value with every reference in it followed; `spelled` says how a secret is written where it stands.
 
     Raises:
         DeclarationError: one leads nowhere.
     """
     if isinstance(value, Mapping):
-        return {key: followed(each) for key, each in value.items()}
+        return {key: followed(each, spelled) for key, each in value.items()}
     if isinstance(value, (list, tuple)):
-        return [followed(each) for each in value]
-    return _REFERENCE.sub(_read, value) if isinstance(value, str) else value
+        return [followed(each, spelled) for each in value]
+    return _REFERENCE.sub(lambda found: spelled(_read(found)), value) if isinstance(value, str) else value
+
+
+def followed_address(address: str) -> str:
+    """An address with every reference in it followed.
+
+    What divides an address (`@`, `/`) may be part of a user's name, a password or a parameter: there it is encoded.
+
+    Raises:
+        DeclarationError: one leads nowhere.
+    """
+    from urllib.parse import quote
+
+    plain = _REFERENCE.sub(lambda found: "x" * len(found[0]), address)  # what divides it is not within a reference
+    path = plain.find("?") if "?" in plain else len(plain)
+    user = plain.rfind("@", 0, path) + 1
+
+    def encoded(secret: str) -> str:
+        return quote(secret, safe="")
+
+    parts = followed(address[:user], encoded), followed(address[user:path]), followed(address[path:], encoded)
+    return "".join(parts)
 
 
 def _read(reference: re.Match[str]) -> str:
@@ -115,18 +147,148 @@ def _read(reference: re.Match[str]) -> str:
 
 
 def _remember(text: str) -> None:
-    from urllib.parse import quote
+    if text in _spellings or len(text) < _SHORTEST:
+        return
+    distinct = [line.strip() for line in text.splitlines() if len(line.strip()) >= _DISTINCT]
+    for part in dict.fromkeys((text, text.strip(), *distinct)):
+        _spellings.update((form, None) for form in _forms(part) if len(form) >= _SHORTEST)
+    if len(text) >= _DISTINCT:
+        for known in (_spellings, _whole):
+            known.update(dict.fromkeys(_in_base64(text)))
+        _whole.update(dict.fromkeys(_forms("".join(text.split()) or text)))
 
-    for form in (text, quote(text, safe=""), json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1]):
-        if len(form) >= _SHORTEST:
-            _followed[form] = None
+
+def _forms(text: str) -> Iterator[str]:
+    """A text as addresses, forms of the web, JSON and Python spell it."""
+    from urllib.parse import quote, quote_plus
+
+    yield text
+    raw = text.encode(errors="surrogateescape")
+    for encoded in (quote(raw, ""), quote(raw), quote(raw, "!$&'()*+,;=:@/?"), quote_plus(raw)):
+        yield encoded
+        yield re.sub("%..", lambda code: code[0].lower(), encoded)
+    for written in (json.dumps(text), json.dumps(text, ensure_ascii=False), repr(text), ascii(text), repr(raw)):
+        yield written[written.index(written[-1]) + 1 : -1]
+
+
+def _in_base64(text: str) -> Iterator[str]:
+    """What base64 makes of a text, whatever stands before and behind it: `user:password` in a header."""
+    from base64 import b64encode
+
+    raw = text.encode(errors="surrogateescape")
+    for before in range(3):
+        # Four letters stand for three bytes; those that a neighbour has a share in are left out.
+        first, end = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
+        letters = b64encode(b"\0" * before + raw).decode()[first:end]
+        if len(letters) >= _DISTINCT:
+            yield letters
+            yield letters.translate({ord("+"): "-", ord("/"): "_"})
 
 
 def redacted(text: str) -> str:
     """A text with every secret that this process has followed taken out."""
-    for secret in sorted(_followed, key=len, reverse=True) if _followed else ():
-        text = text.replace(secret, MASK)
-    return text
+    if not _spellings:
+        return text
+    return _without(text, _found(text), 0, len(text))
+
+
+def _without(text: str, spans: list[tuple[int, int]], start: int, end: int) -> str:
+    """The part of a text from `start` to `end`, with a mask for each span that reaches into it."""
+    parts = []
+    for first, last in spans:
+        if last > start and first < end:
+            parts += [text[start:first] if first > start else "", MASK]
+            start = last
+    return "".join((*parts, text[start:end]))
+
+
+def _found(text: str) -> list[tuple[int, int]]:
+    """Where secrets stand in a text: from, to; those that overlap are one."""
+    found = list(_occurrences(text, list(_spellings)))
+    if "\n" in text:
+        found += _folded(text)
+    spans: list[tuple[int, int]] = []
+    for first, last in sorted(found):
+        if spans and first < spans[-1][1]:
+            spans[-1] = spans[-1][0], max(last, spans[-1][1])
+        else:
+            spans.append((first, last))
+    return spans
+
+
+def _occurrences(text: str, forms: list[str]) -> Iterator[tuple[int, int]]:
+    for form in forms:
+        start = text.find(form)
+        while start >= 0:
+            yield start, start + len(form)
+            start = text.find(form, start + 1)
+
+
+def _folded(text: str) -> Iterator[tuple[int, int]]:
+    """Where a secret stands that was broken into lines, as wrapping and indenting do."""
+    joined = "".join(text.split())
+    found = list(_occurrences(joined, list(_whole)))
+    if not found:
+        return
+    starts, words, length = [], [], 0  # of each word: where in the joined text, where in this one
+    for word in re.finditer(r"\S+", text):
+        starts.append(length)
+        words.append(word.start())
+        length += len(word[0])
+    for first, last in found:
+        begins, ends = bisect_right(starts, first) - 1, bisect_right(starts, last - 1) - 1
+        yield words[begins] + first - starts[begins], words[ends] + last - starts[ends]
+
+
+class Redaction:
+    """A filter for a text that comes in pieces: a secret may be begun in one and ended in another.
+
+    What may be the beginning of a secret is held back until the next piece tells; of that, `flush` lets go what is too
+    short to give anything away.
+    """
+
+    def __init__(self, write: Callable[[str], object]) -> None:
+        """`write` takes what may be seen."""
+        self._write = write
+        self._text, self._written = "", 0
+        self._lock = threading.RLock()  # a handler of signals may write while something is written
+
+    def feed(self, piece: str) -> None:
+        """The next piece."""
+        with self._lock:
+            if not _spellings:
+                self._write(piece)
+                return
+            text = self._text + piece
+            spans, hold = _found(text), _beginning(text)
+            # What has been found may go on as a longer one.
+            hold = min([hold, *(first for first, last in spans if first < hold < last)])
+            self._text = text[hold:]
+            shown = _without(text, spans, self._written, hold)
+            self._written = max(0, self._written - hold)
+            if shown:
+                self._write(shown)
+
+    def flush(self, *, last: bool = False) -> None:
+        """Let go of what is held back; `last`: nothing comes any more."""
+        with self._lock:
+            if last or len(self._text) < _SHORTEST:
+                rest = _without(self._text, _found(self._text), self._written, len(self._text))
+                self._written = len(self._text)
+                if rest:
+                    self._write(rest)
+
+
+def _beginning(text: str) -> int:
+    """Where the longest end of a text begins that a secret begins with; the text's length where there is none."""
+    nearest = len(text)
+    for form in list(_spellings):
+        if text[-1:] and text[-1] in form:
+            start = text.find(form[0], max(0, len(text) - len(form) + 1))
+            while 0 <= start < nearest and not form.startswith(text[start:]):
+                start = text.find(form[0], start + 1)
+            nearest = min(nearest, start) if start >= 0 else nearest
+    return nearest
 
 
 def is_secret_name(key: str) -> bool:

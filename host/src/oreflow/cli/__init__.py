@@ -10,6 +10,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterable
+from functools import cached_property
 from io import TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ import click
 
 from oreflow.cli.commands import oreflow as cli
 from oreflow.contract.errors import DeclarationError, OreflowError
-from oreflow.secrets import redacted
+from oreflow.secrets import Redaction
 
 
 def main() -> None:
@@ -28,12 +29,12 @@ def main() -> None:
     """
     code = _run()
     try:
-        sys.stdout.flush()
+        _finish(sys.stdout)
     except BrokenPipeError:  # the reader, such as `head`, has had enough; what was done is done
         pass
     except OSError as error:  # the disk is full
         code = code or _tell(error)
-    sys.stderr.flush()
+    _finish(sys.stderr)
     # Engines end what they began elsewhere, such as a session of a server.
     atexit._run_exitfuncs()  # noqa: SLF001  the only way to have them run before what follows
     # Everything is written. Taking an interpreter with an engine in it down in good order costs 0.15 s for nothing.
@@ -54,6 +55,11 @@ def _run() -> int:
         traceback.print_exc()
         return 1
     return code if isinstance(code, int) else 0
+
+
+def _finish(stream: Any) -> None:
+    """Write all that a stream has; it may be one that somebody has put in the place of ours."""
+    stream.finish() if isinstance(stream, _Discreet) else stream.flush()
 
 
 def _prepare_output() -> None:
@@ -80,16 +86,45 @@ class _Discreet:
 
     def __init__(self, stream: Any) -> None:
         self._stream = stream
+        self._filter = Redaction(stream.write)
 
     def write(self, text: str) -> int:
-        return int(self._stream.write(redacted(text)))
+        self._filter.feed(text)
+        return len(text)
 
     def writelines(self, lines: Iterable[str]) -> None:
         for line in lines:
             self.write(line)
 
+    def flush(self) -> None:
+        self._filter.flush()
+        self._stream.flush()
+
+    def finish(self) -> None:
+        """Write what was held back; nothing comes any more."""
+        if "buffer" in vars(self):
+            self.buffer.finish()
+        self._filter.flush(last=True)
+        self._stream.flush()
+
+    @cached_property
+    def buffer(self) -> _DiscreetBytes:
+        return _DiscreetBytes(self._stream.buffer)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self._stream, name)
+
+
+class _DiscreetBytes(_Discreet):
+    """The same for who writes bytes; those that are no text go through as they are."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+        self._filter = Redaction(lambda text: stream.write(text.encode(errors="surrogateescape")))
+
+    def write(self, data: Any) -> int:
+        self._filter.feed(bytes(data).decode(errors="surrogateescape"))
+        return len(data)
 
 
 def _tell(error: Exception) -> int:

@@ -14,6 +14,8 @@ from collections.abc import Collection, Iterator, Sequence
 
 import click
 
+from oreflow.secrets import redacted
+
 _GAP = 2
 _NARROWEST = 8
 _WIDE = 10_000  # where nobody reads along, a line is not cut to the width of a screen that is not there
@@ -57,8 +59,8 @@ def indented(text: str, by: int) -> Iterator[str]:
 
 
 def _clean(text: str) -> str:
-    """The text on one line, without what would move the cursor."""
-    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in text.replace("\n", " "))
+    """The text on one line, without what would move the cursor, and without secrets, which folding would tear."""
+    return "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in redacted(text).replace("\n", " "))
 
 
 def _width(text: str) -> int:

@@ -15,7 +15,7 @@ from pathlib import Path
 from oreflow.config.documents import Document, KeyPath, Layer, Origin
 from oreflow.contract import ConfigStore, OreflowError, StoredConfig, StoreError
 from oreflow.factory import ProcessorFactory
-from oreflow.secrets import followed, masked
+from oreflow.secrets import followed_address, masked
 
 _log = logging.getLogger("oreflow.config")
 
@@ -29,7 +29,7 @@ def opened(address: str, factory: ProcessorFactory) -> Iterator[ConfigStore]:
         StoreError: it cannot be reached.
     """
     kind = address.partition(":")[0]
-    store = factory.create_config_store(kind, followed(address))
+    store = factory.create_config_store(kind, followed_address(address))
     try:
         yield store
     finally:
