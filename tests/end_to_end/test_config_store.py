@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import signal
 import socket
@@ -15,7 +16,7 @@ from urllib.parse import quote
 import pytest
 
 from oreflow.config import ConfigManager
-from oreflow.contract import StoreConflict
+from oreflow.contract import StoreConflict, StoreError
 from oreflow.factory import get_processor_factory
 
 PASSWORD = "r3d1s@s/3#cr%t"
@@ -197,13 +198,52 @@ def test_nothing_is_pushed_that_would_break_every_machine(shop, store):
     assert store.fetch("app").data == {"code": "0755"}
 
 
-def test_a_store_that_has_lost_a_version_is_one_that_is_away(shop, store):
+@pytest.mark.parametrize(
+    ("command", "told"),
+    [
+        ("DEL {oreflow:config:app}:1", "has lost version 1 of 'app'"),
+        ("DEL {oreflow:config:app}:latest", "has versions of 'app', and has lost which is the latest - set its key"),
+        ("FLUSHALL", "has lost 'app', of which it had version 1"),
+        ("SET {oreflow:config:app}:latest many", "has something else than oreflow wrote"),
+        ("SET {oreflow:config:app}:1 {port:", "has something else than a configuration as 'app'"),
+        ("SET {oreflow:config:app}:1 [1]", "has something else than a configuration as 'app'"),
+        ("CONFIG SET requirepass another", "does not let us in by the user and password of config.store"),
+        ("ACL SETUSER default -get", "refuses: "),
+    ],
+)
+def test_a_store_that_went_wrong_is_one_that_is_away(command, told, shop, store, caplog):
     store.publish("app", {"port": 2}, expected=0, author="")
-    assert shop.cli("config", "show", "app", "--json").json["port"] == 2
-    store._redis.delete("{oreflow:config:app}:1")
-    away = shop.cli("config", "show", "app", "--json")
-    assert away.json["port"] == 2
-    assert "has lost version 1 of 'app'" in away.err
+    assert ConfigManager(shop.root).snapshot("app").values["port"] == 2
+    store._redis.execute_command(*command.split())
+    assert ConfigManager(shop.root).snapshot("app").values["port"] == 2
+    (record,) = caplog.records
+    assert re.search(f"the store redis://.*/0 {re.escape(told)}", record.getMessage())
+    assert "its last known content is used" in record.getMessage()
+
+
+def test_nothing_is_published_where_it_would_be_lost_or_hide_something(store):
+    store.publish("app", {"port": 2}, expected=0, author="")
+    store._redis.delete("{oreflow:config:app}:latest")
+    with pytest.raises(StoreError, match="has lost which is the latest"):
+        store.publish("app", {"port": 3}, expected=0, author="")
+    store._redis.set("{oreflow:config:app}:latest", "1")
+    assert store.fetch("app").data == {"port": 2}
+    store._redis.execute_command("REPLICAOF", "127.0.0.1", "1")
+    with pytest.raises(StoreError, match="is a replica that can only be read - name its master"):
+        store.publish("app", {"port": 3}, expected=1, author="")
+
+
+def test_a_store_that_hangs_is_waited_for_once_in_a_command(shop):
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # the system accepts for it
+        shop.put("config/oreflow.yaml", f"config: {{store: 'redis://127.0.0.1:{silent.getsockname()[1]}/0'}}\n")
+        shop.put("config/other.yaml", "port: 1\n")
+        done = shop.cli("config", "validate")
+        assert done.code == 2
+        assert done.err.count("does not answer") == 1
+        silent.setblocking(False)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            silent.accept()
 
 
 def test_a_watch_may_be_stopped_by_its_callback_while_others_wait(shop, store):

@@ -4,9 +4,9 @@
 A configuration holds the reference; whoever needs the secret follows it, and from then on no output of this process
 has it.
 
-Two things keep it so. A `Secret` shows itself nowhere. What was revealed for all that, to an engine and its messages, is
-looked for where a text leaves the process: by `redacted` in what is written at once, by `Redaction` in what comes in
-pieces. Both know the spellings in which programs pass texts on.
+Two things keep it so. A `Secret` shows itself nowhere. What was revealed for all that, as to an engine, is looked for
+where a text leaves the process: by `redacted` in what is written at once, by `Redaction` in what comes in pieces. Both
+know the spellings in which programs pass texts on.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ from oreflow.config.settings import NAME as SETTINGS
 from oreflow.config.settings import read_settings
 from oreflow.config.shapes import settle
 from oreflow.config.snapshot import Difference, Snapshot, Spoken, differences
-from oreflow.config.stored import opened
+from oreflow.config.stored import asked_once, opened
 from oreflow.contract import ConfigStore, DeclarationError, OreflowError, Problem, StoredConfig
 from oreflow.contract.errors import told
 from oreflow.factory import get_processor_factory
@@ -119,6 +119,7 @@ class Finding:
         }
 
 
+@asked_once()
 def check_config(project: str | Path = ".", names: Sequence[str] = (), environment: str | None = None) -> list[Finding]:
     """Everything that is wrong in the configurations of a project, in every environment."""
     folder = Path(project).resolve()

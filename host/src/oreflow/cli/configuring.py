@@ -18,8 +18,12 @@ from oreflow.cli.options import (
 
 
 @click.group()
-def config() -> None:
+@click.pass_context
+def config(ctx: click.Context) -> None:
     """Ask where a value came from, what holds, what is wrong, and what was in use."""
+    from oreflow.config.stored import asked_once
+
+    ctx.with_resource(asked_once())
 
 
 @config.command("show")

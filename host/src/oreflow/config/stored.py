@@ -10,10 +10,13 @@ import logging
 import os
 import time
 from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from oreflow.config.documents import Document, KeyPath, Layer, Origin
-from oreflow.contract import ConfigStore, OreflowError, StoredConfig, StoreError
+from oreflow.config.settings import NAME as SETTINGS
+from oreflow.contract import ConfigStore, DeclarationError, OreflowError, StoreAway, StoredConfig, StoreError
 from oreflow.factory import ProcessorFactory
 from oreflow.secrets import followed_address, masked
 
@@ -29,7 +32,12 @@ def opened(address: str, factory: ProcessorFactory) -> Iterator[ConfigStore]:
         StoreError: it cannot be reached.
     """
     kind = address.partition(":")[0]
-    store = factory.create_config_store(kind, followed_address(address))
+    try:
+        followed = followed_address(address)
+    except DeclarationError as error:
+        where = ("config", "store")
+        raise DeclarationError([dataclasses.replace(each, path=where) for each in error.problems]) from None
+    store = factory.create_config_store(kind, followed)
     try:
         yield store
     finally:
@@ -45,15 +53,50 @@ def stored_layer(address: str, name: str, factory: ProcessorFactory) -> Document
     Raises:
         OreflowError: the store is away, and this machine has never had anything of it.
     """
+    if name == SETTINGS:  # they say where the store is
+        return None
+    asked = _asked.get() or _Asked()
+    if (address, name) not in asked.answers:
+        asked.answers[address, name] = _ask(address, name, factory, asked)
+    found = asked.answers[address, name]
+    return None if found is None else document_of(found, address)
+
+
+@dataclass
+class _Asked:
+    """What stores have answered, and why one does not."""
+
+    answers: dict[tuple[str, str], StoredConfig | None] = field(default_factory=dict)
+    away: dict[str, StoreAway] = field(default_factory=dict)
+
+
+_asked: ContextVar[_Asked | None] = ContextVar("asked", default=None)
+
+
+@contextlib.contextmanager
+def asked_once() -> Iterator[None]:
+    """Within it, a store is asked once for each configuration, and one that is away is waited for once."""
+    token = _asked.set(_asked.get() or _Asked())
+    try:
+        yield
+    finally:
+        _asked.reset(token)
+
+
+def _ask(address: str, name: str, factory: ProcessorFactory, asked: _Asked) -> StoredConfig | None:
     kept = _Kept(address, name)
     try:
+        if address in asked.away:
+            raise asked.away[address]
         with opened(address, factory) as store:
-            found = store.fetch(name)
+            found = kept.checked(store.fetch(name))
         kept.write(found)
     except StoreError as error:
+        if isinstance(error, StoreAway):
+            asked.away[address] = error
         found, age = kept.read(error)
         _log.warning("%s; its last known content is used, %d s old", error, age)
-    return None if found is None else document_of(found, address)
+    return found
 
 
 def document_of(stored: StoredConfig, address: str) -> Document:
@@ -78,6 +121,7 @@ class _Kept:
     """The last known content, in the user's cache folder: it outlives the project's checkout and is nobody else's."""
 
     def __init__(self, address: str, name: str) -> None:
+        self._shown = masked(address)
         home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
         self._path = home / "oreflow" / "config" / hashlib.sha256(address.encode()).hexdigest()[:16] / f"{name}.json"
 
@@ -92,10 +136,25 @@ class _Kept:
         except OSError as error:  # a home that cannot be written is no reason to stop
             _log.debug("the store's content cannot be kept: %s", error)
 
+    def checked(self, found: StoredConfig | None) -> StoredConfig | None:
+        """What was found, unless it is nothing where there was something: no store takes a configuration away.
+
+        Raises:
+            StoreError: the store has lost it.
+        """
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            if found is None and (kept := self._read()):
+                raise StoreError(
+                    f"the store {self._shown} has lost '{kept.name}', of which it had version {kept.version}"
+                )
+        return found
+
     def read(self, error: StoreError) -> tuple[StoredConfig | None, int]:
         try:
-            found = json.loads(self._path.read_text(encoding="utf-8"))["found"]
-            age = max(0, round(time.time() - self._path.stat().st_mtime))
-            return found and StoredConfig(**found), age
+            return self._read(), max(0, round(time.time() - self._path.stat().st_mtime))
         except (OSError, ValueError, KeyError, TypeError):
             raise OreflowError(f"{error}, and this machine has never had anything of it") from error
+
+    def _read(self) -> StoredConfig | None:
+        found = json.loads(self._path.read_text(encoding="utf-8"))["found"]
+        return found and StoredConfig(**found)

@@ -29,6 +29,10 @@ class StoreError(OreflowError):
     """A store that cannot be reached, or does not do what it is asked for."""
 
 
+class StoreAway(StoreError):
+    """A store that does not answer: asking again within the same command would only be to wait again."""
+
+
 class StoreConflict(StoreError):
     """Somebody else has published since; `current` is the version that the store has (0: none)."""
 

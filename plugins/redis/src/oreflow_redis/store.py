@@ -15,13 +15,14 @@ from typing import Any
 
 import redis
 
-from oreflow.contract import ConfigStore, StoreConflict, StoredConfig, StoreError
+from oreflow.contract import ConfigStore, StoreAway, StoreConflict, StoredConfig, StoreError
 
 _PATIENCE = 3.0
 """Seconds that a store may take to answer: a run that is about to begin waits for it."""
 _PUBLISH = """
-local current = tonumber(redis.call('GET', KEYS[1]) or '0')
+local current = tonumber(redis.call('GET', KEYS[1]) or '0') or -1
 if current ~= tonumber(ARGV[1]) then return {0, current} end
+if redis.call('EXISTS', KEYS[2]) == 1 then return {-1, current} end
 redis.call('SET', KEYS[2], ARGV[2])
 redis.call('SET', KEYS[1], current + 1)
 redis.call('PUBLISH', KEYS[3], current + 1)
@@ -50,6 +51,8 @@ class RedisStore(ConfigStore):
         with self._told():
             number = version if version is not None else int(self._redis.get(_key(name, "latest")) or 0)
             content = self._redis.get(_key(name, str(number))) if number else None
+            if not number and self._redis.exists(_key(name, "1")):
+                raise self._lost(name)
         if number and not content and version is None:
             raise StoreError(f"{self._place} has lost version {number} of '{name}'")
         return self._read(name, number, str(content)) if content else None
@@ -65,6 +68,8 @@ class RedisStore(ConfigStore):
         keys = [_key(name, "latest"), _key(name, str(expected + 1)), _key(name, "published")]
         with self._told():
             done, version = self._redis.eval(_PUBLISH, len(keys), *keys, expected, content)
+        if done < 0:
+            raise self._lost(name)
         if not done:
             raise StoreConflict(name, expected, int(version))
         return StoredConfig(name, int(version), dict(data), author, at)
@@ -88,6 +93,10 @@ class RedisStore(ConfigStore):
         with self._told():
             self._redis.close()
 
+    def _lost(self, name: str) -> StoreError:
+        mend = f"set its key {_key(name, 'latest')} to the number of the last one, or delete the others"
+        return StoreError(f"{self._place} has versions of '{name}', and has lost which is the latest - {mend}")
+
     def _read(self, name: str, version: int, content: str) -> StoredConfig:
         try:
             found = json.loads(content)
@@ -99,12 +108,22 @@ class RedisStore(ConfigStore):
     def _told(self) -> Iterator[None]:
         try:
             yield
-        except (UnicodeDecodeError, ValueError) as error:
-            raise StoreError(f"{self._place} has something else than oreflow wrote: {error}") from None
+        except ValueError:
+            raise StoreError(f"{self._place} has something else than oreflow wrote") from None
+        except redis.AuthenticationError:
+            raise StoreAway(f"{self._place} does not let us in by the user and password of config.store") from None
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise StoreAway(f"{self._place} does not answer: {_in_one_line(error)}") from None
+        except redis.ReadOnlyError:
+            raise StoreError(f"{self._place} is a replica that can only be read - name its master") from None
         except redis.RedisError as error:
-            raise StoreError(f"{self._place} does not answer: {' '.join(str(error).split())}") from None
+            raise StoreError(f"{self._place} refuses: {_in_one_line(error)}") from None
         except OSError as error:
-            raise StoreError(f"{self._place} does not answer: {error.strerror or error}") from None
+            raise StoreAway(f"{self._place} does not answer: {error.strerror or error}") from None
+
+
+def _in_one_line(error: Exception) -> str:
+    return " ".join(str(error).split()).rstrip(".")
 
 
 def _key(name: str, what: str) -> str:
