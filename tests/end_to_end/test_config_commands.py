@@ -71,11 +71,15 @@ def test_explain_tells_of_what_was_removed_and_appended(retail):
     assert '["b"]  config/app.local.yaml:1  appended' in out
     assert '["a"]  config/app.yaml:1        (base layer)' in out
     assert "null  config/app.local.yaml:2  removed" in out
-    assert config(retail, "show", "app", "--json").json == {"tags": ["a", "b"]}
+    assert config(retail, "show", "app", "--json").json["data"] == {"tags": ["a", "b"]}
 
 
 def test_show_prints_what_holds_in_three_forms(retail):
-    as_json = config(retail, "show", "retail", "--json", "--env", "production").json
+    shown = config(retail, "show", "retail", "--json", "--env", "production").json
+    as_json = shown["data"]
+    place = {"place": "config/retail.production.yaml:1", "layer": "environment"}
+    assert {"key": "processors.silver.quality_threshold", "value": 0.97, **place} in shown["values"]
+    assert (shown["name"], shown["environment"], len(shown["values"])) == ("retail", "production", 9)
     assert as_json["processors"]["silver"] == {"quality_threshold": 0.97}
     as_yaml = config(retail, "show", "retail", "--yaml", "--env", "production").out
     assert yaml.safe_load(as_yaml) == as_json
@@ -125,7 +129,8 @@ def test_a_plugin_s_options_are_judged_at_their_place_in_the_file(retail):
 
 
 def test_history_diff_and_rollback_of_what_runs_have_used(retail):
-    assert "no run has used any configuration so far" in config(retail, "history", "retail").out
+    none = config(retail, "history", "retail").out
+    assert none == "no run of 'retail' has used any configuration so far in the lake ./lake\n"
     first = retail.cli("run", "retail", "--json").json
     retail.put("config/retail.local.yaml", "processors: {silver: {quality_threshold: 0.5}}\n")
     second = retail.cli("run", "retail", "--json").json
@@ -144,7 +149,7 @@ def test_history_diff_and_rollback_of_what_runs_have_used(retail):
     assert "wrote config/retail.local.yaml: version 1 holds" in done
     assert "the local layer before it is retail.local.yaml.1.bak" in done
     assert "0.5" in (retail.root / "config/retail.local.yaml.1.bak").read_text()
-    now = config(retail, "show", "retail", "--json").json
+    now = config(retail, "show", "retail", "--json").json["data"]
     assert now == yaml.safe_load(BASE)
     third = retail.cli("run", "retail", "--json").json
     assert third["configuration"] == {"version": 3, "hash": first["configuration"]["hash"]}
@@ -157,7 +162,11 @@ def test_rollback_says_what_lies_above_the_local_layer(retail):
     retail.put("config/retail.local.yaml", "lake: ./lake\nprocessors: {silver: {quality_threshold: 0.5}}\n")
     env = {"RETAIL_PROCESSORS__SILVER__QUALITY_THRESHOLD": "0.1"}
     out = config(retail, "rollback", "1", "--name", "retail", **env).out
-    assert "but for these, which lie above the local layer or are secrets:" in out
+    assert "version 1 holds, but for keys that lie above the local layer or are secrets\n" in out
+    done = config(retail, "rollback", "1", "--name", "retail", "--json", **env).json
+    key = {"key": "processors.silver.quality_threshold", "before": 0.1, "after": 0.95}
+    assert done["differences"] == [key]
+    assert done["kept"].endswith("config/retail.local.yaml.2.bak")
     assert "processors.silver.quality_threshold  0.1     0.95" in out
 
 
@@ -177,7 +186,7 @@ def test_a_section_said_outside_of_files_merges_and_is_told(retail):
         ({"RETAIL_PROCESSORS": "{silver: {quality_threshold: 0.6}}"}, (), "RETAIL_PROCESSORS"),
         ({}, ("--set", "processors={silver: {quality_threshold: 0.6}}"), "--set processors"),
     ):
-        shown = config(retail, "show", "retail", "--json", *args, **env).json
+        shown = config(retail, "show", "retail", "--json", *args, **env).json["data"]
         assert shown["processors"] == {"bronze": {"quality_threshold": 0.1}, "silver": {"quality_threshold": 0.6}}
         table = config(retail, "show", "retail", *args, **env).out
         (line,) = [line for line in table.splitlines() if "silver.quality_threshold" in line]
@@ -199,7 +208,7 @@ def test_what_the_local_layer_broke_a_rollback_mends(retail):
     for broken in ("lake: [\n", "lake: ./elsewhere\n", "tables@remove: true\n"):
         retail.put("config/retail.local.yaml", broken)
         assert "wrote config/retail.local.yaml" in config(retail, "rollback", "1", "--name", "retail").out
-        assert config(retail, "show", "retail", "--json").json == yaml.safe_load(BASE)
+        assert config(retail, "show", "retail", "--json").json["data"] == yaml.safe_load(BASE)
     base = (retail.root / "config/retail.yaml").read_text()
     retail.declare(f"description: new\n{base}")
     config(retail, "rollback", "1", "--name", "retail")
@@ -233,14 +242,20 @@ def test_secrets_have_their_place_and_no_other(retail):
     assert "${evn:LAKE} is no reference - write ${env:NAME} or" in config(retail, "validate", code=2).err
     retail.put("config/db.yaml", "password: hunter22\nurl: db://me:hunter22@host/x?token=hunter22\nname: x\n")
     shown = config(retail, "show", "db", "--json")
-    assert shown.json == {"password": "***", "url": "db://me:***@host/x?token=***", "name": "x"}
+    assert "hunter22" not in shown.out
+    assert shown.json["data"] == {"password": "***", "url": "db://me:***@host/x?token=***", "name": "x"}
     assert "hunter22" not in config(retail, "explain", "db.password").out
 
 
 def test_schemas_of_a_pipeline_a_file_and_a_class(retail):
     schema = json.loads(config(retail, "schema", "retail").out)
     assert "quality_threshold" in schema["properties"]["processors"]["properties"]["silver"]["properties"]
-    retail.put("./forms.py", "from dataclasses import dataclass\n@dataclass\nclass App:\n    port: int = 1\n")
+    forms = "from dataclasses import dataclass\n@dataclass\nclass App:\n    port: int = 1\n"
+    forms += "@dataclass\nclass Db:\n    password: str = 'hunter22'\n    url: str = 'db://me:hunter22@host'\n"
+    retail.put("./forms.py", forms)
+    hidden = config(retail, "schema", "forms:Db").out
+    assert "hunter22" not in hidden
+    assert json.loads(hidden)["properties"]["url"]["default"] == "db://me:***@host"
     schema = json.loads(config(retail, "schema", "forms:App").out)
     assert schema["properties"] == {"port": {"type": "integer", "default": 1}}
     retail.put("config/app.yaml", "port: x\n")
@@ -255,7 +270,7 @@ def test_schemas_of_a_pipeline_a_file_and_a_class(retail):
 def test_the_project_s_own_settings_are_no_pipeline(retail):
     retail.put("config/oreflow.yaml", "config: {allow_python: true}\n")
     retail.put("config/retail.py", "description = 'by ' + 'code'\n")
-    assert config(retail, "show", "retail", "--json").json["description"] == "by code"
+    assert config(retail, "show", "retail", "--json").json["data"]["description"] == "by code"
     assert "holds the project's settings, no pipeline" in retail.cli("run", "oreflow").err
     retail.put("config/oreflow.yaml", "config: {allow_python: false}\n")
     assert "config/retail.py: is code" in retail.cli("run", "retail").err

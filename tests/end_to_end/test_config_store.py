@@ -144,7 +144,7 @@ def test_the_store_is_a_layer_between_files_and_variables(shop, store):
     assert found.code == 0, found.err
     assert "store  redis://:${env:REDIS_PASSWORD}@127.0.0.1" in found.out.replace("'", "")
     shown = shop.cli("config", "show", "app", "--json", env={"APP_PORT": "3"})
-    assert shown.json == {"port": 3, "host": "store", "pool": {"size": 9}}
+    assert shown.json["data"] == {"port": 3, "host": "store", "pool": {"size": 9}}
     assert PASSWORD not in found.out + found.err + shown.out
 
 
@@ -153,8 +153,9 @@ def test_pull_edit_and_push_by_two_people_loses_nothing(shop, store):
     assert mine.out == "# version 0 of 'app' in the shared store\n"
     shop.put("./mine.yaml", mine.out + "port: 5\n")
     shop.put("./other.yaml", other.out + "port: 6\n")
-    done = shop.cli("config", "push", "mine.yaml", "--name", "app")
-    assert (done.code, done.out) == (0, "published version 1 of 'app'\n")
+    done = shop.cli("config", "push", "mine.yaml", "--name", "app", env={"APP_PORT": "9"})
+    note = "note: port is another one here, by APP_PORT (variable layer)\n"
+    assert (done.code, done.out) == (0, f"published version 1 of 'app'\n{note}")
     late = shop.cli("config", "push", "other.yaml", "--name", "app")
     assert late.code == 1
     assert "the store has version 1 of 'app' by now, and this is made on version 0" in late.err
@@ -263,10 +264,10 @@ def test_a_watch_may_be_stopped_by_its_callback_while_others_wait(shop, store):
 
 def test_without_the_store_the_last_known_content_is_used_and_said(shop, store, server):
     store.publish("app", {"port": 2}, expected=0, author="")
-    assert shop.cli("config", "show", "app", "--json").json["port"] == 2
+    assert shop.cli("config", "show", "app", "--json").json["data"]["port"] == 2
     server.stop(signal.SIGKILL)
     away = shop.cli("config", "show", "app", "--json")
-    assert away.json["port"] == 2
+    assert away.json["data"]["port"] == 2
     assert f"the store redis://127.0.0.1:{server.port}/0 does not answer" in away.err
     assert "its last known content is used" in away.err
     server.start()

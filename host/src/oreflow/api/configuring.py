@@ -32,7 +32,7 @@ from oreflow.config.manager import ConfigManager, schema_for
 from oreflow.config.settings import NAME as SETTINGS
 from oreflow.config.settings import read_settings
 from oreflow.config.shapes import settle
-from oreflow.config.snapshot import Difference, Snapshot, Spoken, differences
+from oreflow.config.snapshot import Difference, Snapshot, Spoken, differences, shown_schema
 from oreflow.config.stored import asked_once, opened
 from oreflow.contract import ConfigStore, DeclarationError, OreflowError, Problem, StoredConfig
 from oreflow.contract.errors import told
@@ -164,11 +164,11 @@ def config_schema(name: str, project: str | Path = ".") -> dict[str, Any]:
     """
     module, colon, kind = name.partition(":")
     if colon:
-        return _schema_of_class(module, kind, Path(project).resolve())
+        return shown_schema(_schema_of_class(module, kind, Path(project).resolve()))
     folder = Path(project).resolve()
     written = schema_for(folder, name)
     if written and not (name in names_in(folder / "config") and _is_pipeline(folder, name, None)):
-        return dict(written)
+        return shown_schema(written)
     known = names_in(folder / "config")
     if name not in known and name != DEFAULT_NAME:
         raise DeclarationError([Problem(f"there is no configuration '{name}'", mend=did_you_mean(name, known))])
@@ -204,6 +204,11 @@ class Rollback:
     file: Path
     kept: Path | None
     differences: tuple[Difference, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        kept = None if self.kept is None else str(self.kept)
+        return {"file": str(self.file), "kept": kept, "differences": [vars(each) for each in self.differences]}
 
 
 def rollback_config(
@@ -257,6 +262,17 @@ def pull_config(project: str | Path = ".", name: str = DEFAULT_NAME, *, environm
         return store.fetch(name) or StoredConfig(name, 0, {})
 
 
+@dataclass(frozen=True)
+class Pushed(StoredConfig):
+    """What was published; `overridden` are its keys that something says otherwise on this machine, with who does."""
+
+    overridden: tuple[tuple[str, Spoken], ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return vars(self) | {"overridden": [{"key": key, **said.to_dict()} for key, said in self.overridden]}
+
+
 def push_config(
     file: str | Path,
     expected: int,
@@ -264,7 +280,7 @@ def push_config(
     name: str = DEFAULT_NAME,
     *,
     environment: str | None = None,
-) -> StoredConfig:
+) -> Pushed:
     """Publish a file as the store's layer of a configuration, where the store still has the version `expected`.
 
     Raises:
@@ -282,11 +298,19 @@ def push_config(
         raise DeclarationError(problems)
     data = json.loads(json.dumps(layer.data, default=str))
     if _is_pipeline(folder, name, environment):
-        load_pipeline(folder, name, environment, layer=layer)
+        found = load_pipeline(folder, name, environment, layer=layer)[0].config
     else:
-        ConfigManager(folder, environment=environment, layer=layer).snapshot(name)
+        found = ConfigManager(folder, environment=environment, layer=layer).snapshot(name)
     with _store(folder, environment) as (store, _):
-        return store.publish(name, data, expected=expected, author=user())
+        stored = store.publish(name, data, expected=expected, author=user())
+    return Pushed(**vars(stored), overridden=tuple(_over(Layer.STORE, found)))
+
+
+def _over(layer: Layer, found: Snapshot) -> Iterator[tuple[str, Spoken]]:
+    """The keys of a layer that a later one says otherwise, with its word."""
+    for key, said in found.explain(""):
+        if any(each.layer == layer and each.status == "overridden" for each in said):
+            yield key, said[0]
 
 
 @contextmanager

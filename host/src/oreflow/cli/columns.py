@@ -29,13 +29,13 @@ def screen_width() -> int:
 
 
 def draw(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection[str] = ()) -> None:
-    """Print a table. The first column stays whole; on a narrow screen the widest others are folded.
+    """Print a table. On a narrow screen the widest columns are folded; the first stays whole as long as it can.
 
     `right` names the columns that are aligned to the right.
     """
     lines = list(aligned([header, *rows], [name in right for name in header]))
     heading, *others = lines
-    for line in (*heading, "─" * min(max(_width(line) for block in lines for line in block), screen_width())):
+    for line in (*heading, "─" * max(_width(line) for block in lines for line in block)):
         click.echo(line)
     for line in (line for block in others for line in block):
         click.echo(line)
@@ -72,12 +72,12 @@ def _width(text: str) -> int:
 
 def _fit(widths: list[int], available: int) -> list[int]:
     excess = sum(widths) + _GAP * (len(widths) - 1) - available
-    while excess > 0 and len(widths) > 1:
-        widest = max(range(1, len(widths)), key=lambda i: widths[i])
-        if widths[widest] <= _NARROWEST:
-            break
-        widths[widest] -= 1
-        excess -= 1
+    for columns in (range(1, len(widths)), range(1)):
+        while excess > 0 and (widest := max(columns, key=lambda i: widths[i], default=0)) in columns:
+            if widths[widest] <= _NARROWEST:
+                break
+            widths[widest] -= 1
+            excess -= 1
     return widths
 
 

@@ -39,7 +39,7 @@ def show_config(
 
     found = api.effective_config(project, name, environment=environment, options=options)
     if as_json:
-        print_json(found.masked)
+        print_json(found.to_dict())
     elif as_yaml:
         show.as_yaml(found.masked)
     else:
@@ -99,7 +99,13 @@ def config_history(name: str, project: str, environment: str | None, as_json: bo
     from oreflow.cli import show_config as show
 
     found = api.config_history(project, name, environment=environment)
-    print_json([vars(version) for version in found]) if as_json else show.history(found)
+    if as_json:
+        print_json([vars(version) for version in found])
+    elif found:
+        show.history(found)
+    else:
+        lake = api.effective_config(project, name, environment=environment).masked.get("lake", "./lake")
+        click.echo(f"no run of '{name}' has used any configuration so far in the lake {lake}")
 
 
 @config.command("diff")
@@ -123,12 +129,14 @@ def config_diff(before: int, after: int, name: str, project: str, environment: s
 @NAME
 @PROJECT
 @ENVIRONMENT
-def config_rollback(version: int, name: str, project: str, environment: str | None) -> None:
+@JSON
+def config_rollback(version: int, name: str, project: str, environment: str | None, as_json: bool) -> None:
     """Make VERSION of `config history` the effective configuration again, by writing the local layer."""
     from oreflow import api
     from oreflow.cli import show_config as show
 
-    show.rolled_back(version, api.rollback_config(version, project, name, environment=environment))
+    done = api.rollback_config(version, project, name, environment=environment)
+    print_json(done.to_dict()) if as_json else show.rolled_back(version, done)
 
 
 @config.command("pull")
@@ -151,11 +159,14 @@ def config_pull(name: str, project: str, environment: str | None, as_json: bool)
 @click.option("--name", help="The configuration; the one that FILE was pulled of, where not said.")
 @PROJECT
 @ENVIRONMENT
-def config_push(file: str, expected: int | None, name: str | None, project: str, environment: str | None) -> None:
+@JSON
+def config_push(
+    file: str, expected: int | None, name: str | None, project: str, environment: str | None, as_json: bool
+) -> None:
     """Publish FILE as the shared store's layer; refused where somebody has published since it was pulled."""
     from oreflow import api
     from oreflow.cli import show_config as show
 
     made_on, whose = show.pulled(file, expected, name)
-    stored = api.push_config(file, made_on, project, whose, environment=environment)
-    click.echo(f"published version {stored.version} of '{whose}'")
+    done = api.push_config(file, made_on, project, whose, environment=environment)
+    print_json(done.to_dict()) if as_json else show.pushed(done)

@@ -14,7 +14,7 @@ from oreflow.cli import columns
 from oreflow.contract import DeclarationError, Problem
 
 if TYPE_CHECKING:
-    from oreflow.api.configuring import Finding, Rollback
+    from oreflow.api.configuring import Finding, Pushed, Rollback
     from oreflow.config import Difference, Snapshot, Spoken
     from oreflow.contract import StoredConfig
     from oreflow.pipeline.versions import ConfigVersion
@@ -64,9 +64,6 @@ def findings(found: Sequence[Finding], strangers: Sequence[str]) -> None:
 
 def history(found: Sequence[ConfigVersion]) -> None:
     """A line for each version."""
-    if not found:
-        click.echo("no run has used any configuration so far")
-        return
     rows = [[str(v.version), v.hash, v.at, v.user, v.environment, ", ".join(v.layers)] for v in found]
     columns.draw(["version", "content", "since", "by", "environment", "layers"], rows, {"version"})
 
@@ -81,12 +78,19 @@ def differences(found: Sequence[Difference]) -> None:
 
 def rolled_back(version: int, done: Rollback) -> None:
     """What was written, and what is not as it was for all that."""
-    click.echo(f"wrote config/{done.file.name}: version {version} holds")
+    holds = "holds, but for keys that lie above the local layer or are secrets" if done.differences else "holds"
+    click.echo(f"wrote config/{done.file.name}: version {version} {holds}")
     if done.kept:
         click.echo(f"the local layer before it is {done.kept.name}")
     if done.differences:
-        click.echo("but for these, which lie above the local layer or are secrets:")
         differences(done.differences)
+
+
+def pushed(done: Pushed) -> None:
+    """What was published, and what of it does not hold on this machine."""
+    click.echo(f"published version {done.version} of '{done.name}'")
+    for key, said in done.overridden:
+        click.echo(f"note: {key} is another one here, by {said.place} ({said.layer} layer)")
 
 
 def stored(found: StoredConfig) -> None:

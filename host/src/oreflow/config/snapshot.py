@@ -98,6 +98,14 @@ class Snapshot:
             found += [(_dotted(path), value, said) for said in spoken[:1]]
         return found
 
+    def to_dict(self) -> dict[str, Any]:
+        """What `oreflow config show --json` prints: the whole, and each value with who said it; secrets are masked."""
+        values = [
+            {"key": key, "value": value, "place": said.place, "layer": said.layer} for key, value, said in self.entries
+        ]
+        about = {"name": self.name, "environment": self.environment, "version": self.version}
+        return {**about, "layers": list(self.layers), "data": self.masked, "values": values}
+
     def __repr__(self) -> str:
         return f"Snapshot({self.name!r}, environment={self.environment!r}, version={self.version!r})"
 
@@ -191,6 +199,35 @@ def discreet(problem: Problem, schema: Schema) -> Problem:
     if problem.path and is_secret_path(problem.path, schema) and not told:
         return replace(problem, message="the value does not fit; it is a secret, and not shown")
     return replace(problem, message=masked(problem.message))
+
+
+def shown_schema(schema: Schema) -> dict[str, Any]:
+    """A schema as people may see it: what it has as the default or an example of a secret is `***`."""
+    return {key: _shown(each, key, secret=is_secret([schema])) for key, each in schema.items()}
+
+
+def _shown(part: Any, keyword: str, *, secret: bool) -> Any:
+    """What a keyword of a schema has; `secret`: of the schema of one."""
+    if keyword in ("default", "const", "examples"):
+        return _hidden(part, secret=secret)
+    if isinstance(part, list):
+        return [_shown(each, "", secret=secret) for each in part]
+    if not isinstance(part, Mapping):
+        return part
+    if keyword in ("properties", "patternProperties"):
+        return {name: _shown(each, "", secret=secret or is_secret_name(name)) for name, each in part.items()}
+    hides = secret or is_secret([part])
+    return {key: _shown(each, key, secret=hides) for key, each in part.items()}
+
+
+def _hidden(value: Any, *, secret: bool) -> Any:
+    if isinstance(value, Mapping):
+        return {key: _hidden(each, secret=secret or is_secret_name(str(key))) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_hidden(each, secret=secret) for each in value]
+    if secret and value not in ("", None) and not isinstance(value, bool) and not refers(value):
+        return MASK
+    return masked(value) if isinstance(value, str) else value
 
 
 def changes(before: Snapshot, after: Snapshot) -> tuple[Difference, ...]:

@@ -49,10 +49,13 @@ class RedisStore(ConfigStore):
     def fetch(self, name: str, version: int | None = None) -> StoredConfig | None:
         """The latest version of a configuration, or the one asked for; None where there is none."""
         with self._told():
-            number = version if version is not None else int(self._redis.get(_key(name, "latest")) or 0)
+            if version is None:
+                # In one look: between two, the first version may be published.
+                latest, first = self._redis.mget(_key(name, "latest"), _key(name, "1"))
+                if first and not latest:
+                    raise self._lost(name)
+            number = version if version is not None else int(latest or 0)
             content = self._redis.get(_key(name, str(number))) if number else None
-            if not number and self._redis.exists(_key(name, "1")):
-                raise self._lost(name)
         if number and not content and version is None:
             raise StoreError(f"{self._place} has lost version {number} of '{name}'")
         return self._read(name, number, str(content)) if content else None
