@@ -136,6 +136,17 @@ def test_who_waits_is_told_of_the_next_version_and_of_no_older_one(store):
     assert store.wait("app", 1, 10).data == {"n": 2}
     assert time.monotonic() - began < 5
     timer.join()
+    store._redis.flushall()  # what is published from here on has numbers that were there before
+    store.publish("app", {"n": 3}, expected=0, author="")
+
+    def lose_and_publish():
+        store._redis.flushall()
+        store.publish("app", {"n": 4}, expected=0, author="")
+
+    timer = threading.Timer(0.3, lose_and_publish)
+    timer.start()
+    assert store.wait("app", 1, 10).data == {"n": 4}
+    timer.join()
 
 
 def test_the_store_is_a_layer_between_files_and_variables(shop, store):

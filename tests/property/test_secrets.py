@@ -75,7 +75,7 @@ SPELLED = {
     "base64": lambda text: b64encode(f"user:{text}".encode()).decode(),
     "base64 of addresses": lambda text: urlsafe_b64encode(text.encode()).decode(),
     "lines with a mark": lambda text: "\n".join(f"> {line}" for line in text.split("\n")),
-    "indented": lambda text: textwrap.indent(text, "    "),
+    "indented": lambda text: "\n".join(f"    {line}" for line in text.split("\n")),
     "folded": lambda text: "\n  ".join(textwrap.wrap(text, 9)),
 }
 

@@ -205,7 +205,7 @@ def _without(text: str, spans: list[tuple[int, int]], start: int, end: int) -> s
 def _found(text: str) -> list[tuple[int, int]]:
     """Where secrets stand in a text: from, to; those that overlap are one."""
     found = list(_occurrences(text, list(_spellings)))
-    if "\n" in text:
+    if len(text.splitlines()) > 1:
         found += _folded(text)
     spans: list[tuple[int, int]] = []
     for first, last in sorted(found):

@@ -82,14 +82,18 @@ class RedisStore(ConfigStore):
         end = time.monotonic() + seconds
         with self._told(), self._redis.pubsub(ignore_subscribe_messages=True) as channel:  # type: ignore[no-untyped-call]
             channel.subscribe(_key(name, "published"))
+            told = None
             while True:
                 # Asked after the subscription, so that nothing can be published unseen in between.
                 found = self.fetch(name)
                 left = end - time.monotonic()
-                # Another one, and not only a later one: a store that has lost its content begins anew.
-                if (found and found.version != version) or left <= 0:
-                    return found if found and found.version != version else None
-                channel.get_message(timeout=left)
+                # Another one, and not only a later one: a store that has lost its content begins anew, and what is
+                # published then may have the number of what was there.
+                if found and (found.version != version or told):
+                    return found
+                if left <= 0:
+                    return None
+                told = channel.get_message(timeout=left)
 
     def close(self) -> None:
         """Let go of the connections."""
