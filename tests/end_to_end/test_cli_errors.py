@@ -96,7 +96,7 @@ MISTAKES = {
         "type: completeness, column: id",
         "type: validity, column: id, pattern: '['",
         15,
-        ["pattern cannot be understood"],
+        ["the pattern '[' cannot be understood"],
     ),
     "check that judges by two things": (
         "type: completeness, column: id",

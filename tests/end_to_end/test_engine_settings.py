@@ -125,6 +125,9 @@ def test_parallelism_that_comes_too_late_is_remarked_on(shop):
             "",
             "cannot be said here - oreflow sets it, since the meaning of the tables depends on it",
         ),
+        ("engines: {spark: {master: 'local[0]'}}", "", "engines.spark.master: 'local[0]' does not fit"),
+        ("engines: {spark: {master: lokal}}", "", "engines.spark.master: 'lokal' does not fit"),
+        ("engines: {spark: {conf: {spark.driver.memory: 1zz}}}", "", "driver.memory: '1zz' does not fit - memory"),
         ("engines: {duckdb: {}}", "", "engines.duckdb: unknown key"),
         ("engines: {auto: {in_process_up_to: much}}", "", "engines.auto.in_process_up_to"),
     ],
@@ -134,6 +137,26 @@ def test_settings_that_cannot_be_are_refused_with_their_line(more, bronze, told,
     assert done.code == 2
     assert "error: config/pipeline.yaml:" in done.err
     assert told in done.err
+
+
+@pytest.mark.parametrize(
+    ("settings", "address", "told"),
+    [
+        (
+            "{master: 'spark://127.0.0.1:9'}",
+            "",
+            "no Spark master answers at spark://127.0.0.1:9 (engines.spark.master)",
+        ),
+        ("{}", "http://host:15002", "'http://host:15002' is no address of a Spark Connect server - write sc://"),
+    ],
+)
+def test_a_spark_that_cannot_be_reached_is_one_plain_line(settings, address, told, shop, spark):
+    done = shop(f"engines: {{spark: {settings}}}").cli(
+        "run", "--engine", "spark", env={"OREFLOW_SPARK_REMOTE": address}
+    )
+    assert done.code == 1
+    assert told in done.out + done.err
+    assert "Traceback" not in done.out + done.err
 
 
 def test_the_plan_shows_the_estimate_and_the_limit(shop):

@@ -228,7 +228,7 @@ class Even(RowCheck):
     option_schema = {"required": ["column"], "properties": {"column": {"type": "string"}}}
     def mark(self, rows, flag, check, context):
         return rows.with_columns((nw.col(check.options["column"]) % 2 == 0).alias(flag))
-    def reason(self, check):
+    def reason(self, check, columns):
         return nw.concat_str(nw.col(check.options["column"]).cast(nw.String), nw.lit(" is odd"))
 
 @hookimpl

@@ -170,12 +170,12 @@ def test_a_listener_cannot_change_the_report(shop, installed):
         ("@hookimpl\ndef validate_config(name, config): return 42\n", None),
         ("class E(Exception):\n    def __str__(self): return 1\nraise E\n", "cannot be imported: E"),
         ("raise ModuleNotFoundError('x', name=42)\n", "cannot be imported: ModuleNotFoundError: x"),
-        (("class K(RowCheck):\n    def mark(self, *a): pass\n    def reason(self, c): pass\n"
+        (("class K(RowCheck):\n    def mark(self, *a): pass\n    def reason(self, c, t): pass\n"
          "@hookimpl\ndef check_types(): return [K()]\n"), "a kind of check is called None"),
-        (("class K(RowCheck):\n    name = 'k'\n    def mark(self, *a): pass\n    def reason(self, c): pass\n"
+        (("class K(RowCheck):\n    name = 'k'\n    def mark(self, *a): pass\n    def reason(self, c, t): pass\n"
          "@hookimpl\ndef check_types(): return [K()]\n"), "the check 'k' has no option_schema"),
         (("class K(RowCheck):\n    name = 'k'\n    option_schema = {'type': 'nonsense'}\n    def mark(self, *a): pass\n"
-         "    def reason(self, c): pass\n@hookimpl\ndef check_types(): return [K()]\n"), "is no JSON Schema"),
+         "    def reason(self, c, t): pass\n@hookimpl\ndef check_types(): return [K()]\n"), "is no JSON Schema"),
         ("@hookimpl\ndef cli_commands():\n    import time\n    time.sleep(3600)\n", None),
         ("@hookimpl\ndef cli_commands():\n    import click\n    return [click.Command('zap', help=42)]\n", None),
         (("@hookimpl\ndef processors(): return [ProcessorMetadata('p', '1', 'd', 'any', ['silver'], [],"

@@ -56,8 +56,8 @@ class Planted(Processor):
         if step.engine.metadata.name == "spark":
             wrong = nw.when(nw.col("id") == "3").then(nw.lit("other")).otherwise(nw.col("shop")).alias("shop")
             rows = rows.filter(nw.col("id") != "7").with_columns(wrong)
-            return Output(rows, row_by_row=False)
-        return Output(rows, row_by_row=False)
+        number = nw.lit(float("nan" if step.engine.metadata.name == "polars" else 1))
+        return Output(rows.with_columns(number=nw.when(nw.col("id") == "5").then(number)), row_by_row=False)
 """
 
 
@@ -89,10 +89,11 @@ def test_a_planted_difference_is_shown(project, spark, tmp_path):
     assert not found.equal
     bronze, _, silver = found.tables
     assert bronze.equal
-    assert silver.differing == 3  # a row that is only on polars, and one with another value on each side
+    assert silver.differing == 5  # a row that is only on polars, and two with another value on each side
     told = " ".join(silver.differences)
     assert "rows published: 8 on polars, 7 on spark" in told
     assert "data/raw/a.csv:5 shop: None on polars, 'other' on spark" in told
+    assert "data/raw/b.csv:2 number: nan on polars, 1.0 on spark" in told
     assert "only on polars, 1 x: id '7', shop 'north'" in told
     assert {path.name for path in keep.iterdir()} == {"polars", "spark"}
 
@@ -103,8 +104,20 @@ def test_the_command_says_so_in_a_table_and_in_json(shop):
     assert json.loads(done.out)["equal"] is True
     assert done.json["tables"][0] == {
         "table": "bronze.sales", "quarantine": False, "rows": {"polars": 8, "spark": 8}, "differing": 0,
-        "differences": [], "equal": True,
+        "not_made_on": [], "differences": [], "equal": True,
     }  # fmt: skip
+
+
+def test_what_an_engine_could_not_make_is_no_difference(shop):
+    done = shop.cli("parity", "--json", env={"JAVA_HOME": "/no/java"})
+    assert done.code == 1
+    bronze, *others = done.json["tables"]
+    assert bronze["not_made_on"] == ["spark"]
+    (told,) = bronze["differences"]
+    assert told.startswith("not made on spark: there is no Java at /no/java")
+    assert [table["differences"] for table in others] == [
+        ["not made on spark: bronze.sales was not made"], ["not made on spark: silver.sales was not made"],
+    ]  # fmt: skip
 
 
 def test_a_comparison_needs_two_engines(project, polars_only, spark):

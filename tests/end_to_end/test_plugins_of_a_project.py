@@ -267,6 +267,10 @@ def test_a_lock_holds_choices_options_and_versions(shop):
     [
         (lambda lock: lock["tables"]["silver.sales"].update(origin="oreflow-silver 9.9"), "oreflow-silver 9.9"),
         (lambda lock: lock["tables"]["silver.sales"].update(processor="spark_silver"), "spark_silver"),
+        (
+            lambda lock: lock["tables"]["silver.sales"].update(engine="spark", processor="spark_silver"),
+            "engine of silver.sales was locked as spark and is now polars - say `--engine spark`, or `oreflow lock`",
+        ),
         (lambda lock: lock["tables"]["silver.sales"]["options"].clear(), "options of silver.sales"),
         (lambda lock: lock["tables"].pop("bronze.sales"), "table bronze.sales was locked as nothing"),
         (lambda lock: lock.update(api=0), "the API was locked as 0 and is now 1"),

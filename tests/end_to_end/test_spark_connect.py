@@ -354,5 +354,5 @@ def test_ctrl_c_gives_the_session_back(server, sample, never_ending):
     never_ending(project)
     env = {"OREFLOW_SPARK_REMOTE": server.address}
     done = project.cli("run", "--engine", "spark", "--table", "gold.endless", env=env)
-    assert (done.code, done.err.strip()) == (130, "")
+    assert (done.code, done.err.strip()) == (130, "interrupted")
     assert server.sessions() == before

@@ -43,6 +43,7 @@ _FIGURES = ("status", "rows_read", "rows_published", "rows_quarantined", "rows_s
 class TableParity:
     """A table or its quarantine on two engines: how many rows each has, and in how many they differ.
 
+    `not_made_on` are the engines on which the run of the table failed or was skipped, so that nothing is compared.
     `differences` are those of the schema and the account, and the first ones of the rows, in words.
     """
 
@@ -50,12 +51,13 @@ class TableParity:
     quarantine: bool
     rows: dict[str, int] = field(default_factory=dict)
     differing: int = 0
+    not_made_on: list[str] = field(default_factory=list)
     differences: list[str] = field(default_factory=list)
 
     @property
     def equal(self) -> bool:
         """Whether nothing differs."""
-        return not self.differing and not self.differences
+        return not self.differing and not self.not_made_on and not self.differences
 
 
 @dataclass
@@ -142,6 +144,12 @@ class _Comparison:
     def of(self, one: TableResult, other: TableResult) -> Iterator[TableParity]:
         """A table and its quarantine."""
         name = one.table
+        results = dict(zip(self._engines, (one, other), strict=True))
+        if lacking := {engine: result.reason for engine, result in results.items() if not result.is_made}:
+            rows = {engine: result.rows_published for engine, result in results.items()}
+            told = [f"not made on {engine}: {reason}" for engine, reason in lacking.items()]
+            yield TableParity(name, quarantine=False, rows=rows, not_made_on=list(lacking), differences=told)
+            return
         for quarantine in (False, True):
             one_lake, other_lake = self._lakes
             left = self._tables.load(one_lake.quarantine(name) if quarantine else one_lake.table(name))
@@ -155,9 +163,6 @@ class _Comparison:
 
     def _account(self, one: TableResult, other: TableResult) -> Iterator[str]:
         left, right = self._engines
-        for result, engine in ((one, left), (other, right)):
-            if result.status == "failed":
-                yield f"failed on {engine}: {result.reason}"
         for figure in _FIGURES:
             if (a := getattr(one, figure)) != (b := getattr(other, figure)):
                 yield f"{figure.replace('_', ' ')}: {a} on {left}, {b} on {right}"
@@ -213,7 +218,7 @@ class _Comparison:
                 told[f"only on {self._engines[engine]}, {row[_TIMES]} x: {_shown(row, columns)}"] = None
                 continue
             first, second = (row, twin) if engine == 0 else (twin, row)
-            unequal = [column for column in columns if first[column] != second[column]]
+            unequal = [c for c in columns if first[c] != second[c] and repr(first[c]) != repr(second[c])]
             cells = [f"{c}: {first[c]!r} on {self._engines[0]}, {second[c]!r} on {self._engines[1]}" for c in unequal]
             times = f"{first[_TIMES]} x on {self._engines[0]}, {second[_TIMES]} x on {self._engines[1]}"
             told[f"{row['_source_file']}:{row['_source_row']} {'; '.join(cells) or times}"] = None
@@ -256,9 +261,13 @@ def _near(a: nw.Expr, b: nw.Expr) -> nw.Expr:
 def _values(rows: Sequence[dict[str, Any]], columns: Columns, prefix: str) -> list[dict[str, Any]]:
     """The rows of one side, with the values of the columns and how often each is there."""
     found = []
+    floats = [column for column, kind in columns.items() if kind.name in _FLOATS]
     for row in rows:
         if row[prefix + _TIMES] is not None:
-            values = {c: row[prefix + (_LOW + c if kind.name in _FLOATS else c)] for c, kind in columns.items()}
+            values = {c: row[prefix + (_LOW + c if c in floats else c)] for c in columns}
+            # The end of the key says of each float whether there is a number, and whether there is anything.
+            ends = row[prefix + _KEY].rsplit(_BETWEEN, 2 * len(floats))[1:] if floats else []
+            values |= {c: float("nan") for c, end in zip(floats, ends, strict=False) if end == "NaN"}
             found.append({**values, _TIMES: row[prefix + _TIMES]})
     return found
 

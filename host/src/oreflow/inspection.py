@@ -74,7 +74,12 @@ def show(factory: ProcessorFactory, name: str, profiles: Mapping[str, Profile]) 
         _processor(factory, plugin, item, profiles) for item in items if isinstance(item, ProcessorMetadata)
     ]
     about["others"] = [
-        {"kind": _kind(item), "name": item.name, "description": _description(item)}
+        {
+            "kind": _kind(item),
+            "name": item.name,
+            "description": _description(item),
+            "options": _options(getattr(item, "option_schema", {})),
+        }
         for item in items
         if not isinstance(item, ProcessorMetadata)
     ]
@@ -119,8 +124,6 @@ def _processor(
     factory: ProcessorFactory, plugin: Plugin, metadata: ProcessorMetadata, profiles: Mapping[str, Profile]
 ) -> dict[str, Any]:
     offers = [o for o in factory.offers if o.plugin == plugin.key and o.processor is metadata]
-    required = metadata.option_schema.get("required", ())
-    options = metadata.option_schema.get("properties", {})
     return {
         "name": metadata.name,
         "version": metadata.version,
@@ -129,19 +132,25 @@ def _processor(
         "stages": [stage.value for stage in metadata.supported_stages],
         "capabilities": [str(each) for each in metadata.capabilities],
         "offers": [offer.name for offer in offers],
-        "options": [
-            {
-                "name": name,
-                "type": _type(schema),
-                "required": name in required,
-                "default": schema.get("default") if isinstance(schema, dict) else None,
-                "description": schema.get("description", "") if isinstance(schema, dict) else "",
-            }
-            for name, schema in options.items()
-        ],
+        "options": _options(metadata.option_schema),
         "example": dict(metadata.example.get("options", {})),
         "profile": {offer.name: profiles[offer.name].to_dict() for offer in offers if offer.name in profiles},
     }
+
+
+def _options(schema: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """What can be said under each key of a schema."""
+    required = schema.get("required", ())
+    return [
+        {
+            "name": name,
+            "type": _type(option),
+            "required": name in required,
+            "default": option.get("default") if isinstance(option, dict) else None,
+            "description": option.get("description", "") if isinstance(option, dict) else "",
+        }
+        for name, option in schema.get("properties", {}).items()
+    ]
 
 
 def _type(schema: Any) -> str:

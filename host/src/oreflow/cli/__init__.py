@@ -46,6 +46,7 @@ def _run() -> int:
     try:
         code = cli.main(prog_name="oreflow", standalone_mode=False)
     except click.exceptions.Abort:
+        click.echo("interrupted", err=True)
         return 130
     except SystemExit as end:  # click ends the process with 1 where the reader, such as `head`, has had enough
         return 0 if isinstance(end.__context__, BrokenPipeError) else 1

@@ -190,6 +190,7 @@ def plugin(about: dict[str, Any]) -> None:
         click.echo(f"  hooks: {', '.join(about['hooks'])}")
     for other in about["others"]:
         click.echo(f"\n{other['kind']} {other['name']}" + (f": {other['description']}" if other["description"] else ""))
+        _options(other["options"])
     for processor in about["processors"]:
         _processor(processor)
 
@@ -198,13 +199,7 @@ def _processor(about: dict[str, Any]) -> None:
     click.echo(f"\nprocessor {about['name']} {about['version']}: {about['description']}")
     for title, values in (("stages", "stages"), ("can do", "capabilities"), ("offered as", "offers")):
         click.echo(f"  {title}: {', '.join(about[values]) or 'nothing'}")
-    if about["options"]:
-        click.echo()
-        rows = [
-            [o["name"], o["type"], "required" if o["required"] else _value(o["default"]), o["description"]]
-            for o in about["options"]
-        ]
-        columns.draw(["option", "type", "default", "meaning"], rows)
+    _options(about["options"])
     if about["example"]:
         import yaml
 
@@ -218,6 +213,16 @@ def _processor(about: dict[str, Any]) -> None:
         if profile["last_error"]:
             for line in columns.indented(f"last error: {profile['last_error']}", 2):
                 click.echo(line)
+
+
+def _options(options: Sequence[dict[str, Any]]) -> None:
+    if options:
+        click.echo()
+        rows = [
+            [o["name"], o["type"], "required" if o["required"] else _value(o["default"]), o["description"]]
+            for o in options
+        ]
+        columns.draw(["option", "type", "default", "meaning"], rows)
 
 
 def _value(value: Any) -> str:
@@ -274,7 +279,7 @@ def parity(found: Parity) -> None:
             f"{table.table}{' (quarantine)' if table.quarantine else ''}",
             *(f"{table.rows[engine]:,}" for engine in found.engines),
             f"{table.differing:,}",
-            "equal" if table.equal else "DIFFERENT",
+            "equal" if table.equal else "NOT MADE" if table.not_made_on else "DIFFERENT",
         ]
         for table in found.tables
     ]
@@ -288,8 +293,11 @@ def parity(found: Parity) -> None:
             for line in columns.indented(difference, 2):
                 click.echo(line)
     took = ", ".join(f"{engine} {seconds:.2f} s" for engine, seconds in found.seconds.items())
-    different = sum(not table.equal for table in found.tables)
+    missing = sum(bool(table.not_made_on) for table in found.tables)
+    different = sum(not table.equal for table in found.tables) - missing
     told = f"{different:,} of {counted(len(found.tables), 'table')} differ" if different else "every table is equal"
+    if missing:
+        told = f"{counted(missing, 'table')} could not be compared" + (f", {told}" if different else "")
     click.echo(f"\n{found.pipeline} on {one} and {other}: {told} ({took})")
     if found.folder:
         click.echo(f"both lakes are in {found.folder}")

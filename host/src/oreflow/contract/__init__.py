@@ -31,6 +31,7 @@ from oreflow.contract.patterns import portable_pattern
 from oreflow.contract.processor import INTERNAL, LINEAGE, Append, Merge, Mode, Output, Overwrite, Processor, Rule, Step
 from oreflow.contract.stores import ConfigStore, StoreAway, StoreConflict, StoredConfig, StoreError
 from oreflow.contract.tables import UNKNOWN_BATCH, Commit, DataFile, Table, TableFormat
+from oreflow.contract.texts import text_of
 from oreflow.contract.types import DIRECTIVES, Columns, DataType, format_fault, is_wildcard
 
 __all__ = [
@@ -86,7 +87,8 @@ __all__ = [
     "TableFormatMetadata",
     "Unreadable",
     "capability",
+    "format_fault",
     "is_wildcard",
     "portable_pattern",
-    "format_fault",
+    "text_of",
 ]

@@ -79,8 +79,11 @@ class RowCheck(CheckType):
         """Add a boolean column named `result`: True where the row passes, False or NULL where not."""
 
     @abstractmethod
-    def reason(self, check: Check) -> nw.Expr:
-        """A text expression for a failing row: what was expected and what was found."""
+    def reason(self, check: Check, columns: Mapping[str, nw.dtypes.DType]) -> nw.Expr:
+        """A text expression for a failing row: what was expected and what was found.
+
+        `columns` are those of the rows; `text_of` gives a value the same text on every engine.
+        """
 
 
 class TableCheck(CheckType):

@@ -16,7 +16,7 @@ from oreflow.factory import ProcessorFactory
 from oreflow.pipeline.model import Pipeline
 from oreflow.pipeline.plan import PlannedTable
 
-_MEND = "`oreflow lock` takes the new choice as the right one"
+_OF_THE_ENGINE = ("processor", "engine_origin")
 
 
 def locked_choices(pipeline: Pipeline, planned: Sequence[PlannedTable], factory: ProcessorFactory) -> dict[str, Any]:
@@ -69,10 +69,15 @@ def differences(path: Path, choices: Mapping[str, Any], only: Sequence[str] = ()
         message = f"the lock file cannot be read: {type(error).__name__}: {error}"
         raise DeclarationError([Problem(message, mend="write it anew: oreflow lock", file=str(path))]) from error
     return [
-        Problem(f"{what} was locked as {_show(was)} and is now {_show(now)}", mend=_MEND, file=path.name)
+        Problem(f"{what} was locked as {_show(was)} and is now {_show(now)}", mend=_mend(what, was), file=path.name)
         for what, was, now in pairs
         if was != now
     ]
+
+
+def _mend(what: str, was: Any) -> str:
+    choose = f"say `--engine {was}`, or " if what.startswith("engine of ") else ""
+    return f"{choose}`oreflow lock` takes the new choice as the right one"
 
 
 def _text(choices: Mapping[str, Any]) -> str:
@@ -91,6 +96,8 @@ def _pairs(locked: Mapping[str, Any], now: Mapping[str, Any], only: Sequence[str
             yield f"table {table}", "declared" if before else None, "declared" if after else None
             continue
         for key in dict.fromkeys([*before, *after]):
+            if key in _OF_THE_ENGINE and before["engine"] != after["engine"]:
+                continue  # with another engine these are others anyway
             yield f"{key.replace('_', ' ')} of {table}", before.get(key), after.get(key)
 
 

@@ -110,9 +110,10 @@ def judge(
             *[rule.broken.fill_null(True).alias(flag.column) for rule, flag in zip(output.rules, flags, strict=True)]  # noqa: FBT003  the value to fill
         )
     row_checks = [(i, check, kind) for i, check in enumerate(checks) if isinstance(kind := kinds[check.type], RowCheck)]
+    found = dict(rows.collect_schema()) if row_checks else {}
     # Kinds that compare rows come last, and leave out the rows that are set aside anyway.
     for index, check, kind in sorted(row_checks, key=lambda item: item[2].compares_rows):
-        flag = Flag(f"{INTERNAL}check_{index}", check.name, kind.reason(check), check)
+        flag = Flag(f"{INTERNAL}check_{index}", check.name, kind.reason(check, found), check)
         if kind.compares_rows and not context.sound:
             broken = [nw.col(other.column) for other in flags if other.sets_aside]
             sound = ~nw.any_horizontal(*broken, ignore_nulls=True) if broken else nw.lit(True)  # noqa: FBT003  a value

@@ -89,6 +89,11 @@ class TableResult:
     rules: dict[str, int] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
 
+    @property
+    def is_made(self) -> bool:
+        """Whether the table is as its declaration and its inputs have it."""
+        return self.status in ("published", "unchanged")
+
     def add(self, batch: int, account: Account) -> None:
         """Add the account of a batch that was published; a run may make several of a table."""
         self.status, self.batch = "published", batch

@@ -27,8 +27,6 @@ from oreflow.pipeline.report import RefusedError, RunReport, TableResult
 from oreflow.pipeline.versions import Versions
 from oreflow.secrets import redacted
 
-_DONE = ("published", "unchanged")
-
 
 class Run:
     """One run of a pipeline. Plugins are told of its progress through the hooks of `factory`.
@@ -89,7 +87,7 @@ class Run:
             result.remarks = [redacted(remark) for remark in result.remarks]
             results[planned.spec.name] = result
             result.remarks += self._tell("step_finished", run_id=self.run_id, result=vars(result))
-        failed = any(result.status not in _DONE for result in results.values())
+        failed = any(not result.is_made for result in results.values())
         report = RunReport(
             run_id=self.run_id,
             pipeline=self._pipeline.name,
@@ -134,7 +132,7 @@ class Run:
         offer = planned.selection.offer
         result = TableResult(planned.spec.name, None, offer.name, offer.engine, offer.distribution, offer.version)
         start = time.perf_counter()
-        broken = [name for name in planned.spec.inputs if name in results and results[name].status not in _DONE]
+        broken = [name for name in planned.spec.inputs if name in results and not results[name].is_made]
         try:
             result.batch = self._last_batch(planned)
             if broken:

@@ -19,7 +19,7 @@ from oreflow.semantics.words import missing_column
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 _MISSING = re.compile(r"""(?:unable to find column |not found: |^)["'`](?P<name>[^"'`]+)["'`]""")
 _VALID = re.compile(r"valid columns: \[(?P<names>[^\]]*)\]")
-_NO_SUCH_TEXT = re.compile(r"conversion from `str` .*?\[\"(?P<said>'.*?' is no [a-z0-9(),]+)\"", re.DOTALL)
+_NO_SUCH_TEXT = re.compile(r"conversion from `str` .*?\[\"(?P<said>.*? is no [a-z0-9(),]+)\"", re.DOTALL)
 _OVERFLOW = re.compile(r"`i128` to `i64` failed in column '(?P<column>[^']*)'.*?\[(?P<value>[^\],]*)", re.DOTALL)
 
 

@@ -16,6 +16,7 @@ from oreflow.contract import (
     StepError,
     TableCheck,
     is_wildcard,
+    text_of,
 )
 from oreflow_silver.literals import literal, pattern_fault, type_of
 
@@ -51,7 +52,7 @@ class Completeness(RowCheck):
             )
         )
 
-    def reason(self, check: Check) -> nw.Expr:
+    def reason(self, check: Check, columns: Mapping[str, nw.dtypes.DType]) -> nw.Expr:
         """Which columns are NULL."""
         return _nulls(_names(check.options))
 
@@ -128,7 +129,7 @@ class Validity(RowCheck):
             raise StepError(f"check '{check.name}': column '{options['column']}': {error}") from None
         return rows.with_columns(passes.alias(result))
 
-    def reason(self, check: Check) -> nw.Expr:
+    def reason(self, check: Check, columns: Mapping[str, nw.dtypes.DType]) -> nw.Expr:
         """The condition, with the column's value where one column is judged."""
         import narwhals as nw
 
@@ -136,8 +137,7 @@ class Validity(RowCheck):
         if "expression" in options:
             return nw.lit(f"not true: {options['expression']}")
         name = options["column"]
-        value = nw.col(name).cast(nw.String)
-        told = nw.concat_str(nw.lit(f"{name}: '"), value, nw.lit(f"' is not {_wanted(options)}"))
+        told = _told([name], columns, f"is not {_wanted(options)}")
         return nw.when(nw.col(name).is_null()).then(_nulls([name])).otherwise(told)
 
 
@@ -171,13 +171,12 @@ class Uniqueness(RowCheck):
         some_null = nw.any_horizontal(*[nw.col(name).is_null() for name in names], ignore_nulls=True)
         return rows.with_columns(nw.when(~some_null).then(first).alias(result))
 
-    def reason(self, check: Check) -> nw.Expr:
+    def reason(self, check: Check, columns: Mapping[str, nw.dtypes.DType]) -> nw.Expr:
         """The values that are there already, or which columns are NULL."""
         import narwhals as nw
 
         names = _names(check.options)
-        values = nw.concat_str([nw.col(name).cast(nw.String) for name in names], separator=", ")
-        told = nw.concat_str(nw.lit(f"{', '.join(names)}: '"), values, nw.lit("' is not unique"))
+        told = _told(names, columns, "is not unique")
         some_null = nw.any_horizontal(*[nw.col(name).is_null() for name in names], ignore_nulls=True)
         return nw.when(some_null).then(_nulls(names)).otherwise(told)
 
@@ -220,6 +219,18 @@ def _nulls(names: list[str]) -> nw.Expr:
 
     missing = [nw.when(nw.col(name).is_null()).then(nw.lit(f"{name} is NULL")) for name in names]
     return nw.concat_str(missing, separator=", ", ignore_nulls=True)
+
+
+def _told(names: list[str], columns: Mapping[str, nw.dtypes.DType], verdict: str) -> nw.Expr:
+    """Columns with their values, and what is wrong with these; without them where one has no text, as a float."""
+    import narwhals as nw
+
+    said = ", ".join(names)
+    try:
+        texts = [text_of(nw.col(name), columns[name]) for name in names]
+    except ValueError:
+        return nw.lit(f"{said} {verdict}")
+    return nw.concat_str(nw.lit(f"{said}: '"), nw.concat_str(texts, separator=", "), nw.lit(f"' {verdict}"))
 
 
 def _judged_by_sql(

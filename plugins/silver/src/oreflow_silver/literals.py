@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,8 @@ def type_of(dtype: nw.dtypes.DType) -> str:
         return "int64"
     if dtype.is_float():
         return "float64"
+    if isinstance(dtype, nw.Datetime) and dtype.time_zone:
+        return "timestamp_utc"
     names = {nw.String: "string", nw.Boolean: "boolean", nw.Date: "date", nw.Datetime: "timestamp"}
     return "decimal" if dtype.is_decimal() else next((n for kind, n in names.items() if dtype == kind), "")
 
@@ -61,6 +63,16 @@ def literal(value: Any, of_type: str) -> Any:
             return Decimal(text)
         if of_type == "date":
             return date.fromisoformat(text)
-        return datetime.fromisoformat(text) if of_type.startswith("timestamp") else value
-    except (ValueError, InvalidOperation):
+        return _moment(text, of_type) if of_type.startswith("timestamp") else value
+    except (ValueError, InvalidOperation, OverflowError):
         raise ValueError(f"{value!r} is no {of_type}") from None
+
+
+def _moment(text: str, of_type: str) -> datetime:
+    """A reading of a clock, or an instant; one of these without an offset is in UTC, as in a cast."""
+    moment = datetime.fromisoformat(text)
+    if of_type == "timestamp_utc":
+        return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+    if moment.tzinfo:
+        raise ValueError("a reading of a clock has no offset")
+    return moment

@@ -13,7 +13,20 @@ from typing import Any
 
 import narwhals as nw
 
-from oreflow.contract import INTERNAL, LINEAGE, Append, DataType, Merge, Mode, Output, Processor, Rule, Step, StepError
+from oreflow.contract import (
+    INTERNAL,
+    LINEAGE,
+    Append,
+    DataType,
+    Merge,
+    Mode,
+    Output,
+    Processor,
+    Rule,
+    Step,
+    StepError,
+    text_of,
+)
 from oreflow_silver.plugin import METADATA
 
 _WHITE_SPACE = (
@@ -28,6 +41,7 @@ _CLEAN: Mapping[str, Callable[[nw.Expr], nw.Expr]] = {
     "upper": lambda text: text.str.to_uppercase(),
     "empty_to_null": lambda text: nw.when(text != "").then(text),
 }
+_FLOATS: Mapping[str, nw.dtypes.DType] = {"float32": nw.Float32(), "float64": nw.Float64()}
 
 
 class SilverProcessor(Processor):
@@ -79,16 +93,26 @@ def _project(rows: nw.LazyFrame[Any], name: str, raw: Mapping[str, str]) -> nw.L
 
 
 def _as_text(rows: nw.LazyFrame[Any], raw: Mapping[str, str]) -> nw.LazyFrame[Any]:
+    """The rows of a typed input as the texts that a cast reads; a float has none that is the same on every engine."""
     schema = rows.collect_schema()
-    typed = [column for column in raw.values() if schema[column] != nw.String]
-    return rows.with_columns(nw.col(*typed).cast(nw.String)) if typed else rows
+    texts = {}
+    for source, column in raw.items():
+        kind = schema[column]
+        if kind == nw.String or kind.is_float():
+            continue
+        try:
+            texts[column] = text_of(nw.col(column), kind)
+        except ValueError as error:
+            raise StepError(f"column '{source}' of its input cannot be read: {error}") from None
+    return rows.with_columns(**texts) if texts else rows
 
 
 def _without_known(rows: nw.LazyFrame[Any], keys: Sequence[str], seen: nw.LazyFrame[Any]) -> nw.LazyFrame[Any]:
     """The rows whose content is not in rows that were seen before."""
-    # A join compares NULLs as unequal, so each key goes in as two columns: whether it is NULL, and its text.
+    # A join compares NULLs as unequal, so each key goes in as two columns: whether it is NULL, and its value.
+    schema = rows.collect_schema()
     safe = {f"{key}_null": nw.col(key).is_null() for key in keys}
-    safe |= {f"{key}_text": nw.col(key).fill_null("") for key in keys}
+    safe |= {f"{key}_value": nw.col(key).fill_null("" if schema[key] == nw.String else 0.0) for key in keys}
     added = [expression.alias(column) for column, expression in safe.items()]
     return rows.with_columns(*added).join(seen.select(*added), on=list(safe), how="anti").drop(*safe)
 
@@ -96,26 +120,47 @@ def _without_known(rows: nw.LazyFrame[Any], keys: Sequence[str], seen: nw.LazyFr
 def _typed(
     rows: nw.LazyFrame[Any], columns: Mapping[str, Mapping[str, Any]], raw: Mapping[str, str], step: Step
 ) -> tuple[nw.LazyFrame[Any], list[Rule]]:
-    texts: dict[str, nw.Expr] = {}
+    schema = rows.collect_schema()
+    added: dict[str, nw.Expr] = {}
     casts: dict[str, tuple[str, DataType, str]] = {}
     rules = []
     for name, column in columns.items():
         source = raw[column.get("from", name)]
         of_type = DataType.parse(column["type"])
         text = nw.col(source)
+        if schema[source].is_float():
+            added[name] = _of_float(column.get("from", name), source, of_type, column)
+            rules.append(_float_rule(name, source, of_type))
+            continue
         for cleaner in column.get("clean", ()):
             text = _CLEAN[cleaner](text)
         if of_type.name == "string":
-            texts[name] = text
+            added[name] = text
             continue
         if column.get("clean"):
-            texts[f"{INTERNAL}text_{name}"] = text
+            added[f"{INTERNAL}text_{name}"] = text
             source = f"{INTERNAL}text_{name}"
         casts[name] = (source, of_type, column.get("format", ""))
         rules.append(_cast_rule(name, source, of_type, column.get("format", "")))
-    if texts:
-        rows = rows.with_columns(*[text.alias(name) for name, text in texts.items()])
+    if added:
+        rows = rows.with_columns(**added)
     return step.engine.cast_columns(rows, casts) if casts else rows, rules
+
+
+def _of_float(origin: str, source: str, of_type: DataType, column: Mapping[str, Any]) -> nw.Expr:
+    """A float of the input as a float; NULL where a float32 cannot hold it."""
+    if of_type.name not in _FLOATS or column.get("clean") or column.get("format"):
+        raise StepError(
+            f"column '{origin}' of its input is a float, which has no one text: read it as float64 or float32, without "
+            "`clean` and `format`, or turn it into another type by `sql` in a table before"
+        )
+    value = nw.col(source).cast(_FLOATS[of_type.name])
+    return nw.when(~nw.col(source).is_finite() | value.is_finite()).then(value)
+
+
+def _float_rule(name: str, source: str, of_type: DataType) -> Rule:
+    broken = nw.col(name).is_null() & ~nw.col(source).is_null()
+    return Rule(f"{name} is {of_type}", broken, nw.lit(f"{name} is too great for a {of_type}"))
 
 
 def _cast_rule(name: str, source: str, of_type: DataType, pattern: str) -> Rule:

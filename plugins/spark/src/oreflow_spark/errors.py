@@ -18,7 +18,11 @@ from oreflow.semantics.words import missing_column
 
 _CONDITION = re.compile(r"\[([A-Z][A-Z0-9_.]+)\]\s*")
 _SUGGESTION = re.compile(r"\s*(?:If necessary|To return|Use `try_|Did you mean|SQLSTATE|== SQL|;?\n'|\n).*", re.DOTALL)
+_COMPLAINT = re.compile(r"^'(.* is no [a-z0-9(),]+)'$", re.DOTALL)
+"""What `semantics.sql` lets a cast fail on."""
+_ESCAPED = re.compile(r"\\(?=['\\])")
 _UNREACHED = re.compile(r"^.*last error: \w+: \S+: |^.*address lookup failed for |\]+$", re.DOTALL)
+_LOST_TASK = re.compile(r"most recent failure: Lost task [^()]*\([^)]*\)(?: \([^)]*\))?: (?:[\w.$]+: )*(.*)", re.DOTALL)
 _RAISED = re.compile(r"^(?:\w+\.)*\w*(?:Error|Exception): (.*)$", re.MULTILINE)
 
 
@@ -37,10 +41,17 @@ def _cause(error: PySparkException, columns: Iterable[str]) -> str:
     if condition.startswith(("UNRESOLVED_ROUTINE", "UNRESOLVABLE_TABLE_VALUED")):
         return f"there is no function '{_bare(told.get('routineName', told.get('name', '')))}'"
     if condition.startswith("CAST_INVALID_INPUT"):
-        return f"the value {told.get('expression', '')} is no {told.get('targetType', 'number').strip(chr(34)).lower()}"
+        return _no_such_value(told)
     if condition.startswith(("ARITHMETIC_OVERFLOW", "CAST_OVERFLOW", "NUMERIC_VALUE_OUT_OF_RANGE")):
         return "a whole number does not fit 64 bits, or a decimal its 38 digits - cast it to decimal(38,0)"
     return in_words(error)
+
+
+def _no_such_value(told: Mapping[str, str]) -> str:
+    value = told.get("expression", "")
+    if complaint := _COMPLAINT.search(value):
+        return f"{re.sub(_ESCAPED, '', complaint[1])}; try_cast(...) makes it NULL"
+    return f"the value {value} is no {told.get('targetType', 'number').strip(chr(34)).lower()}"
 
 
 def of_server(error: BaseException) -> str:
@@ -68,6 +79,8 @@ def _plain_line(text: str) -> str:
     """The first sentence of a message, without its condition, its place in Spark and its trace."""
     if details := re.search(r'of RPC that terminated with:.*?details = "(.*?)"$', text, re.DOTALL | re.MULTILINE):
         text = details[1]
+    if lost := _LOST_TASK.search(text):
+        text = lost[1]
     raised = _RAISED.findall(text)
     if "Traceback" in text and raised:
         text = raised[-1]

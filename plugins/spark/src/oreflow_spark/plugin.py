@@ -31,6 +31,8 @@ MEANING = {
     "spark.sql.parser.quotedRegexColumnNames": "false",
     "spark.sql.legacy.timeParserPolicy": "CORRECTED",
     "spark.sql.legacy.statisticalAggregate": "false",
+    # To Spark's optimizer lower(upper(x)) is lower(x), which it is not for 'ß'.
+    "spark.sql.optimizer.excludedRules": "org.apache.spark.sql.catalyst.optimizer.SimplifyCaseConversionExpressions",
     "spark.sql.debug.maxToStringFields": "10000",  # `sql` looks for casts in plans, which are cut off otherwise
 }
 """Settings of Spark on which the meaning of the tables depends; a declaration has no say in them."""
@@ -49,6 +51,11 @@ def _is_remote(options: Mapping[str, Any]) -> bool:
     return bool(server(options)) or not str(options.get("master", "local")).startswith("local")
 
 
+_MASTER = (
+    r"^(local(\[([1-9][0-9]*|\*)(,[1-9][0-9]*)?\])?|local-cluster\[[1-9][0-9]*,[1-9][0-9]*,[1-9][0-9]*\]"
+    r"|spark://[^/:\s]+:[0-9]+(,[^/:\s]+:[0-9]+)*|yarn|k8s://\S+)$"
+)
+
 METADATA = EngineMetadata(
     name="spark",
     version="0.1.0",
@@ -61,7 +68,7 @@ METADATA = EngineMetadata(
         "properties": {
             "master": {
                 "type": "string",
-                "minLength": 1,
+                "pattern": _MASTER,
                 "description": "where Spark runs: local[*] (the default), spark://host:7077, yarn, k8s://...",
             },
             "remote": {
@@ -77,6 +84,11 @@ METADATA = EngineMetadata(
                         "description": "oreflow sets it, since the meaning of the tables depends on it",
                     },
                     "^spark\\.": {"type": ["string", "number", "boolean"]},
+                    "^spark\\.(driver|executor)\\.memory(Overhead)?$": {
+                        "type": "string",
+                        "pattern": "^[1-9][0-9]*([kKmMgGtT][bB]?)$",
+                        "description": "memory, such as 4g or 512m",
+                    },
                 },
                 "additionalProperties": False,
                 "description": "settings of Spark, such as spark.driver.memory: 4g",

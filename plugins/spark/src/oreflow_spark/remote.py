@@ -40,6 +40,8 @@ def connect(address: str) -> SparkSession:
         StepError: the server cannot be reached, or there is nothing to reach it with.
     """
     server = address.partition("/;")[0]  # what follows may be a secret
+    if not server.startswith("sc://"):
+        raise StepError(f"'{server}' is no address of a Spark Connect server - write sc://host:15002")
     there = active()
     if there is not None and not is_remote(there):
         raise StepError(f"the Spark server {server} cannot be used in a process that has a Spark of its own")
@@ -59,7 +61,8 @@ def connect(address: str) -> SparkSession:
             raise StepError(f"Spark Connect needs more packages: {mend} ({in_words(error)})") from None
         except PySparkException as error:
             _end()
-            raise StepError(f"the Spark server {server} {of_server(error) or in_words(error)}") from None
+            why = of_server(error) or f"cannot be used: {in_words(error)}"
+            raise StepError(f"the Spark server {server} {why}") from None
         return _patient(spark)
 
 

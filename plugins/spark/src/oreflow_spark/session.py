@@ -12,10 +12,12 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +35,8 @@ from oreflow_spark.jobs import is_remote
 from oreflow_spark.plugin import MEANING, server
 
 _OLDEST_JAVA = 17
+_PATIENCE = 10.0
+"""Seconds in which a master has to answer."""
 _MEND = "Spark needs Java 17 or later; apt-get install openjdk-17-jre-headless, or set JAVA_HOME"
 
 _HABITS = {
@@ -75,9 +79,11 @@ def session(options: Mapping[str, Any], parallelism: int | None = None) -> tuple
     with _lock:
         spark = _remote(options) or _existing(options) or _started(options, parallelism)
         bounds = {"spark.sql.shuffle.partitions": str(parallelism)} if parallelism else {}
-        with told("Spark does not take the settings that oreflow needs"):
-            for key, value in {**bounds, **MEANING}.items():
-                spark.conf.set(key, value)
+        # What the declaration says of Spark's own settings is said with more care than a bound for all engines.
+        settings = {**bounds, **_settings(options), **MEANING}
+        with told("Spark does not take the settings that oreflow needs"), warnings.catch_warnings(action="ignore"):
+            for key in (*bounds, *MEANING):
+                spark.conf.set(key, settings[key])  # a setting that is old to Spark is needed all the same
         return spark, list(_without_effect(spark, options))
 
 
@@ -128,6 +134,7 @@ def _started(options: Mapping[str, Any], parallelism: int | None) -> SparkSessio
     from pyspark.java_gateway import launch_gateway
 
     master = str(options.get("master", f"local[{parallelism or '*'}]"))
+    _check_master(master)
     settings = _OWN | {"spark.master": master, "spark.sql.warehouse.dir": _nowhere()} | _settings(options)
     if master.startswith("local"):
         settings = _LOCAL | settings
@@ -144,7 +151,7 @@ def _started(options: Mapping[str, Any], parallelism: int | None) -> SparkSessio
                 spark = SparkSession(SparkContext(gateway=gateway, conf=conf))
                 atexit.register(spark.stop)
         except Exception as error:
-            raise StepError(f"Spark does not start: {_reason(said, error)}") from error
+            raise StepError(f"Spark does not start on {master} (engines.spark): {_reason(said, error)}") from error
     _quiet()
     return spark
 
@@ -214,6 +221,22 @@ def _reason(said: IO[bytes], error: BaseException) -> str:
     lines = said.read().decode("utf-8", "replace").splitlines()
     told = [line for line in lines if re.search(r"(?:Error|Exception|error):? ", line)]
     return (told[0] if told else str(error).splitlines()[0]).strip()
+
+
+def _check_master(master: str) -> None:
+    """Find out at once what Spark's own start would say after a minute, and without the address."""
+    if not master.startswith("spark://"):
+        return
+    faults = []
+    for place in master.removeprefix("spark://").split(","):
+        host, _, port = place.rpartition(":")
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_PATIENCE).close()
+        except (OSError, ValueError, OverflowError) as error:
+            faults.append(str(getattr(error, "strerror", None) or error))
+        else:
+            return
+    raise StepError(f"no Spark master answers at {master} (engines.spark.master): {faults[0]}")
 
 
 def _check_java() -> None:

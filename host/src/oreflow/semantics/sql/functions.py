@@ -164,7 +164,9 @@ def _chosen(name: str) -> Build:
         plain = f"{name}({places})"
         if name == "greatest" and is_float(kind):
             odd = " or ".join(f"{{{number}}} = {_NAN}" for number in range(len(sides)))
-            return made(kind, (f"case when {odd} then {_NAN} else {plain} end", plain), *sides)
+            return coerced(
+                made(kind, (f"case when {odd} then {_NAN} else {plain} end", plain), *sides, loose=True), kind
+            )
         return made(kind, plain, *sides)
 
     return build
@@ -193,21 +195,17 @@ def _from_one(name: str, value: Value) -> Texts:
 
 def _substring(value: Value, start: Value, length: Value | None = None) -> Value:
     first = _from_one("substr", start)
-    if isinstance(start.constant, int) and start.constant >= 1:
-        if length is None:
-            return made(STRING, "substr({0}, {1})", value, first)
-        count = fill("greatest({0}, cast(0 as int))", _from_one("substr", length))
-        if isinstance(length.constant, int):
-            count = _from_one("substr", length)
-        return made(STRING, "substr({0}, {1}, {2})", value, first, count)
-    # As the standard has it: there are places before the first character, and nothing is in them.
-    begin = fill("case when {0} < 1 then cast(1 as int) else {0} end", first)
-    if length is None:
-        return made(STRING, "substr({0}, {1})", value, begin)
-    count = _from_one("substr", length)
-    left = fill("case when {0} < 1 then {1} + {0} - cast(1 as int) else {1} end", first, count)
-    left = fill("case when {0} < 0 then cast(0 as int) else {0} end", left)
-    return made(STRING, "substr({0}, {1}, {2})", value, begin, left)
+    count = None if length is None else _from_one("substr", length)
+    if not (isinstance(start.constant, int) and start.constant >= 1):
+        # As the standard has it: there are places before the first character, and nothing is in them.
+        if count is not None:
+            count = fill("case when {0} < 1 then {1} + {0} - cast(1 as int) else {1} end", first, count)
+        first = fill("case when {0} < 1 then cast(1 as int) else {0} end", first)
+    if count is None:
+        return made(STRING, "substr({0}, {1})", value, first)
+    # To Polars a length that is NULL is none.
+    template = "case when {2} < 0 then substr({0}, 1, 0) when {2} is not null then substr({0}, {1}, {2}) end"
+    return made(STRING, template, value, first, count)
 
 
 def _right(value: Value, length: Value) -> Value:
@@ -279,6 +277,8 @@ def _regexp_replace(value: Value, pattern: Value, by: Value) -> Value:
     if set(str(by.constant)) & set("$\\"):
         raise StepError("regexp_replace(...) puts plain text in; '$' and '\\' mean different things to engines")
     shape = values.text(patterns.regex(str(pattern.constant)))
+    if re.search(str(pattern.constant), ""):
+        raise StepError(f"regexp_replace(...): the pattern '{pattern.constant}' matches where there is nothing")
     template = ("regexp_replace({0}, {1}, {2}, 'g')", "regexp_replace({0}, {1}, {2})")
     return made(STRING, template, value, shape, by)
 
@@ -426,7 +426,8 @@ def _extreme(name: str) -> Build:
         plain = f"{name}({{0}})\0"
         if name == "max" and is_float(value.kind):
             odd = f"max(case when {{0}} = {_NAN} then 1 else 0 end)\0 = 1"
-            return made(value.kind, (f"case when {odd} then {_NAN} else {plain} end", plain), value)
+            found = made(value.kind, (f"case when {odd} then {_NAN} else {plain} end", plain), value, loose=True)
+            return coerced(found, value.kind)
         return made(value.kind, plain, value, loose=value.loose)
 
     return build

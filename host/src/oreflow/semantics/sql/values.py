@@ -36,6 +36,8 @@ _NAMES: dict[str, Texts] = {
 _GREATEST = 2**63 - 1
 _WHOLE_FLOATS = "4503599627370496e0"
 """From 2^52 on, every float64 is a whole number."""
+_DIGITS_OF_A_FLOAT = 15
+"""So many digits after the point are taken from a float64, which has no more than 15 to 17 digits at all."""
 _PER_ROW = "({0} + 0e0 * cast(({1} is null) as double))"
 """A divisor for Polars, which by one that is the same for all rows would multiply with its inexact reciprocal."""
 
@@ -318,13 +320,22 @@ def cast(value: Value, kind: DataType, *, tried: bool = False) -> Value:
 
 
 def _float_to_decimal(value: Value, kind: DataType, *, tried: bool) -> Value:
-    near = _rounded_float(as_float(value), kind.scale)
-    word = "try_cast" if tried else "cast"
-    polars, spark = (near.texts[0], near.texts[1])
-    # Spark makes NaN and the infinities NULL where they should fail; its casts to whole numbers do fail.
-    odd = f"case when isnan({spark}) or abs({spark}) = double('Infinity') then {word}({spark} as bigint) end"
-    checked = f"coalesce(cast({odd} as {kind}), {word}({spark} as {kind}))"
-    return Value(kind, (f"{word}({polars} as {kind})", checked))
+    """By way of whole numbers: engines have ideas of their own of a float's digits from the 16th on."""
+    digits = min(kind.scale, _DIGITS_OF_A_FLOAT)
+    near = _rounded_float(as_float(value), digits)
+    bound = min(2**63, 10 ** (kind.precision - kind.scale))
+    fitting = made(FLOAT64, f"(case when abs({{0}}) < {bound}e0 then {{0}} end)", near)
+    whole_part = made(INT64, "cast({0} as bigint)", fitting)
+    rest = f"(({{0}} - cast({{1}} as double)) * 1e{digits})"
+    behind = made(INT64, (f"cast(round({rest}) as bigint)", f"cast(rint({rest}) as bigint)"), fitting, whole_part)
+    if digits:
+        behind = arithmetic("*", behind, fraction(Decimal(1).scaleb(-digits)))
+    found = _cast(arithmetic("+", computed(whole_part, with_decimals=True), behind), kind)
+    if tried:
+        return found
+    template = "(case when {0} is null and {1} is not null then {2} end)"
+    complaint = made(STRING, template, found, value, text(f"a float that is not finite, or too great, is no {kind}"))
+    return made(kind, "coalesce({0}, {1})", found, _cast(complaint, kind))
 
 
 def _from_text(value: Value, kind: DataType, *, tried: bool) -> Value:

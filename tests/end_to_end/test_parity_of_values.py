@@ -1,0 +1,89 @@
+"""Typed values that are read again: as another type, as text, in a reason, against bounds."""
+
+from __future__ import annotations
+
+import oreflow
+
+DECLARATION = """
+name: values
+sources: {odd: {path: "./data/raw/*.csv", format: csv}}
+tables:
+  bronze.odd: {source: odd}
+  silver.typed:
+    input: bronze.odd
+    columns:
+      n: {type: int64}
+      f: {type: float64}
+      f32: {type: float32, from: g}
+      d: {type: "decimal(20,6)", from: d}
+      b: {type: boolean}
+      day: {type: date, from: day}
+      at: {type: timestamp}
+      instant: {type: timestamp_utc}
+  silver.again:
+    input: silver.typed
+    deduplicate: exact
+    columns:
+      n: {type: int64}
+      f: {type: float64}
+      wider: {type: float64, from: f32}
+      narrower: {type: float32, from: f}
+      d: {type: string}
+      whole: {type: int64, from: d}
+      b: {type: string}
+      day: {type: string}
+      at: {type: string, clean: [trim]}
+      instant: {type: string}
+      moment: {type: timestamp_utc, from: instant}
+      clock: {type: timestamp, from: at}
+    checks:
+      - {type: validity, column: f, range: {min: 0}, name: positive}
+      - {type: validity, column: moment, range: {min: "2021-02-03T09:00:00+01:00"}, name: late, nulls: pass}
+      - {type: validity, column: clock, values: ["2021-02-03 10:00:00.5", "2021-02-03 10:00:00"], nulls: pass}
+      - {type: uniqueness, columns: [moment, clock], nulls: pass}
+  gold.odd:
+    input: silver.typed
+    group_by: {b: b}
+    measures: {greatest: max(f32), least: min(f32), at: max(instant)}
+"""
+ROWS = [
+    "1,1.5,1.5,7,true,2021-02-03,2021-02-03 10:00:00.5,2021-02-03T10:00:00+02:00",
+    "2,1e-7,1e-7,7.000001,false,0021-02-03,2021-02-03 10:00:00,2021-02-03T10:00:00.000001Z",
+    "3,-1e22,-1e22,0.000001,true,2021-02-03,2021-02-03 10:00:01,2021-02-03T07:00:00Z",
+    "4,3.5e38,0.1,-12345678901234.5,false,9999-12-31,9999-12-31 23:59:59.999999,9999-12-31T23:59:59.999999Z",
+    "5,nan,nan,,,,,",
+    "6,inf,inf,1,true,2021-02-03,2021-02-03 10:00:00.5,2021-02-03T10:00:00+02:00",
+    "7,0.1,0.1,1,true,2021-02-03,0001-01-01 00:00:00,",
+    "7,0.1,0.1,1,true,2021-02-03,0001-01-01 00:00:00,",
+]
+
+
+def test_they_are_the_same_on_both(project, spark):
+    made = project(DECLARATION, {})
+    made.put("odd.csv", ("n,f,g,d,b,day,at,instant\n" + "\n".join(ROWS) + "\n").encode())
+    found = oreflow.parity(made.root)
+    assert found.equal, [(table.table, table.quarantine, table.differences) for table in found.tables]
+
+    made.run_well()
+    reasons = {row["n"]: row["_reason"] for row in made.dicts("silver.again", quarantine=True)}
+    assert reasons["3"] == (
+        "whole: '0.000001' is no int64; f is not at least 0; moment: '2021-02-03 07:00:00.000000+00:00' is not at"
+        " least 2021-02-03T09:00:00+01:00; clock: '2021-02-03 10:00:01.000000' is not one of 2021-02-03 10:00:00.5,"
+        " 2021-02-03 10:00:00"
+    )
+    assert "narrower is too great for a float32" in reasons["4"]
+    assert "moment, clock: '2021-02-03 08:00:00.000000+00:00, 2021-02-03 10:00:00.500000' is not unique" in reasons["6"]
+
+
+def test_a_float_is_no_text(project):
+    columns = "{f: {type: string}}"
+    made = project(
+        DECLARATION.partition("  silver.again:")[0] + f"  silver.again: {{input: silver.typed, columns: {columns}}}", {}
+    )
+    made.put("odd.csv", f"n,f,g,d,b,day,at,instant\n{ROWS[0]}\n".encode())
+    done = made.cli("run")
+    assert done.code == 1
+    assert (
+        "column 'f' of its input is a float, which has no one text: read it as float64 or float32"
+        in done.err + done.out
+    )
