@@ -89,8 +89,8 @@ class Watch:
     """Calls work, and notes in `found` what it did outside, with the place in the code.
 
     What the engine does is its affair, but for what it calls in turn: a function that a processor gave it for
-    values or columns is the processor's, also on a thread of the engine's. Threads that were there before are not
-    looked at.
+    values or columns is the processor's, also on a thread of the engine's. Threads of Python that were there before are
+    not looked at.
     """
 
     def __init__(self, engine: object) -> None:
@@ -105,7 +105,10 @@ class Watch:
             sys.addaudithook(_audit)  # a hook can never be taken away again: one for the life of the process
             _installed.append(True)
         self._base = inspect.currentframe()
-        self._others = {thread.ident for thread in threading.enumerate() if thread is not threading.current_thread()}
+        # A thread that Python did not start is one of the engine's, which has called Python before.
+        foreign = threading._DummyThread  # noqa: SLF001  there is no other name for it
+        others = [thread for thread in threading.enumerate() if not isinstance(thread, foreign)]
+        self._others = {thread.ident for thread in others if thread is not threading.current_thread()}
         profile = sys.getprofile()
         _watching.append(self)
         sys.setprofile(self._profile)
