@@ -14,10 +14,12 @@ from pathlib import Path
 from unittest import mock
 from urllib.parse import quote, urlencode
 
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import oreflow
+from oreflow.cli.commands import oreflow as cli
 from oreflow.config import ConfigManager, Secret
 from oreflow.contract import DeclarationError
 from oreflow.secrets import Redaction, redacted
@@ -70,6 +72,8 @@ SPELLED = {
     "JSON of all letters": lambda text: json.dumps([text], ensure_ascii=False),
     "Python": lambda text: repr({"x": text}),
     "bytes": lambda text: repr(text.encode()),
+    "JSON in JSON": lambda text: json.dumps({"x": json.dumps({"y": text})}),
+    "Python in JSON": lambda text: json.dumps([ascii(text), repr(text.encode())], ensure_ascii=False),
     "an address": lambda text: f"db://me:{quote(text, safe='')}@host",
     "a query": lambda text: urlencode({"x": text}),
     "base64": lambda text: b64encode(f"user:{text}".encode()).decode(),
@@ -100,6 +104,24 @@ def test_what_was_revealed_is_taken_out_of_any_text_however_it_is_spelled_and_cu
             assert b64encode(secret.encode()).decode()[8:-8] not in seen
         else:
             assert not [line for line in lines if "".join(plain(line).split()) in "".join(seen.split())]
+
+
+def test_a_command_masks_values_before_it_writes_them_in_another_spelling(tmp_path):
+    secret = Secret('S3c/ret pä"ss').reveal()
+    said = {
+        "bytes": repr(secret.encode()),
+        "ascii": ascii(secret),
+        "json": json.dumps(json.dumps({"a": [secret]})),
+        "split": secret.replace(" ", "\n "),
+        "list": [ascii(secret)],
+    }
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config/red.json").write_text(json.dumps(said))
+    for command in (["show", "red"], ["show", "red", "--yaml"], ["show", "red", "--json"], ["explain", "red"]):
+        shown = CliRunner().invoke(cli, ["config", *command, "--project", str(tmp_path)])
+        assert shown.exit_code == 0
+        assert shown.output.count("***") >= len(said)
+        assert "S3c" not in shown.output
 
 
 LEAKS = """

@@ -9,9 +9,11 @@ import os
 import shutil
 import threading
 import time
+import traceback
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
@@ -410,3 +412,95 @@ def test_of_an_optional_section_it_is_told_what_is_wrong_within(folder):
 def test_a_variable_that_is_no_text_is_refused(folder):
     with pytest.raises(DeclarationError, match="DATABASE_HOST host: is not UTF-8 text"):
         ConfigManager(folder, variables={"DATABASE_HOST": "\udcff"}).load_config("database", DatabaseConfig)
+
+
+@dataclass
+class Login:
+    user: str = ""
+    host: str = ""
+
+
+@dataclass
+class Guarded:
+    passwords: list[str] = field(default_factory=list)
+    password: dict[str, str] = field(default_factory=dict)
+    tokens: tuple[str, ...] = ()
+    api_keys: dict[str, list[str]] = field(default_factory=dict)
+    any_secret: Any = None
+    credentials: Login | None = None
+    columns: dict[str, Login] = field(default_factory=dict)
+    args: list[str] = field(default_factory=list)
+
+
+GUARDED = """\
+passwords: [plainsecret]
+password: {a: plainsecret}
+tokens: [plainsecret]
+api_keys: {a: [plainsecret]}
+any_secret: {a: plainsecret}
+credentials: {user: plainsecret, host: plainsecret}
+columns: {token: {user: seen}}
+args: ["--password=plainsecret", "host=seen password=plainsecret"]
+"""
+
+
+@pytest.mark.parametrize("with_schema", [True, False])
+def test_what_stands_below_the_name_of_a_secret_is_masked_whatever_a_schema_says_of_it(folder, with_schema):
+    if with_schema:
+        (folder / "config/schemas").mkdir()
+        (folder / "config/schemas/database.schema.json").write_text(json.dumps(schema_of(Guarded)))
+    put(folder, GUARDED)
+    shown = effective_config(folder, "database")
+    assert "plainsecret" not in json.dumps(shown.masked) + repr(shown.explain(""))
+    assert shown.masked["passwords"] == ["***"]
+    assert shown.masked["credentials"] == {"user": "***", "host": "***"}
+    assert shown.masked["args"] == ["--password=***", "host=seen password=***"]
+    if with_schema:  # which tells that this is an entry and no secret
+        assert shown.masked["columns"] == {"token": {"user": "seen"}}
+
+
+@pytest.mark.parametrize(
+    ("text", "variables"),
+    [
+        ("passwords: plainsecret", {}),
+        ("passwords: [{a: plainsecret}]", {}),
+        ("password: {a: [plainsecret]}", {}),
+        ("credentials: {user: [plainsecret]}", {}),
+        ("credentials: {usr: plainsecret}", {}),
+        ("", {"DATABASE_CREDENTIALS": "plainsecret"}),
+        ("", {"DATABASE_PASSWORD": "plainsecret"}),
+    ],
+)
+def test_no_message_shows_what_stands_below_the_name_of_a_secret(folder, text, variables):
+    put(folder, text)
+    with pytest.raises(DeclarationError) as raised:
+        ConfigManager(folder, variables=variables).load_config("database", Guarded)
+    assert "plainsecret" not in str(raised.value)
+
+
+@dataclass
+class Talkative:
+    password: Secret
+    token: str
+    n: int = 0
+
+    def __post_init__(self) -> None:
+        if self.n:
+            raise ValueError(f"cannot connect with {self.password.reveal()!r} and {self.token!r}")
+
+
+@pytest.mark.parametrize("password", ["${env:TALKATIVE}", "it's hidden"])
+def test_what_a_dataclass_says_of_its_values_shows_no_secret(folder, monkeypatch, caplog, password):
+    monkeypatch.setenv("TALKATIVE", "it's hidden")
+    text = f'password: "{password}"\ntoken: plain text\n'
+    put(folder, text)
+    manager = ConfigManager(folder)
+    manager.load_config("database", Talkative)
+    put(folder, f"{text}n: 1\n")
+    assert manager.load_config("database", Talkative).n == 0
+    with pytest.raises(DeclarationError) as raised:
+        ConfigManager(folder).load_config("database", Talkative)
+    for said in (str(manager.problems("database")), caplog.text, "".join(traceback.format_exception(raised.value))):
+        assert "hidden" not in said
+        assert "plain text" not in said
+        assert "cannot connect with" in said

@@ -16,7 +16,7 @@ import os
 import re
 import threading
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,12 @@ _NAMES = re.compile(
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _USER = re.compile(r"(?<=://)(\S*)@")
-_PARAMETER = re.compile(r"([;?&](?:[a-z_-]*token|[a-z_-]*password|secret|sig|[a-z_-]*key)=)([^;&\s]+)", re.IGNORECASE)
+_PARAMETER = re.compile(
+    r"([;?&](?:[a-z_-]*token|[a-z_-]*password|secret|sig|[a-z_-]*key)="
+    r"|(?<![\w;?&-])-{0,2}(?:[a-z_-]*token|[a-z_-]*password|secret|[a-z_-]+[_-]secret)=)([^;&\s]+)",
+    re.IGNORECASE,
+)
+"""A parameter of an address, or of a command or a connection: `?sig=x`, `--password=x`, `host=x password=y`."""
 _SHORTEST = 4
 """Characters of a secret that is looked for in outputs; a shorter one would be found in everything."""
 _DISTINCT = 8
@@ -168,7 +173,11 @@ def _forms(text: str) -> Iterator[str]:
         yield encoded
         yield re.sub("%..", lambda code: code[0].lower(), encoded)
     for written in (json.dumps(text), json.dumps(text, ensure_ascii=False), repr(text), ascii(text), repr(raw)):
-        yield written[written.index(written[-1]) + 1 : -1]
+        form = written[written.index(written[-1]) + 1 : -1]
+        yield form
+        if form != text:  # and as a JSON text has it that holds such a one
+            yield json.dumps(form)[1:-1]
+            yield json.dumps(form, ensure_ascii=False)[1:-1]
 
 
 def _in_base64(text: str) -> Iterator[str]:
@@ -185,14 +194,29 @@ def _in_base64(text: str) -> Iterator[str]:
             yield letters.translate({ord("+"): "-", ord("/"): "_"})
 
 
-def redacted(text: str) -> str:
-    """A text with every secret that this process has followed taken out."""
+def redacted(value: Any) -> Any:
+    """A text, or a value of JSON with its texts, with every secret that this process has followed taken out.
+
+    Values are to be looked through before they are written as JSON or YAML, which spells what a text has anew.
+    """
     if not _spellings:
-        return text
-    return _without(text, _found(text), 0, len(text))
+        return value
+    if isinstance(value, Mapping):
+        return {redacted(key): redacted(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [redacted(each) for each in value]
+    return _between(value, _found(value), 0, len(value)) if isinstance(value, str) else value
 
 
-def _without(text: str, spans: list[tuple[int, int]], start: int, end: int) -> str:
+def without(text: str, secrets: Iterable[str]) -> str:
+    """A text with some secrets taken out, in whichever way they are spelled."""
+    forms = {form for secret in secrets if len(secret) >= _SHORTEST for form in _forms(secret)}
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, MASK)
+    return text
+
+
+def _between(text: str, spans: list[tuple[int, int]], start: int, end: int) -> str:
     """The part of a text from `start` to `end`, with a mask for each span that reaches into it."""
     parts = []
     for first, last in spans:
@@ -264,7 +288,7 @@ class Redaction:
             # What has been found may go on as a longer one.
             hold = min([hold, *(first for first, last in spans if first < hold < last)])
             self._text = text[hold:]
-            shown = _without(text, spans, self._written, hold)
+            shown = _between(text, spans, self._written, hold)
             self._written = max(0, self._written - hold)
             if shown:
                 self._write(shown)
@@ -273,7 +297,7 @@ class Redaction:
         """Let go of what is held back; `last`: nothing comes any more."""
         with self._lock:
             if last or len(self._text) < _SHORTEST:
-                rest = _without(self._text, _found(self._text), self._written, len(self._text))
+                rest = _between(self._text, _found(self._text), self._written, len(self._text))
                 self._written = len(self._text)
                 if rest:
                     self._write(rest)

@@ -10,6 +10,8 @@ from typing import Any
 
 import click
 
+from oreflow.secrets import redacted
+
 _OUTPUT = "oreflow.output"
 
 
@@ -57,4 +59,5 @@ def refuse_lost_options(ctx: click.Context) -> None:
 def print_json(value: Any) -> None:
     """Print JSON where standard output was before plugins were kept from it."""
     output = click.get_current_context().meta[_OUTPUT]
-    click.echo(json.dumps(value, indent=2, default=str, ensure_ascii=False), file=output)
+    text = json.dumps(redacted(value), indent=2, default=lambda each: redacted(str(each)), ensure_ascii=False)
+    click.echo(text, file=output)

@@ -12,6 +12,7 @@ import click
 
 from oreflow.cli import columns
 from oreflow.contract import DeclarationError, Problem
+from oreflow.secrets import redacted
 
 if TYPE_CHECKING:
     from oreflow.api.configuring import Finding, Pushed, Rollback
@@ -33,7 +34,7 @@ def as_yaml(data: Mapping[str, Any]) -> None:
     """The whole as YAML."""
     import yaml
 
-    click.echo(yaml.safe_dump(dict(data), sort_keys=False, allow_unicode=True), nl=False)
+    click.echo(yaml.safe_dump(redacted(dict(data)), sort_keys=False, allow_unicode=True), nl=False)
 
 
 def explanation(key: str, found: Iterable[tuple[str, Sequence[Spoken]]]) -> None:
@@ -121,4 +122,4 @@ def pulled(file: str, version: int | None, name: str | None) -> tuple[int, str]:
 def _text(value: Any) -> str:
     if isinstance(value, str):
         return value
-    return json.dumps(value, default=str, ensure_ascii=False)
+    return json.dumps(redacted(value), default=str, ensure_ascii=False)

@@ -28,11 +28,12 @@ from oreflow.config.layers import (
 )
 from oreflow.config.settings import read_settings, settings_files
 from oreflow.config.shapes import Schema, restore_exact, settle
-from oreflow.config.snapshot import Difference, Snapshot, changes, discreet
+from oreflow.config.snapshot import Difference, Snapshot, changes, discreet, secrets_of
 from oreflow.config.stored import opened, stored_layer
 from oreflow.contract import DeclarationError, OreflowError, Problem
 from oreflow.contract.errors import told
 from oreflow.factory import get_processor_factory
+from oreflow.secrets import redacted
 from oreflow.validation import validate
 
 T = TypeVar("T")
@@ -251,7 +252,7 @@ class ConfigManager:
             if isinstance(error, DeclarationError):
                 problems = error.problems
             else:
-                problems = (Problem(str(error) if isinstance(error, OreflowError) else told(error)),)
+                problems = (Problem(redacted(str(error) if isinstance(error, OreflowError) else told(error))),)
             if self._rejected.get((name, kind)) != problems:  # once for each fault, not at each look
                 self._rejected[name, kind] = problems
                 text = "; ".join(str(problem) for problem in problems)
@@ -281,7 +282,8 @@ class ConfigManager:
             wrong = [each.path for each in problems]
             problems += [each for each in error.problems if not any(_within(path, each.path) for path in wrong)]
         if problems:
-            raise DeclarationError([document.locate(discreet(problem, schema)) for problem in problems]) from None
+            secrets = secrets_of(document.data, schema)  # what a dataclass says of its values may have them
+            raise DeclarationError([document.locate(discreet(each, schema, secrets)) for each in problems]) from None
         snapshot = Snapshot.of(name, document, schema, self.environment.value)
         return _Loaded(snapshot, value, stamp)
 

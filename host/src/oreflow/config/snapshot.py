@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from types import MappingProxyType
@@ -13,7 +13,7 @@ from typing import Any
 from oreflow.config.documents import Document, KeyPath, Layer, Mark
 from oreflow.config.shapes import Schema, is_secret, keys_at, parts_at, path_of
 from oreflow.contract import DeclarationError, Problem
-from oreflow.secrets import MASK, is_secret_name, masked, refers
+from oreflow.secrets import MASK, is_secret_name, masked, redacted, refers, without
 from oreflow.validation import did_you_mean
 
 _LETTERS = 12
@@ -170,6 +170,11 @@ class Snapshot:
         except KeyError:
             return False
 
+    @cached_property
+    def _parts(self) -> dict[KeyPath, list[Schema]]:
+        """What the schema says of each path that was asked for."""
+        return {}
+
     def _masked(self, value: Any, path: KeyPath) -> Any:
         if isinstance(value, Mapping):
             return {key: self._masked(each, (*path, key)) for key, each in value.items()}
@@ -177,28 +182,49 @@ class Snapshot:
             return [self._masked(each, (*path, index)) for index, each in enumerate(value)]
         if value is None or isinstance(value, bool):
             return value
-        if is_secret_path(path, self.schema) and not refers(value):
+        if is_secret_path(path, self.schema, self._parts) and not refers(value):
             return MASK
         return masked(value) if isinstance(value, str) else value
 
 
-def is_secret_path(path: KeyPath, schema: Schema) -> bool:
-    """Whether the value of a path is one to be kept secret, by the schema or by what its key is called."""
-    if path and is_secret_name(str(path[-1])):
-        return True
-    above = [path[:length] for length in range(1, len(path) + 1)]
-    if any(is_secret(parts_at(schema, each)) for each in above):
-        return True
-    # What stands below such a name is secret too, unless the schema knows it as something else: a column's type.
-    return any(is_secret_name(str(key)) for key in path) and not parts_at(schema, path)
+def is_secret_path(path: KeyPath, schema: Schema, found: dict[KeyPath, list[Schema]] | None = None) -> bool:
+    """Whether the value of a path is one to be kept secret: it or what it stands in, by the schema or by its name.
+
+    `found` keeps what the schema says, for who asks of many paths.
+    """
+    found = {} if found is None else found
+    return any(_is_secret_key(path, length, schema, found) for length in range(1, len(path) + 1))
 
 
-def discreet(problem: Problem, schema: Schema) -> Problem:
-    """A problem that shows no secret."""
+def _is_secret_key(path: KeyPath, length: int, schema: Schema, found: dict[KeyPath, list[Schema]]) -> bool:
+    parts = parts_at(schema, path[:length], found)
+    if is_secret(parts) or not is_secret_name(str(path[length - 1])):
+        return is_secret(parts)
+    # A name that the user gave to an entry whose keys the schema has, such as a column, says nothing of its values.
+    is_entry = path[length - 1] not in keys_at(parts_at(schema, path[: length - 1], found))
+    return not (is_entry and length < len(path) and path[length] in keys_at(parts))
+
+
+def secrets_of(data: Mapping[str, Any], schema: Schema) -> list[str]:
+    """The secrets that stand in a configuration as plain texts."""
+    found: dict[KeyPath, list[Schema]] = {}
+    return [text for path, text in _texts(data, ()) if not refers(text) and is_secret_path(path, schema, found)]
+
+
+def _texts(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
+    if isinstance(value, (Mapping, list, tuple)):
+        for key, each in value.items() if isinstance(value, Mapping) else enumerate(value):
+            yield from _texts(each, (*path, key))
+    elif value is not None and not isinstance(value, bool):
+        yield path, str(value)
+
+
+def discreet(problem: Problem, schema: Schema, secrets: Iterable[str] = ()) -> Problem:
+    """A problem that shows no secret; `secrets` are those that stand in the configuration itself."""
     told = problem.message.startswith("unknown key") or problem.message.endswith("is missing")
     if problem.path and is_secret_path(problem.path, schema) and not told:
         return replace(problem, message="the value does not fit; it is a secret, and not shown")
-    return replace(problem, message=masked(problem.message))
+    return replace(problem, message=masked(without(redacted(problem.message), secrets)))
 
 
 def shown_schema(schema: Schema) -> dict[str, Any]:
