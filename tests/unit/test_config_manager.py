@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from oreflow.api import effective_config, foreign_variables
+from oreflow.api import check_config, effective_config, foreign_variables
 from oreflow.config import ConfigManager, Environment, Secret, Size, get_config_manager, schema_of
 from oreflow.contract import DeclarationError
 
@@ -504,3 +504,27 @@ def test_what_a_dataclass_says_of_its_values_shows_no_secret(folder, monkeypatch
         assert "hidden" not in said
         assert "plain text" not in said
         assert "cannot connect with" in said
+
+
+@pytest.mark.parametrize("what", ["nowhere", "itself", "folder", "pipe", "endless"])
+@pytest.mark.parametrize(
+    "name",
+    ["database.yaml", "database.local.yaml", "database.local.py", "oreflow.yaml", "schemas/database.schema.json"],
+)
+def test_what_is_called_as_a_file_is_and_is_none_is_told_and_the_last_good_one_stays(folder, name, what):
+    (folder / "config/schemas").mkdir()
+    manager = ConfigManager(folder)
+    before = manager.load_config("database", DatabaseConfig)
+    odd = folder / "config" / name
+    odd.unlink(missing_ok=True)
+    if what == "folder":
+        odd.mkdir()
+    elif what == "pipe":
+        os.mkfifo(odd)
+    else:
+        odd.symlink_to({"nowhere": "not-there", "itself": name.split("/")[-1], "endless": "/dev/zero"}[what])
+    found = [finding.problem for finding in check_config(folder)]
+    assert [problem.file for problem in found] == [f"config/{name}"]
+    assert found[0].mend == "make it a file, or take it away"
+    assert manager.load_config("database", DatabaseConfig) == before
+    assert [problem.file for problem in manager.problems("database")] == [f"config/{name}"]

@@ -10,6 +10,7 @@ import codecs
 import itertools
 import json
 import re
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, time
@@ -40,6 +41,25 @@ _LARGEST = 10**LONGEST_NUMBER
 _QUOTES = "put it in quotes to make it a text"
 _DEEP = f"is nested too deeply, in more than {_DEEPEST} levels"
 _LONG = f"is a number of more than {LONGEST_NUMBER} digits"
+
+
+def is_there(path: Path, label: str) -> bool:
+    """Whether there is such a file; `label` is how messages name it.
+
+    Raises:
+        DeclarationError: what is called so is no file that can be read, such as a folder or a link that leads nowhere.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        if not path.is_symlink() and isinstance(error, (FileNotFoundError, NotADirectoryError)):
+            return False
+        what = "is a link that leads nowhere" if path.is_symlink() else f"cannot be looked at: {error.strerror}"
+    else:
+        if stat.S_ISREG(mode):
+            return True
+        what = "is a folder, and no file" if stat.S_ISDIR(mode) else "is no file that ends"
+    raise DeclarationError([Problem(what, mend="make it a file, or take it away", file=label)])
 
 
 def read_file(path: Path, label: str, layer: Layer = Layer.BASE) -> Document:

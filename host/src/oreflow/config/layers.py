@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from oreflow.config.documents import Document, KeyPath, Layer, Origin
-from oreflow.config.files import DATA_FORMATS, PYTHON, is_text, read_file
+from oreflow.config.files import DATA_FORMATS, PYTHON, is_text, is_there, read_file
 from oreflow.config.shapes import Schema, cast, keys_at, parts_at, path_of
 from oreflow.config.snapshot import discreet
 from oreflow.contract import DeclarationError, Problem
@@ -81,20 +81,20 @@ def layer_files(project: Path, name: str, environment: Environment) -> list[Laye
     A layer is one data file, and a Python file over it.
 
     Raises:
-        DeclarationError: the name can be none, the base file is missing, or a layer has two data files.
+        DeclarationError: the name can be none, the base file is missing, a layer is no file, or has two data files.
     """
     check_name(name)
     folder, found, problems = project / "config", [], []
     stems = {Layer.BASE: name, Layer.ENVIRONMENT: f"{name}.{environment.value}", Layer.LOCAL: f"{name}.local"}
     for layer, stem in stems.items():
-        there = [path for suffix in DATA_FORMATS if (path := folder / f"{stem}{suffix}").is_file()]
+        there = [path for suffix in DATA_FORMATS if is_there(path := folder / f"{stem}{suffix}", f"config/{path.name}")]
         if layer is Layer.BASE and not there:
             raise DeclarationError([_missing(folder, name)])
         if len(there) > 1:
             mend = "keep one of the two"
             problems.append(Problem(f"there is {there[1].name} too", mend=mend, file=f"config/{there[0].name}"))
         python = folder / f"{stem}{PYTHON}"
-        paths = [*there, *([python] if python.is_file() else [])]
+        paths = [*there, *([python] if is_there(python, f"config/{python.name}") else [])]
         found += [LayerFile(path, f"config/{path.name}", layer) for path in paths]
     if problems:
         raise DeclarationError(problems)

@@ -15,6 +15,7 @@ from typing import Any, Self, TypeVar, cast
 
 from oreflow.config.binding import bind, schema_of
 from oreflow.config.documents import Document
+from oreflow.config.files import is_there
 from oreflow.config.layers import (
     Environment,
     LayerFile,
@@ -292,7 +293,7 @@ class ConfigManager:
         schema = schema_file(self.project, name)
         folders = [self.project / "config", *([schema.parent] if schema.parent.is_dir() else [])]
         settings = settings_files(self.project, self.environment)
-        paths = [*(file.path for file in (*files, *settings)), *([schema] if schema.is_file() else [])]
+        paths = [*(file.path for file in (*files, *settings)), *([schema] if is_there(schema, _label(schema)) else [])]
         return _Stamp.of(folders, paths)
 
     def _layers(self, name: str, kind: Any, files: Sequence[LayerFile]) -> tuple[Document, Schema, list[Problem]]:
@@ -318,7 +319,7 @@ def schema_for(project: Path, name: str, kind: type | None = None) -> Schema:
     """
     path = schema_file(project, name)
     parts: list[Schema] = [schema_of(kind)] if kind is not None else []
-    if path.is_file():
+    if is_there(path, _label(path)):
         written = _written_schema(path)
         parts.append(_moved(written, "#/allOf/1/") if parts else written)
     return parts[0] if len(parts) == 1 else {"allOf": parts} if parts else {}
@@ -334,8 +335,12 @@ def schema_file(project: Path, name: str) -> Path:
     return project / "config" / "schemas" / f"{name}.schema.json"
 
 
+def _label(schema: Path) -> str:
+    return f"config/schemas/{schema.name}"
+
+
 def _written_schema(path: Path) -> Schema:
-    label = f"config/schemas/{path.name}"
+    label = _label(path)
     try:
         written = json.loads(path.read_bytes())
     except json.JSONDecodeError as error:

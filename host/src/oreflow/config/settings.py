@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from oreflow.config.documents import Document
-from oreflow.config.files import DATA_FORMATS
+from oreflow.config.files import DATA_FORMATS, is_there
 from oreflow.config.layers import Environment, LayerFile, apply_variables, layer_files, names_in, prefix_of, read_layers
 from oreflow.config.shapes import settle
 from oreflow.contract import DeclarationError, Problem
@@ -75,8 +75,8 @@ def settings_files(project: Path, environment: Environment) -> list[LayerFile]:
     """The files of the settings in the order of their layers; none where the project has none.
 
     Raises:
-        DeclarationError: a layer has two files.
+        DeclarationError: a layer has two files, or is none.
     """
     folder = project / "config"
-    there = any((folder / f"{NAME}{suffix}").is_file() for suffix in DATA_FORMATS)
+    there = any(is_there(folder / f"{NAME}{suffix}", f"config/{NAME}{suffix}") for suffix in DATA_FORMATS)
     return layer_files(project, NAME, environment) if there else []
