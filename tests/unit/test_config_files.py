@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from oreflow.config.files import read_file
+from oreflow.config.files import read_file, run_once
 from oreflow.config.layers import Environment, apply_options, apply_variables, layer_files, read_layers
 from oreflow.config.shapes import path_of, restore_exact, settle
 from oreflow.contract import DeclarationError
@@ -133,8 +133,8 @@ def test_every_format_gives_the_same_values_and_their_lines(read, name, text, li
         ("x.yaml", "a: 1\nx: " + "[" * 200 + "]" * 200, "x.yaml:2 x: is nested too deeply"),
         ("x.json", '{"x": ' + "[" * 10_000 + "]" * 10_000 + "}", "x.json: is nested too deeply"),
         ("x.toml", "x = " + "[" * 10_000 + "]" * 10_000, "x.toml: is nested too deeply"),
-        ("x.py", "a = {}\na['x'] = [a]\n", "x.py a: holds itself, or is nested too deeply"),
-        ("x.py", "a = [1]\nfor _ in range(60): a = [a, a]\n", "x.py a: holds itself, or is nested too deeply"),
+        ("x.py", "a = {}\na['x'] = [a]\n", "x.py:1 a: holds itself, or is nested too deeply"),
+        ("x.py", "a = [1]\nfor _ in range(60): a = [a, a]\n", "x.py:1 a: holds itself, or is nested too deeply"),
         ("x.yaml", "a: 1\nb: a\0b\n", "x.yaml:2: is not valid YAML: unacceptable character"),
         ("x.json", '{"a": "\\ud800"}', "x.json:1: has half of a character"),
         ("x.yaml", "a: &a {<<: *a}\n", "x.yaml:1 a: an alias leads back to itself"),
@@ -163,10 +163,31 @@ def test_a_value_of_toml_in_a_table_below_a_list_has_its_line(read):
     assert document.nearest(("pool", "x", "size")).line == 9
 
 
-@pytest.mark.parametrize("text", ["a: !!bool maybe\n", "a: !!int ''\n", "a: !hunter2\n", "? [a]\n: 1\n"])
-def test_a_tag_that_makes_no_sense_is_told(read, text):
+@pytest.mark.parametrize("text", ["a: !!bool hunter2\n", "a: !!int hunter2\n", "a: !hunter2\n", "a: !hunter2 x\n"])
+def test_a_tag_that_makes_no_sense_is_told_and_not_shown(read, text):
     (problem,) = problems_of(lambda: read("x.yaml", text))
-    assert problem.startswith("x.yaml:1")
+    assert problem.startswith("x.yaml:1 a: begins with a tag")
+    assert problem.endswith("put it in quotes to make it a text")
+    assert "hunter2" not in problem
+
+
+def test_what_only_old_yaml_takes_for_a_sign_is_a_text(read):
+    assert read("x.yaml", "a: =\nb: <<\n").data == {"a": "=", "b": "<<"}
+
+
+def test_a_python_file_says_what_it_assigns_and_nothing_else(read):
+    text = "from datetime import *\nfrom string import digits\nimport os\ndef f(): pass\na = {'b': (1, 2)}\n_c = {1}\n"
+    text += "for d in (1, 2): e: int = d\n"
+    assert read("x.py", text).data == {"a": {"b": [1, 2]}, "d": 2, "e": 2}
+    wrong = "a = 1\nb = {1, 2}\nif a:\n    c = {1: 2}\nd = [open]\n"
+    problems = problems_of(lambda: read("x.py", wrong))
+    assert [problem.partition(": ")[0] for problem in problems] == ["x.py:2 b", "x.py:1 c", "x.py:5 d"]
+
+
+def test_a_python_file_is_run_once_where_that_is_asked_for(read, capsys):
+    with run_once():
+        assert read("x.py", "a = 1\nprint('run')\n").data == read("x.py", "a = 1\nprint('run')\n").data
+    assert capsys.readouterr().out == "run\n"
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,13 @@ of every scalar that is no plain string stays beside its value.
 from __future__ import annotations
 
 import codecs
+import contextlib
 import itertools
 import json
 import re
 import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import replace
 from datetime import date, time
 from pathlib import Path
@@ -70,7 +72,16 @@ def read_file(path: Path, label: str, layer: Layer = Layer.BASE) -> Document:
     """
     origin = Origin(label, 0, layer)
     if path.suffix == PYTHON:
-        return _bounded(_read_python(path, origin))
+        ran = {} if (known := _ran.get()) is None else known
+        if (path, origin) not in ran:
+            try:
+                ran[path, origin] = _bounded(_read_python(path, origin))
+            except DeclarationError as error:
+                ran[path, origin] = error
+        found = ran[path, origin]
+        if isinstance(found, DeclarationError):
+            raise found
+        return found
     text = _text(path, label)
     readers: dict[str, Callable[[str, Origin], Document]] = {".json": _read_json, ".toml": _read_toml}
     return _bounded(readers.get(path.suffix, _read_yaml)(text, origin))
@@ -258,12 +269,13 @@ class _Yaml:
 
         try:
             value = self._loader.construct_object(node, deep=True)
-        except (ValueError, AttributeError, TypeError, OverflowError, LookupError) as error:  # such as 2026-13-45
+        except (ValueError, AttributeError, TypeError, OverflowError, LookupError, yaml.YAMLError):
             implicit = self._loader.resolve(yaml.ScalarNode, node.value, (True, False)) == node.tag
-            if not node.style and implicit:  # a date that does not exist may be a text for all that
+            if not node.style and implicit:  # a date that does not exist, or `=`, may be a text for all that
                 self._document.texts[path] = node.value
                 return node.value
-            self._wrong(f"cannot be understood: {error}", path, _QUOTES, node)
+            # Neither is shown: the value may be a secret that begins so.
+            self._wrong("begins with a tag (!) that is not known, or that its value does not fit", path, _QUOTES, node)
             return None
         plain = isinstance(value, str) and not _EXPONENT.match(value)
         if value is not None and not plain and (not node.style or isinstance(value, date)):
@@ -437,14 +449,27 @@ def _toml_key(text: str) -> KeyPath:
 
 # Python
 
+_ran: ContextVar[dict[tuple[Path, Origin], Document | DeclarationError] | None] = ContextVar("ran", default=None)
+
+
+@contextlib.contextmanager
+def run_once() -> Iterator[None]:
+    """Within it, each Python file is run once, however often it is read."""
+    token = _ran.set({} if (ran := _ran.get()) is None else ran)
+    try:
+        yield
+    finally:
+        _ran.reset(token)
+
 
 def _read_python(path: Path, origin: Origin) -> Document:
     import ast
     import runpy
+    import symtable
 
     text = _text(path, origin.file)
     try:
-        tree = ast.parse(text, str(path))
+        tree, table = ast.parse(text, str(path)), symtable.symtable(text, str(path), "exec")
         names = runpy.run_path(str(path))
     except SyntaxError as error:
         problem = Problem(f"is not valid Python: {error.msg}", file=origin.file, line=error.lineno or 0)
@@ -453,22 +478,34 @@ def _read_python(path: Path, origin: Origin) -> Document:
         raise
     except BaseException as error:
         raise DeclarationError([_failure(path, origin, error)]) from error
-    data = {}
-    for name, value in names.items():
+    document = Document(origins=_python_origins(tree, origin))
+    # What is imported, and functions and classes, are means; what the file assigns is meant.
+    assigned = [each.get_name() for each in table.get_symbols() if each.is_assigned() and not each.is_namespace()]
+    problems = []
+    for name in (name for name in names if name in assigned and not name.startswith("_")):
         try:
-            if not name.startswith("_") and (plain := _plain(value, itertools.count())) is not _NOT_PLAIN:
-                data[name] = plain
+            document.data[name] = plain = _plain(names[name], itertools.count())
+            if plain is _NOT_PLAIN:
+                what = "holds what no file can say: a set, a key that is no text, an object"
+                problems.append(Problem(what, (name,), "begin its name with _ if it is no key"))
         except RecursionError:
-            problem = Problem("holds itself, or is nested too deeply or too wide", (name,), "", origin.file)
-            raise DeclarationError([problem]) from None
+            problems.append(Problem("holds itself, or is nested too deeply or too wide", (name,)))
+    if problems:
+        raise DeclarationError([document.locate(problem) for problem in problems])
+    return document
+
+
+def _python_origins(tree: ast.Module, origin: Origin) -> dict[KeyPath, Origin]:
+    import ast
+
     origins: dict[KeyPath, Origin] = {(): replace(origin, line=1)}
     for statement in tree.body:
         targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
         for target in targets:
-            if isinstance(target, ast.Name) and target.id in data:
+            if isinstance(target, ast.Name):
                 origins[(target.id,)] = replace(origin, line=statement.lineno)
                 _python_lines(getattr(statement, "value", None), (target.id,), origins, origin)
-    return Document(data, origins)
+    return origins
 
 
 _NOT_PLAIN = object()

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from oreflow.config.documents import Document, KeyPath, Layer, Origin
+from oreflow.config.files import run_once
 from oreflow.config.settings import NAME as SETTINGS
 from oreflow.contract import ConfigStore, DeclarationError, OreflowError, StoreAway, StoredConfig, StoreError
 from oreflow.factory import ProcessorFactory
@@ -75,10 +76,11 @@ _asked: ContextVar[_Asked | None] = ContextVar("asked", default=None)
 
 @contextlib.contextmanager
 def asked_once() -> Iterator[None]:
-    """Within it, a store is asked once for each configuration, and one that is away is waited for once."""
+    """Within it, a store is asked once for each configuration and waited for once, and a Python layer is run once."""
     token = _asked.set(_asked.get() or _Asked())
     try:
-        yield
+        with run_once():
+            yield
     finally:
         _asked.reset(token)
 
