@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 import yaml
+
+import oreflow
 
 BASE = """\
 name: retail
@@ -196,11 +199,30 @@ def test_a_section_said_outside_of_files_merges_and_is_told(retail):
 
 def test_a_damaged_history_stops_no_run_and_nothing_that_is_there_is_written_over(retail):
     for threshold in ("0.5", "0.6"):
-        retail.cli("run", "retail", "--set", f"processors.silver.quality_threshold={threshold}")
-    (retail.root / "lake/_oreflow/config/retail/000002.json").write_text("")
-    done = retail.cli("run", "retail", "--json", "--set", "processors.silver.quality_threshold=0.7")
-    assert done.json["configuration"]["version"] == 3
-    assert [each["version"] for each in config(retail, "history", "retail", "--json").json] == [3, 1]
+        retail.run(options=[f"processors.silver.quality_threshold={threshold}"])
+    folder = retail.root / "lake/_oreflow/config/retail"
+    (folder / "000002.json").write_text("")
+    done = retail.run(options=["processors.silver.quality_threshold=0.7"])
+    assert done.configuration["version"] == 3
+    shown = config(retail, "history", "retail", "--json")
+    assert [each["version"] for each in shown.json] == [3, 1]
+    damaged = f"{folder / '000002.json'} is damaged"
+    assert shown.err == f"warning: version 2 of 'retail' is not told of: {damaged}\n"
+    (folder / "contents" / f"{done.configuration['hash']}.json").unlink()
+    for version, told in ((2, damaged), (3, "is gone"), (4, "'retail' has no version 4 - there are 1, 2, 3")):
+        with pytest.raises(oreflow.DeclarationError, match=re.escape(told)):
+            oreflow.config_difference(1, version, retail.root, "retail")
+
+
+def test_a_history_that_can_be_neither_kept_nor_read_is_told(retail):
+    history = retail.root / "lake/_oreflow/config/retail"
+    history.parent.mkdir(parents=True)
+    history.write_text("")  # no folder can be made or looked into here, whoever asks
+    retail.run()
+    nothing_new = retail.cli("run", "retail")
+    assert "nothing was changed" in nothing_new.out
+    assert "the configuration of this run could not be kept: Not a directory" in nothing_new.out
+    assert f"{history}: Not a directory" in config(retail, "history", "retail", code=1).err
 
 
 def test_what_the_local_layer_broke_a_rollback_mends(retail):

@@ -86,11 +86,10 @@ def runs(
     limit: int | None = None,
 ) -> list[RunReport]:
     """The runs of a pipeline, the latest first; `limit` (None: all) the first ones."""
-    from oreflow.pipeline.lake import Lake, read_json
+    from oreflow.pipeline.lake import Lake, json_files, read_json
 
     declared, _ = load(project, pipeline, environment, options)
-    folder = Lake(declared.lake).runs
-    found = (read_json(file) for file in (folder.glob("*.json") if folder.is_dir() else ()))
+    found = (read_json(file) for file in json_files(Lake(declared.lake).runs))
     reports = [RunReport.from_dict(value) for value in found if value and value["pipeline"] == declared.name]
     reports.sort(key=lambda report: report.started_at, reverse=True)  # an id has no more than the second
     return reports[:limit]

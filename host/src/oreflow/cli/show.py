@@ -61,13 +61,13 @@ def report(run: RunReport) -> None:
     click.echo()
     if run.succeeded and not published:
         click.echo(f"run {run.run_id}: nothing new, nothing was changed, {run.seconds:.2f} s")
-        return
-    rows = [_account(table) for table in run.tables]
-    names = list(rows[0])
-    if columns.screen_width() < _ROOMY:
-        names = [name for name in names if name not in ("status", "batch", "quality")]
-    columns.draw(names, [[row[name] for name in names] for row in rows], set(names) - {"table", "status"})
-    click.echo(f"\nrun {run.run_id}: {run.status}, {run.seconds:.2f} s")
+    else:
+        rows = [_account(table) for table in run.tables]
+        names = list(rows[0])
+        if columns.screen_width() < _ROOMY:
+            names = [name for name in names if name not in ("status", "batch", "quality")]
+        columns.draw(names, [[row[name] for name in names] for row in rows], set(names) - {"table", "status"})
+        click.echo(f"\nrun {run.run_id}: {run.status}, {run.seconds:.2f} s")
     for remark in run.remarks:
         click.echo(f"  {remark}")
 

@@ -86,6 +86,19 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
         raise
 
 
+def json_files(folder: Path) -> list[Path]:
+    """The JSON files of a folder, by their names, the last first; none where there is no such folder.
+
+    Raises:
+        OSError: it cannot be looked into. `Path.glob` would find nothing there.
+    """
+    try:
+        names = os.listdir(folder)
+    except FileNotFoundError:
+        return []
+    return [folder / name for name in sorted(names, reverse=True) if name.endswith(".json") and name[0] != "."]
+
+
 def read_json(path: Path) -> dict[str, Any] | None:
     """A file's value; None where there is no such file, or somebody has damaged it."""
     try:

@@ -5,9 +5,9 @@ They lie in the lake, beside what they made, so that whoever has the tables can 
 
 from __future__ import annotations
 
-import contextlib
 import getpass
 import itertools
+import logging
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -19,8 +19,10 @@ from uuid import uuid4
 from oreflow.config.documents import IF_THERE, Mark
 from oreflow.config.snapshot import Snapshot
 from oreflow.contract import DeclarationError, Problem
-from oreflow.pipeline.lake import Lake, read_json, write_json
+from oreflow.pipeline.lake import Lake, json_files, read_json, write_json
 from oreflow.secrets import MASK
+
+_log = logging.getLogger("oreflow.config")
 
 _DIGITS = 6
 
@@ -79,34 +81,64 @@ class Versions:
         raise AssertionError("numbers do not end")
 
     def _entries(self) -> list[Path]:
-        return sorted(self._folder.glob("[0-9]*.json"), reverse=True) if self._folder.is_dir() else []
+        return [file for file in json_files(self._folder) if file.stem.isdecimal()]
 
     def newest_first(self) -> Iterator[ConfigVersion]:
-        """All versions, the latest first."""
+        """All versions, the latest first; those that somebody has damaged are left out, and warned of.
+
+        Raises:
+            OSError: the folder cannot be looked into.
+        """
         for file in self._entries():
-            with contextlib.suppress(TypeError, KeyError):  # somebody has damaged it
-                if found := read_json(file):
-                    yield ConfigVersion(**{**found, "layers": tuple(found["layers"])})
+            try:
+                yield _read(file)
+            except _DamagedError as error:
+                _log.warning("version %d of '%s' is not told of: %s", int(file.stem), self._name, error)
 
     def content(self, version: int) -> dict[str, Any]:
         """What a version says, its secrets masked.
 
         Raises:
-            DeclarationError: there is no such version.
+            DeclarationError: there is no such version, or somebody has damaged it.
+            OSError: the folder cannot be looked into.
         """
-        entry = read_json(self._entry(version))
-        content = read_json(self._content(str(entry.get("hash")))) if entry else None
-        if content is None:
-            known = [str(each.version) for each in self.newest_first()]
-            mend = f"there are {', '.join(reversed(known))}" if known else "no run has used any so far"
+        known = [str(int(file.stem)) for file in reversed(self._entries())]
+        if str(version) not in known:
+            mend = f"there are {', '.join(known)}" if known else "no run has used any so far"
             raise DeclarationError([Problem(f"'{self._name}' has no version {version}", mend=mend)])
-        return content
+        try:
+            return _value(self._content(_read(self._entry(version)).hash))
+        except _DamagedError as error:
+            mend = "bring the file back from a copy"
+            raise DeclarationError([Problem(f"version {version} of '{self._name}': {error}", mend=mend)]) from error
 
     def _entry(self, version: int) -> Path:
         return self._folder / f"{version:0{_DIGITS}d}.json"
 
     def _content(self, address: str) -> Path:
         return self._folder / "contents" / f"{address}.json"
+
+
+class _DamagedError(Exception):
+    """A file cannot be read, or is not as it was written; the message names it."""
+
+
+def _value(file: Path) -> dict[str, Any]:
+    try:
+        value = read_json(file)
+    except OSError as error:
+        raise _DamagedError(f"{file} cannot be read: {error.strerror}") from error
+    if value is None:
+        raise _DamagedError(f"{file} is {'damaged' if file.exists() else 'gone'}")
+    return value
+
+
+def _read(file: Path) -> ConfigVersion:
+    value = _value(file)
+    try:
+        return ConfigVersion(**{**value, "layers": tuple(value["layers"])})
+    except (TypeError, KeyError) as error:
+        raise _DamagedError(f"{file} is damaged") from error
 
 
 def user() -> str:
