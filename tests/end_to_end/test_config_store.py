@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import signal
@@ -16,7 +17,7 @@ from urllib.parse import quote
 import pytest
 
 from oreflow.config import ConfigManager
-from oreflow.contract import StoreConflict, StoreError
+from oreflow.contract import OreflowError, StoreConflict, StoreError
 from oreflow.factory import get_processor_factory
 
 PASSWORD = "r3d1s@s/3#cr%t"
@@ -230,7 +231,7 @@ def test_a_store_that_went_wrong_is_one_that_is_away(command, told, shop, store,
     assert ConfigManager(shop.root).snapshot("app").values["port"] == 2
     (record,) = caplog.records
     assert re.search(f"the store redis://.*/0 {re.escape(told)}", record.getMessage())
-    assert "its last known content is used" in record.getMessage()
+    assert "the last known content of 'app' is used" in record.getMessage()
 
 
 def test_nothing_is_published_where_it_would_be_lost_or_hide_something(store):
@@ -280,7 +281,11 @@ def test_without_the_store_the_last_known_content_is_used_and_said(shop, store, 
     away = shop.cli("config", "show", "app", "--json")
     assert away.json["data"]["port"] == 2
     assert f"the store redis://127.0.0.1:{server.port}/0 does not answer" in away.err
-    assert "its last known content is used" in away.err
+    assert "the last known content of 'app' is used" in away.err
+    (kept,) = Path(os.environ["XDG_CACHE_HOME"]).rglob("app.json")
+    kept.write_text("{")
+    with pytest.raises(OreflowError, match=r"what this machine had of it last cannot be read .*app.json.*: the store"):
+        ConfigManager(shop.root).snapshot("app")
     server.start()
     assert shop.cli("config", "show", "app", "--json").err == ""
 
@@ -290,8 +295,9 @@ def test_without_the_store_and_without_any_content_nothing_is_made_up(shop, serv
     away = shop.cli("config", "show", "app")
     assert away.code == 1
     assert "does not answer" in away.err
-    assert "and this machine has never had anything of it" in away.err
+    assert "as this machine has never had anything of it: the store" in away.err
     assert "Traceback" not in away.err
+    assert shop.cli("config", "show", "app", env={"OREFLOW_CONFIG__STORE": ""}).code == 0
 
 
 def test_a_watch_hears_of_what_is_published_and_outlives_a_store_that_goes_away(shop, store, server):
@@ -322,13 +328,14 @@ def test_a_watch_hears_of_what_is_published_and_outlives_a_store_that_goes_away(
     [
         ("etcd://x", "there is no config store 'etcd'"),
         ("redis://127.0.0.1:port", "this is no address of Redis"),
-        ("nothing", "config.store"),
+        ("nothing", "'nothing' does not fit"),
     ],
 )
 def test_an_address_that_is_none_is_told(shop, address, told):
     shop.put("config/oreflow.yaml", f"config: {{store: '{address}'}}\n")
     done = shop.cli("config", "show", "app")
-    assert done.code in (1, 2)
+    assert done.code == 2
+    assert "config.store: " in done.err
     assert told in done.err
     assert "Traceback" not in done.err
 

@@ -26,8 +26,8 @@ SCHEMA = {
             "properties": {
                 "store": {
                     "type": "string",
-                    "pattern": "^[a-z][a-z0-9+.-]*:",
-                    "description": "the address of a shared store, such as redis://host:6379/0",
+                    "pattern": "^$|^[a-z][a-z0-9+.-]*:",
+                    "description": "the address of a shared store, such as redis://host:6379/0; empty: none",
                 },
                 "allow_python": {"type": "boolean", "description": "whether config/NAME.py is run as a layer"},
             },

@@ -17,7 +17,7 @@ from pathlib import Path
 from oreflow.config.documents import Document, KeyPath, Layer, Origin
 from oreflow.config.files import run_once
 from oreflow.config.settings import NAME as SETTINGS
-from oreflow.contract import ConfigStore, DeclarationError, OreflowError, StoreAway, StoredConfig, StoreError
+from oreflow.contract import ConfigStore, DeclarationError, OreflowError, Problem, StoreAway, StoredConfig, StoreError
 from oreflow.factory import ProcessorFactory
 from oreflow.secrets import followed_address, masked
 
@@ -29,16 +29,19 @@ def opened(address: str, factory: ProcessorFactory) -> Iterator[ConfigStore]:
     """The store at an address, by the plugin that knows its kind.
 
     Raises:
-        DeclarationError: no plugin does.
+        DeclarationError: no plugin does, or the address is none.
         StoreError: it cannot be reached.
     """
-    kind = address.partition(":")[0]
+    kind, where = address.partition(":")[0], ("config", "store")
     try:
         followed = followed_address(address)
+        store = factory.create_config_store(kind, followed)
     except DeclarationError as error:
-        where = ("config", "store")
         raise DeclarationError([dataclasses.replace(each, path=where) for each in error.problems]) from None
-    store = factory.create_config_store(kind, followed)
+    except StoreAway:
+        raise
+    except StoreError as error:  # asked for nothing yet, it can have only something against the address
+        raise DeclarationError([Problem(str(error), where)]) from None
     try:
         yield store
     finally:
@@ -52,7 +55,8 @@ def stored_layer(address: str, name: str, factory: ProcessorFactory) -> Document
     Where the store is away, it is what this machine had of it last; that is warned of.
 
     Raises:
-        OreflowError: the store is away, and this machine has never had anything of it.
+        DeclarationError: the address is none.
+        OreflowError: the store is away, and nothing that this machine had of it can be read.
     """
     if name == SETTINGS:  # they say where the store is
         return None
@@ -97,7 +101,7 @@ def _ask(address: str, name: str, factory: ProcessorFactory, asked: _Asked) -> S
         if isinstance(error, StoreAway):
             asked.away[address] = error
         found, age = kept.read(error)
-        _log.warning("%s; its last known content is used, %d s old", error, age)
+        _log.warning("the last known content of '%s' is used, %d s old: %s", name, age, error)
     return found
 
 
@@ -154,8 +158,11 @@ class _Kept:
     def read(self, error: StoreError) -> tuple[StoredConfig | None, int]:
         try:
             return self._read(), max(0, round(time.time() - self._path.stat().st_mtime))
+        except FileNotFoundError:
+            what = "this machine has never had anything of it"
         except (OSError, ValueError, KeyError, TypeError):
-            raise OreflowError(f"{error}, and this machine has never had anything of it") from error
+            what = f"what this machine had of it last cannot be read ({self._path})"
+        raise OreflowError(f"the shared store is needed, as {what}: {error}") from error
 
     def _read(self) -> StoredConfig | None:
         found = json.loads(self._path.read_text(encoding="utf-8"))["found"]

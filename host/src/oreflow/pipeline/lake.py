@@ -93,10 +93,10 @@ def json_files(folder: Path) -> list[Path]:
         OSError: it cannot be looked into. `Path.glob` would find nothing there.
     """
     try:
-        names = os.listdir(folder)
+        files = sorted(folder.iterdir(), reverse=True)
     except FileNotFoundError:
         return []
-    return [folder / name for name in sorted(names, reverse=True) if name.endswith(".json") and name[0] != "."]
+    return [file for file in files if file.suffix == ".json" and not file.name.startswith(".")]
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
