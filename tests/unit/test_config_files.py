@@ -569,7 +569,8 @@ def test_a_variable_belongs_to_the_configuration_with_the_longest_name(read):
             "SHOP_DB_HOST",
             "could mean 'db_host' of 'shop', and is a variable of 'shop_db'",
         ),
-        ("host: a\n", ["shop", "Shop"], "SHOP_HOST", "could mean 'host' of 'shop', and is a variable of 'Shop'"),
+        ("host: a\n", ["shop", "Shop"], "SHOP_HOST", "could be a variable of each of 'Shop' and 'shop'"),
+        ("_x: a\n", ["sh", "shop"], "SHOP___X", "the variable names no key: __"),
         ("a_b: 1\na-b: 2\n", ["shop"], "SHOP_A_B", "could mean each of a_b, a-b"),
     ],
 )
@@ -577,6 +578,15 @@ def test_a_variable_that_could_mean_two_keys_is_refused(read, text, names, varia
     document = read("shop.yaml", text)
     (problem,) = problems_of(lambda: apply_variables(document, "shop", {variable: "1"}, {}, names))
     assert problem.startswith(f"{variable}: {told}")
+
+
+def test_a_variable_of_two_others_is_no_matter_of_a_third_one(read):
+    document = read("a.yaml", "x: 1\n")
+    apply_variables(document, "a", {"A_B_C": "1"}, {}, ["a", "a-b", "a_b"])
+    apply_variables(document, "a-b", {"A_B___X": "1"}, {}, ["a", "a-b"])
+    assert document.data == {"x": 1}
+    (problem,) = problems_of(lambda: apply_variables(document, "a-b", {"A_B_C": "1"}, {}, ["a", "a-b", "a_b"]))
+    assert problem.startswith("A_B_C: could be a variable of each of 'a-b' and 'a_b'")
 
 
 def test_an_option_that_could_mean_two_keys_is_refused(read):

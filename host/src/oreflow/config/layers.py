@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -155,11 +155,14 @@ def apply_variables(
     for variable, segments, owners in _ours(name, variables, names):
         path, unknown, keys = _resolve(segments, document.data, schema)
         if owners != [name]:
-            if not unknown or len(owners) > 1:
-                others = " and ".join(f"'{owner}'" for owner in owners if owner != name)
-                meant = f"'{'.'.join(map(str, path))}'" if not unknown else "a key"
-                problem = Problem(f"could mean {meant} of '{name}', and is a variable of {others}", file=variable)
-                problems.append(replace(problem, mend="unset it and say the value in a file, or rename one of the two"))
+            whose = " and ".join(f"'{owner}'" for owner in owners)
+            mend = "unset it and say the value in a file, or rename one of the two"
+            if name in owners:  # in the same words for each, that it be told once
+                problems.append(Problem(f"could be a variable of each of {whose}", (), mend, variable))
+            elif not unknown:
+                meant = ".".join(map(str, path))
+                message = f"could mean '{meant}' of '{name}', and is a variable of {whose}"
+                problems.append(Problem(message, (), mend, variable))
         elif len(keys) > 1:
             mend = "say it in a file, or by --set"
             problems.append(Problem(f"could mean each of {', '.join(keys)}", path, mend, variable))
@@ -240,7 +243,7 @@ def _resolve(segments: Sequence[str], data: Any, schema: Schema) -> tuple[KeyPat
     for segment in segments:
         keys = _spellings(data, parts_at(schema, path)).get(segment.upper(), [])
         if len(keys) != 1:
-            return path, "" if keys else segment, keys
+            return path, "" if keys else segment or "__", keys
         path = (*path, keys[0])
         data = data.get(keys[0], {}) if isinstance(data, dict) else {}
     return path, "", []
