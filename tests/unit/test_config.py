@@ -93,9 +93,7 @@ def test_a_file_that_is_wrong_says_each_line(tmp_path, text, found):
     assert _problems(raised) == found
 
 
-@pytest.mark.parametrize(
-    "text", ["a: [1\n", "a: 'b\n", "a: b: c\n", "\tb: 1\n", "a: &x\nb: *y\n", "a: !!python/name:os.system x\n"]
-)
+@pytest.mark.parametrize("text", ["a: [1\n", "a: 'b\n", "a: b: c\n", "\tb: 1\n", "a: &x\nb: *y\n"])
 def test_what_is_no_plain_yaml_is_told_with_its_line(tmp_path, text):
     with pytest.raises(DeclarationError) as raised:
         _read(tmp_path, text)

@@ -163,7 +163,9 @@ def test_a_value_of_toml_in_a_table_below_a_list_has_its_line(read):
     assert document.nearest(("pool", "x", "size")).line == 9
 
 
-@pytest.mark.parametrize("text", ["a: !!bool hunter2\n", "a: !!int hunter2\n", "a: !hunter2\n", "a: !hunter2 x\n"])
+@pytest.mark.parametrize(
+    "text", ["a: !!bool hunter2\n", "a: !!int hunter2\n", "a: !hunter2\n", "a: !!python/x:hunter2 x\n"]
+)
 def test_a_tag_that_makes_no_sense_is_told_and_not_shown(read, text):
     (problem,) = problems_of(lambda: read("x.yaml", text))
     assert problem.startswith("x.yaml:1 a: begins with a tag")

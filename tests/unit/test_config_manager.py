@@ -19,7 +19,7 @@ import pytest
 
 from oreflow.api import check_config, effective_config, foreign_variables
 from oreflow.config import ConfigManager, Environment, Secret, Size, get_config_manager, schema_of
-from oreflow.contract import DeclarationError
+from oreflow.contract import DeclarationError, Problem
 
 NOTHING = Secret("")
 
@@ -141,6 +141,25 @@ def test_a_broken_file_keeps_the_last_good_one_and_says_so_once(folder, caplog):
     assert "the configuration 'database' is broken, its last good version stays: config/database.yaml:" in said
     put(folder, BASE.replace("5432", "9"))
     assert manager.load_config("database", DatabaseConfig).port == 9
+
+
+def test_a_fault_is_logged_once_for_all_forms_and_a_file_that_is_gone_as_such(folder, caplog):
+    manager = ConfigManager(folder)
+    manager.load_config("database", DatabaseConfig)
+    manager.snapshot("database")
+    said = "the configuration 'database' is broken, its last good version stays: config/database.yaml"
+    for file, told in (
+        ("port: [\n", ":2: is not valid YAML"),
+        ("port: many\n" + BASE, ":3 port: the key"),
+        (None, ": is gone"),
+    ):
+        put(folder, file) if file else (folder / "config/database.yaml").unlink()
+        caplog.clear()
+        for _ in range(2):
+            manager.look("database")
+        (record,) = caplog.records
+        assert record.getMessage().startswith(said + told)
+    assert manager.problems("database") == (Problem("is gone", mend="bring it back", file="config/database.yaml"),)
 
 
 def test_a_configuration_that_was_never_good_is_an_error_each_time(folder):

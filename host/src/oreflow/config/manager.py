@@ -250,12 +250,17 @@ class ConfigManager:
         try:
             built = self._build(name, kind)
         except Exception as error:
-            if isinstance(error, DeclarationError):
+            if name not in names_in(self.project / "config"):
+                file = loaded.snapshot.document.nearest(()).file
+                problems: tuple[Problem, ...] = (Problem("is gone", mend="bring it back", file=file),)
+            elif isinstance(error, DeclarationError):
                 problems = error.problems
             else:
                 problems = (Problem(redacted(str(error) if isinstance(error, OreflowError) else told(error))),)
-            if self._rejected.get((name, kind)) != problems:  # once for each fault, not at each look
-                self._rejected[name, kind] = problems
+            # Once for each fault, not at each look, nor for each form in which the configuration is had.
+            told_of = [found for (known, _), found in self._rejected.items() if known == name]
+            self._rejected[name, kind] = problems
+            if problems not in told_of:
                 text = "; ".join(str(problem) for problem in problems)
                 _log.error("the configuration '%s' is broken, its last good version stays: %s", name, text)
             return ConfigChange(name, loaded.snapshot, loaded.snapshot, problems=problems)
