@@ -7,6 +7,7 @@ import json
 import pytest
 
 import oreflow
+from oreflow.cli import columns
 
 RESULT = {
     "table": str,
@@ -256,3 +257,19 @@ def test_a_plugin_that_raises_while_it_is_told_of_a_run_is_remarked_on_and_harms
     (remark,) = done.json["remarks"]
     assert "loud" in remark
     assert "so loud" in remark
+
+
+LONG = {"word": "x" * 300_000, "words": "word " * 60_000, "letters": "ä" * 150_000 + " end", "wide": "漢字" * 100_000}
+
+
+@pytest.mark.parametrize("kind", LONG)
+def test_a_text_of_any_length_is_folded_to_a_screen_and_nowhere_else(kind, monkeypatch):
+    text, columns_of = LONG[kind], 2 if kind == "wide" else 1
+    monkeypatch.delenv("COLUMNS", raising=False)
+    ((line,),) = columns.aligned([["key", text]])
+    assert line == f"key  {text}".rstrip()
+    monkeypatch.setenv("COLUMNS", "80")
+    (lines,) = columns.aligned([["key", text]])
+    assert lines[0].startswith("key  ")
+    assert max(columns_of * len(line[5:]) for line in lines) in (74, 75)
+    assert "".join(line[5:] for line in lines).replace(" ", "") == text.replace(" ", "")

@@ -483,8 +483,8 @@ def test_a_variable_that_was_meant_for_us_and_names_no_key_is_told(varied, varia
     ("option", "told"),
     [
         ("pool.sise=1", "--set pool.sise pool: there is no key 'sise' - did you mean 'size'?"),
-        ("pool", "--set pool: expected KEY=VALUE - such as --set lake=./pond"),
-        ("=1", "--set =1: expected KEY=VALUE"),
+        ("hunter2", "--set: expected KEY=VALUE - such as --set lake=./pond"),
+        ("=hunter2", "--set: expected KEY=VALUE"),
     ],
 )
 def test_an_option_that_names_no_key_is_told(varied, option, told):

@@ -18,7 +18,8 @@ from oreflow.secrets import redacted
 
 _GAP = 2
 _NARROWEST = 8
-_WIDE = 10_000  # where nobody reads along, a line is not cut to the width of a screen that is not there
+_WIDE = 10**9  # where nobody reads along, a line is not folded to the width of a screen that is not there
+_RULE = 10_000  # nor is it underlined as far as it goes
 
 
 def screen_width() -> int:
@@ -35,7 +36,7 @@ def draw(header: Sequence[str], rows: Sequence[Sequence[str]], right: Collection
     """
     lines = list(aligned([header, *rows], [name in right for name in header]))
     heading, *others = lines
-    for line in (*heading, "─" * max(_width(line) for block in lines for line in block)):
+    for line in (*heading, "─" * min(_RULE, max(_width(line) for block in lines for line in block))):
         click.echo(line)
     for line in (line for block in others for line in block):
         click.echo(line)
@@ -83,14 +84,23 @@ def _fit(widths: list[int], available: int) -> list[int]:
 
 def _fold(text: str, width: int) -> Iterator[str]:
     """The text in lines of a width, broken between words where there are any."""
-    while _width(text) > width:
-        cut = len(text)
-        while _width(text[:cut]) > width:
-            cut -= 1
-        space = text.rfind(" ", 1, cut + 1)
-        yield text[: space if space > 0 else cut].rstrip()
-        text = text[space + 1 if space > 0 else cut :]
-    yield text
+    start = 0
+    while (cut := _reach(text, start, width)) < len(text):
+        space = text.rfind(" ", start + 1, cut + 1)
+        yield text[start : space if space > 0 else cut].rstrip()
+        start = space + 1 if space > 0 else cut
+    yield text[start:]
+
+
+def _reach(text: str, start: int, width: int) -> int:
+    """Where a line ends that begins at `start`, at the most."""
+    end = min(len(text), start + width)
+    if text.isascii():
+        return end
+    end = start
+    while end < len(text) and (width := width - _width(text[end])) >= 0:
+        end += 1
+    return end
 
 
 def _pad(text: str, width: int, right: bool) -> str:

@@ -262,7 +262,8 @@ def apply_options(document: Document, options: Sequence[str], schema: Schema) ->
     for option in options:
         key, equals, text = option.partition("=")
         if not equals or not key:
-            problems.append(Problem(f"--set {option}: expected KEY=VALUE", mend="such as --set lake=./pond"))
+            # What was said instead is not shown: it may be a secret.
+            problems.append(Problem("expected KEY=VALUE", mend="such as --set lake=./pond", file="--set"))
             continue
         path, unknown = path_of(key.strip(), document.data, schema)
         if unknown:
