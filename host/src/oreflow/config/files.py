@@ -12,6 +12,7 @@ import itertools
 import json
 import re
 import stat
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import replace
@@ -72,16 +73,8 @@ def read_file(path: Path, label: str, layer: Layer = Layer.BASE) -> Document:
     """
     origin = Origin(label, 0, layer)
     if path.suffix == PYTHON:
-        ran = {} if (known := _ran.get()) is None else known
-        if (path, origin) not in ran:
-            try:
-                ran[path, origin] = _bounded(_read_python(path, origin))
-            except DeclarationError as error:
-                ran[path, origin] = error
-        found = ran[path, origin]
-        if isinstance(found, DeclarationError):
-            raise found
-        return found
+        ran = _ran.get()
+        return _bounded(_read_python(path, origin)) if ran is None else _of_one_run(ran, path, origin)
     text = _text(path, label)
     readers: dict[str, Callable[[str, Origin], Document]] = {".json": _read_json, ".toml": _read_toml}
     return _bounded(readers.get(path.suffix, _read_yaml)(text, origin))
@@ -454,12 +447,25 @@ _ran: ContextVar[dict[tuple[Path, Origin], Document | DeclarationError] | None] 
 
 @contextlib.contextmanager
 def run_once() -> Iterator[None]:
-    """Within it, each Python file is run once, however often it is read."""
+    """Within it, each Python file is run once, however often it is read, and what it prints goes to standard error."""
     token = _ran.set({} if (ran := _ran.get()) is None else ran)
     try:
         yield
     finally:
         _ran.reset(token)
+
+
+def _of_one_run(ran: dict[tuple[Path, Origin], Document | DeclarationError], path: Path, origin: Origin) -> Document:
+    if (path, origin) not in ran:
+        try:
+            with contextlib.redirect_stdout(sys.stderr):  # what a command prints, a program may read
+                ran[path, origin] = _bounded(_read_python(path, origin))
+        except DeclarationError as error:
+            ran[path, origin] = error
+    found = ran[path, origin]
+    if isinstance(found, DeclarationError):
+        raise found
+    return found
 
 
 def _read_python(path: Path, origin: Origin) -> Document:
