@@ -547,3 +547,9 @@ def test_what_is_called_as_a_file_is_and_is_none_is_told_and_the_last_good_one_s
     assert found[0].mend == "make it a file, or take it away"
     assert manager.load_config("database", DatabaseConfig) == before
     assert [problem.file for problem in manager.problems("database")] == [f"config/{name}"]
+
+
+def test_a_key_that_is_not_there_is_told_below_the_name_of_a_secret_too(folder):
+    put(folder, "password: {a: plainsecret}\n")
+    with pytest.raises(DeclarationError, match=r"--set password.b.c password.b: there is no key 'c'"):
+        ConfigManager(folder, options=["password.b.c=1"]).load_config("database", Guarded)

@@ -221,7 +221,8 @@ def _texts(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
 
 def discreet(problem: Problem, schema: Schema, secrets: Iterable[str] = ()) -> Problem:
     """A problem that shows no secret; `secrets` are those that stand in the configuration itself."""
-    told = problem.message.startswith("unknown key") or problem.message.endswith("is missing")
+    # These tell of keys, and of no value.
+    told = problem.message.startswith(("unknown key", "there is no key")) or problem.message.endswith("is missing")
     if problem.path and is_secret_path(problem.path, schema) and not told:
         return replace(problem, message="the value does not fit; it is a secret, and not shown")
     return replace(problem, message=masked(without(redacted(problem.message), secrets)))
