@@ -274,6 +274,7 @@ def test_schemas_of_a_pipeline_a_file_and_a_class(retail):
     assert "quality_threshold" in schema["properties"]["processors"]["properties"]["silver"]["properties"]
     forms = "from dataclasses import dataclass\n@dataclass\nclass App:\n    port: int = 1\n"
     forms += "@dataclass\nclass Db:\n    password: str = 'hunter22'\n    url: str = 'db://me:hunter22@host'\n"
+    forms += "@dataclass\nclass Odd:\n    x: bytes = b''\n"
     retail.put("./forms.py", forms)
     hidden = config(retail, "schema", "forms:Db").out
     assert "hunter22" not in hidden
@@ -285,6 +286,13 @@ def test_schemas_of_a_pipeline_a_file_and_a_class(retail):
     assert json.loads(config(retail, "schema", "app").out) == schema
     assert "config/app.yaml:1 port: expected a whole number, got 'x'" in config(retail, "validate", "app", code=2).err
     assert "forms:Ap has no schema" in config(retail, "schema", "forms:Ap", code=2).err
+    retail.put("./exits.py", "raise SystemExit(3)\n")
+    assert (
+        "exits:App has no schema: SystemExit: 3 - name a dataclass" in config(retail, "schema", "exits:App", code=2).err
+    )
+    odd = config(retail, "schema", "forms:Odd", code=2).err
+    assert "Odd.x cannot be read from a configuration" in odd
+    assert "give the field a type that a file can say" in odd
     retail.put("config/bare.yaml", "port: x\n")
     assert "the configuration 'bare' has no schema" in config(retail, "schema", "bare", code=2).err
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import copy
 import dataclasses
+import pickle
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, NewType
 
 import jsonschema_rs
 import pytest
@@ -32,6 +34,11 @@ class Pool:
 
     size: int = field(default=10, metadata={"minimum": 1, "description": "how many"})
     wait: timedelta = timedelta(seconds=30)
+
+
+@dataclass
+class Mutable:
+    a: int
 
 
 @dataclass(frozen=True)
@@ -138,7 +145,10 @@ def test_a_schema_of_defaults_gives_the_defaults_back():
         ({"memory": "5 mb"}, "memory: '5 mb' does not fit - a number of bytes, or a size such as 512MiB or 8 GB"),
         ({"level": "medium"}, "level: 'medium' is not one of the choices"),
         ({"kind": "c"}, "kind: 'c' is not one of the choices"),
-        ({"known": [1, 1]}, "known: "),
+        ({"known": [1, 1]}, "known: 1 is in the list twice"),
+        ({"path": ""}, "path: is empty, expected 1 or more characters"),
+        ({"since": 5}, "since: expected a date such as 2026-01-31 or nothing, got 5"),
+        ({"either": "x"}, "either: expected a whole number or a list, got 'x'"),
     ],
 )
 def test_what_does_not_fit_is_told_with_its_key(data, told):
@@ -147,11 +157,42 @@ def test_what_does_not_fit_is_told_with_its_key(data, told):
 
 
 @pytest.mark.parametrize(
+    ("kind", "value", "told"),
+    [
+        (int | None, "x", "x: expected a whole number or nothing, got 'x'"),
+        (Pool | None, "", "x: expected keys and values or nothing, got ''"),
+        (bool | None, "", "x: expected true or false or nothing, got ''"),
+        (Decimal | None, "abc", "x: 'abc' does not fit - a number, of which every digit counts"),
+        (Level | None, "c", "x: expected one of low, 2, or nothing, got 'c'"),
+        (Pool | Literal["x"] | None, {"siez": 1}, "x.siez: unknown key 'siez' - did you mean 'size'?"),
+        (Pool | Mutable, {"b": 1}, "x: fits none of the alternatives: unknown key 'b'; or unknown key 'b', 'a' is"),
+        (Literal[1, True, "no"], "z", "x: 'z' is not one of the choices - there are 1, no, true"),
+    ],
+)
+def test_a_value_that_fits_no_alternative_is_told_what_there_is(kind, value, told):
+    (problem,) = validate({"x": value}, schema_of(dataclasses.make_dataclass("Made", [("x", kind)])))
+    assert str(problem).startswith(told)
+
+
+def test_a_value_of_two_alternatives_where_one_may_hold_is_told():
+    either = {"properties": {"x": {"oneOf": [{"type": "object"}, {"required": ["a"]}]}}}
+    (problem,) = validate({"x": {"a": 1}}, either)
+    assert problem.message == "keys and values fits more than one of the alternatives, and only one may hold"
+
+
+@pytest.mark.parametrize(
     ("data", "told"),
     [
-        ({"since": "2026-13-45"}, "since: "),
+        ({"since": "2026-13-45"}, "since: '2026-13-45' is no date such as 2026-01-31"),
+        ({"at": "now"}, "at: 'now' is no date and time such as 2026-01-31T10:00:00+00:00"),
         ({"host": "a${env:X}"}, "host: refers to a secret, which a plain text would show - declare it as oreflow"),
-        ({"password": "${evn:X}"}, "password: ${evn:X} is no reference - write ${env:NAME} or ${file:"),
+        ({"password": "${evn:X}"}, "password: ${evn:X} is no reference - write a reference as ${env:NAME} or "),
+        (
+            {"host": "a${evn:X}"},
+            "host: ${evn:X} is no reference, but nearly one - write a reference as ${env:NAME} or ",
+        ),
+        ({"host": "${env:}"}, "host: ${env:} is no reference"),
+        ({"host": "${env:X"}, "host: ${env:X is no reference"),
     ],
 )
 def test_what_only_the_type_can_judge_is_told_with_its_key(data, told):
@@ -176,6 +217,9 @@ def test_what_a_dataclass_has_against_its_values_is_told():
         bind({"range": {"low": 2, "high": 1}}, made)
 
 
+Name = NewType("Name", str)
+
+
 class Rate(Enum):
     ONE = 1
     HALF = 0.5
@@ -192,6 +236,13 @@ class Rate(Enum):
         (dataclasses.InitVar[int], 5, None),
         (Decimal, "1e-7", Decimal("1e-7")),
         (timedelta, 1.5, timedelta(seconds=1.5)),
+        (date | str, "now", "now"),
+        (date | str, "2026-01-05", date(2026, 1, 5)),
+        (date | datetime | None, "2026-01-05T10:00", datetime(2026, 1, 5, 10)),  # noqa: DTZ001  as it is written
+        (list[datetime | str], ["now"], ["now"]),
+        (str | Secret, "${env:X}", Secret("${env:X}")),
+        (Any | None, [1], [1]),
+        (Name, "n", "n"),
     ],
 )
 def test_a_value_becomes_what_its_type_says(kind, value, made):
@@ -229,6 +280,19 @@ def test_a_negative_default_is_shown_with_its_sign():
     assert schema_of(made)["properties"]["x"]["default"] == "-1m30s"
 
 
+def test_a_default_may_be_beyond_what_a_configuration_can_say():
+    made = dataclasses.make_dataclass("Made", [("x", float | None, float("inf")), ("y", Decimal, Decimal("NaN"))])
+    assert bind({}, made).x == float("inf")
+
+
+def test_a_dataclass_with_a_secret_can_be_copied_and_not_pickled():
+    made = Everything("h", 1, password=Secret("pa55word"))
+    assert copy.deepcopy(made) == made
+    assert dataclasses.asdict(made)["password"] is made.password
+    with pytest.raises(TypeError, match="a secret is not written down"):
+        pickle.dumps(made)
+
+
 def broken():
     raise RuntimeError("no default today")
 
@@ -236,11 +300,6 @@ def broken():
 @dataclass
 class Again:
     again: Again | None = None
-
-
-@dataclass
-class Mutable:
-    a: int
 
 
 @pytest.mark.parametrize(
@@ -254,6 +313,8 @@ class Mutable:
         (set[list[int]], field(), "has no hash"),
         (Literal[b"x"], field(), "a choice that no configuration can say: b'x'"),
         (int, field(default_factory=broken), "no default today"),
+        (int, field(default="notint"), "its default, 'notint', is none of its type"),
+        (Enum("Empty", []), field(), "an enum without members"),
         (int, field(metadata={"minimum": object()}), "its metadata is no JSON Schema"),
         (str, field(metadata={"pattern": "("}), "its metadata is no JSON Schema"),
     ],

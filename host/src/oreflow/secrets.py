@@ -27,6 +27,7 @@ MASK = "***"
 
 _REFERENCE = re.compile(r"\$\{(env|file):([^${}]+)\}")
 _ALMOST = re.compile(r"\$\{[^}]*\}?")
+_KIND = re.compile(r"\$\{\s*([A-Za-z]+)\s*:")
 _NAMES = re.compile(
     r"(^|[._-])(passwords?|passwd|passphrases?|pwd|secrets?|tokens?|credentials?|authorization|secret_key_base"
     r"|(api|access|private|secret|account|sas|encryption|signing|ssh|auth|client)[._-]?keys?)([._-]?[0-9]+)?$"
@@ -83,6 +84,9 @@ class Secret:
     def __hash__(self) -> int:
         return hash(self._text)
 
+    def __deepcopy__(self, memo: object) -> Secret:
+        return self  # which never changes; `dataclasses.asdict` copies
+
     def __reduce__(self) -> Any:
         raise TypeError("a secret is not written down; hand on the configuration that refers to it")
 
@@ -98,6 +102,14 @@ def reference_fault(text: str) -> str:
     if almost := _ALMOST.search(rest):
         return f"{almost[0]} is no reference"
     return ""
+
+
+def resembles_reference(text: str) -> bool:
+    """Whether a text has something that is meant as a reference and is none: `${evn:NAME}`, `${env:}`, `${env:NAME`."""
+    import difflib
+
+    found = _KIND.findall(_REFERENCE.sub("", text))
+    return any(difflib.get_close_matches(kind.lower(), ("env", "file"), 1) for kind in found)
 
 
 def followed(value: Any, spelled: Callable[[str], str] = str) -> Any:

@@ -35,7 +35,7 @@ def validate(data: Any, schema: Mapping[str, Any]) -> list[Problem]:
         errors = list(validator.iter_errors(data))
     except ValueError:  # YAML has dates, JSON has not
         errors = list(validator.iter_errors(json.loads(json.dumps(data, default=str))))
-    problems = [problem for error in _meant(errors) for problem in _problems(error, schema, data)]
+    problems = [problem for error in _meant(errors, schema) for problem in _problems(error, schema, data)]
     return sorted(set(problems), key=lambda problem: [str(part) for part in problem.path])
 
 
@@ -60,43 +60,151 @@ def _problems(error: Any, schema: Mapping[str, Any], data: Any) -> Iterator[Prob
     # What JSON has not, such as `.inf`, is None to the validator.
     found = functools.reduce(lambda value, key: value[key], path, data) if error.instance is None else error.instance
     rule = _rule(schema, error.schema_path)
+    about = rule.get("description", "")
     if kind == "additionalProperties":
         yield from _unknown_keys(error.kind.unexpected, rule, path)
     elif kind == "required":
         hint = rule.get("properties", {}).get(error.kind.property, {}).get("description", "")
         yield Problem(f"'{error.kind.property}' is missing", path, f"add it: {hint}" if hint else "add it")
     elif kind == "type":
-        yield Problem(f"expected {' or '.join(_TYPES[name] for name in wanted)}, got {shown(found)}", path)
+        yield Problem(f"expected {_words(wanted)}, got {shown(found)}", path)
     elif kind in ("enum", "const"):
         choices = rule["enum"] if kind == "enum" else [rule["const"]]
-        yield Problem(f"{shown(found)} is not one of the choices", path, did_you_mean(found, choices))
+        mend = did_you_mean(found, map(_written, choices))
+        yield Problem(f"{shown(found)} is not one of the choices", path, mend)
     elif kind in ("oneOf", "anyOf"):
-        yield Problem(f"{shown(found)} does not fit", path, f"expected {rule.get('description', 'something else')}")
-    elif kind == "not":
-        yield Problem("cannot be said here", path, rule.get("description", ""))
+        yield _fits_none(error, schema, rule, found)
+    elif kind in _PLAINLY:
+        yield Problem(_PLAINLY[kind], path, about)
     elif kind == "pattern":
-        yield Problem(f"{shown(found)} does not fit", path, rule.get("description", ""))
+        yield Problem(f"{shown(found)} does not fit", path, about)
+    elif kind in _BOUNDS:
+        wanted = _BOUNDS[kind].format(error.kind.limit)
+        yield Problem(f"expected {wanted}, got {len(found)}" if found else f"is empty, expected {wanted}", path, about)
+    elif kind == "uniqueItems":
+        twice = next((each for index, each in enumerate(found) if each in found[:index]), found)
+        yield Problem(f"{shown(twice)} is in the list twice", path, about)
     else:
-        yield Problem(error.message, path, rule.get("description", ""))
+        yield Problem(error.message, path, about)
 
 
-def _meant(errors: Iterable[Any]) -> Iterator[Any]:
+_PLAINLY = {
+    "not": "cannot be said here",
+    "falseSchema": "cannot be said here",
+    "propertyNames": "has a key that cannot be one here",
+}
+_BOUNDS = {
+    "minItems": "{} or more entries",
+    "maxItems": "{} or fewer entries",
+    "minLength": "{} or more characters",
+    "maxLength": "{} or fewer characters",
+    "minProperties": "{} or more keys",
+    "maxProperties": "{} or fewer keys",
+}
+
+
+def _written(value: Any) -> str:
+    """A value as a file says it."""
+    return value if isinstance(value, str) else json.dumps(value, default=str)
+
+
+def _meant(errors: Iterable[Any], schema: Mapping[str, Any]) -> Iterator[Any]:
     """The errors; of one about alternatives, those of the one that was meant, where all others are of another type."""
     for error in errors:
-        inner = _by_type(error) if error.kind.name in ("anyOf", "oneOf") else []
-        yield from _meant(inner) if inner else [error]
+        inner = _by_type(error, schema) if error.kind.name in ("anyOf", "oneOf") else []
+        yield from _meant(inner, schema) if inner else [error]
 
 
-def _by_type(error: Any) -> list[Any]:
-    if not isinstance(error.instance, (dict, list)):
-        return []  # of scalars nobody can say which one was meant
+def _by_type(error: Any, schema: Mapping[str, Any]) -> list[Any]:
+    alike = _of_its_type(error)
+    if len(alike) != 1:
+        return []
+    # Of a scalar, what the alternatives have in common says more, where somebody has written it down.
+    is_told = isinstance(error.instance, (dict, list)) or "description" not in _rule(schema, error.schema_path)
+    return list(alike[0]) if is_told else []
+
+
+def _of_its_type(error: Any) -> list[Any]:
+    """What is wrong by each of the alternatives that allow a value's type."""
     place = list(error.instance_path)
-    alike = [
+    return [
         branch
         for branch in getattr(error.kind, "context", ())
         if not any(each.kind.name in ("type", "enum", "const") and list(each.instance_path) == place for each in branch)
     ]
-    return list(alike[0]) if len(alike) == 1 else []
+
+
+def _fits_none(error: Any, schema: Mapping[str, Any], rule: Mapping[str, Any], found: Any) -> Problem:
+    """A value that none of the alternatives allows, or more than one where only one may."""
+    path = tuple(error.instance_path)
+    alike = [branch for branch in _of_its_type(error) if branch]
+    if "description" in rule:
+        return Problem(f"{shown(found)} does not fit", path, f"expected {rule['description']}")
+    if len(alike) > 1:
+        ways = dict.fromkeys(_why(branch, path) for branch in alike)
+        return Problem(f"fits none of the alternatives: {'; or '.join(ways)}", path)
+    if not getattr(error.kind, "context", ()) or not all(error.kind.context):
+        return Problem(f"{shown(found)} fits more than one of the alternatives, and only one may hold", path)
+    return Problem(f"expected {_expected(rule, schema)}, got {shown(found)}", path)
+
+
+def _why(branch: Sequence[Any], path: tuple[str | int, ...]) -> str:
+    """Why one of several alternatives does not hold, in the fewest words; no value is shown, as it may be a secret."""
+    told = []
+    for error in branch:
+        place = ".".join(str(key) for key in tuple(error.instance_path)[len(path) :])
+        where = f"{place}: " if place else ""
+        if error.kind.name == "required":
+            told.append(f"{where}'{error.kind.property}' is missing")
+        elif error.kind.name == "additionalProperties":
+            told += [f"{where}unknown key '{key}'" for key in error.kind.unexpected]
+        else:
+            told.append(f"{where}does not fit")
+    return ", ".join(told)
+
+
+def _expected(rule: Any, schema: Mapping[str, Any]) -> str:
+    """What a part of a schema allows, in words: `a whole number, or one of low, high, or nothing`."""
+    ways = list(dict.fromkeys(_ways(rule, schema, _DEEPEST)))
+    ways.sort(key=lambda way: way == _TYPES["null"])
+    return (", or " if any("," in way for way in ways) else " or ").join(ways)
+
+
+_DEEPEST = 20
+"""Alternatives within alternatives that are looked at; a reference may lead back to where it comes from."""
+
+
+def _ways(part: Any, schema: Mapping[str, Any], depth: int) -> Iterator[str]:
+    if not isinstance(part, Mapping) or not depth:
+        return
+    if (alternatives := [*part.get("anyOf", ()), *part.get("oneOf", ())]) and "description" not in part:
+        for each in alternatives:
+            yield from _ways(each, schema, depth - 1)
+        return
+    reference = part.get("$ref")
+    if isinstance(reference, str) and reference.startswith("#/"):
+        keys = [key.replace("~1", "/").replace("~0", "~") for key in reference[2:].split("/")]
+        yield from _ways(functools.reduce(_child, keys, schema), schema, depth - 1)
+        return
+    kinds = [part["type"]] if isinstance(part.get("type"), str) else part.get("type", ())
+    if "enum" in part or "const" in part:
+        choices = part["enum"] if "enum" in part else [part["const"]]
+        yield f"one of {', '.join(map(_written, choices))}" if len(choices) != 1 else _written(choices[0])
+    elif "description" in part and not {"object", "array"} & {*kinds}:
+        yield part["description"]
+    elif kinds:
+        yield _FORMATS.get(part.get("format", ""), _words(kinds))
+
+
+def _child(part: Any, key: str) -> Any:
+    return part.get(key) if isinstance(part, Mapping) else None
+
+
+_FORMATS = {"date": "a date such as 2026-01-31", "date-time": "a time such as 2026-01-31T10:00:00"}
+
+
+def _words(kinds: Iterable[str]) -> str:
+    return " or ".join(_TYPES[name] for name in kinds)
 
 
 def _rule(schema: Mapping[str, Any], path: Sequence[str | int]) -> Mapping[str, Any]:

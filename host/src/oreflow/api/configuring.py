@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import json
 import logging
@@ -376,10 +377,14 @@ def _strays(folder: Path, names: Sequence[str]) -> Iterator[Problem]:
 def _schema_of_class(module: str, kind: str, project: Path) -> dict[str, Any]:
     if str(project) not in sys.path:
         sys.path.insert(0, str(project))
+    mend = "name a dataclass that can be imported from here, as module:Class"
     try:
         found = getattr(importlib.import_module(module), kind)
+        if dataclasses.is_dataclass(found):
+            mend = "give the field a type that a file can say, or `field(init=False)`"
         return schema_of(found)
-    except Exception as error:  # the module is somebody's code
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # the module is somebody's code
         reason = str(error) if isinstance(error, (ImportError, AttributeError, TypeError)) else told(error)
-        mend = "name a dataclass that can be imported from here, as module:Class"
         raise DeclarationError([Problem(f"{module}:{kind} has no schema: {reason}", mend=mend)]) from error

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import sys
 import types
 import typing
@@ -22,7 +23,7 @@ from typing import Any, Literal, Self, TypeVar, cast
 
 from oreflow.contract import DeclarationError, OreflowError, Problem
 from oreflow.quantities import DURATION, SIZE, bytes_of, time_of, time_text
-from oreflow.secrets import Secret, is_secret_name, reference_fault, refers
+from oreflow.secrets import Secret, is_secret_name, reference_fault, refers, resembles_reference
 from oreflow.validation import shown, validate
 
 T = TypeVar("T")
@@ -83,22 +84,45 @@ def _plain(schema: Mapping[str, Any], make: Callable[[Any], Any] | None = None) 
     def made(value: Any, path: KeyPath) -> Any:
         try:
             return value if make is None else make(value)
+        except DeclarationError as error:
+            raise DeclarationError([dataclasses.replace(each, path=path) for each in error.problems]) from None
         except (ValueError, TypeError, OverflowError, ArithmeticError) as error:
             raise DeclarationError([Problem(str(error), path)]) from error
 
     return _Form(schema, made)
 
 
+_REFERENCES = "write a reference as ${env:NAME} or ${file:/run/secrets/name}"
+
+
 def _text(value: str) -> str:
     if refers(value):
-        raise ValueError("refers to a secret, which a plain text would show - declare it as oreflow.config.Secret")
+        mend = "declare it as oreflow.config.Secret"
+        raise DeclarationError([Problem("refers to a secret, which a plain text would show", mend=mend)])
+    if resembles_reference(value):
+        mend = f"{_REFERENCES}, and declare it as oreflow.config.Secret"
+        raise DeclarationError([Problem(f"{reference_fault(value)}, but nearly one", mend=mend)])
     return value
 
 
 def _secret(value: str) -> Secret:
     if fault := reference_fault(value):
-        raise ValueError(f"{fault} - write ${{env:NAME}} or ${{file:/run/secrets/name}}")
+        raise DeclarationError([Problem(fault, mend=_REFERENCES)])
     return Secret(value)
+
+
+def _date(value: str) -> date:
+    try:
+        return date.fromisoformat(value)
+    except ValueError:
+        raise ValueError(f"{shown(value)} is no date such as 2026-01-31") from None
+
+
+def _datetime(value: str) -> datetime:
+    try:
+        return datetime.fromisoformat(value)
+    except ValueError:
+        raise ValueError(f"{shown(value)} is no date and time such as 2026-01-31T10:00:00+00:00") from None
 
 
 _SIMPLE: dict[Any, _Form] = {
@@ -119,7 +143,7 @@ _SIMPLE: dict[Any, _Form] = {
         lambda value: Decimal(str(value)),
     ),
     Secret: _plain({"type": "string", "format": "secret", "writeOnly": True}, _secret),
-    Path: _plain({"type": "string", "format": "path"}, Path),
+    Path: _plain({"type": "string", "format": "path", "minLength": 1}, Path),
     Size: _plain(
         {
             "type": ["integer", "string"],
@@ -141,8 +165,8 @@ _SIMPLE: dict[Any, _Form] = {
         },
         time_of,
     ),
-    datetime: _plain({"type": "string", "format": "date-time"}, datetime.fromisoformat),
-    date: _plain({"type": "string", "format": "date"}, date.fromisoformat),
+    datetime: _plain({"type": "string", "format": "date-time"}, _datetime),
+    date: _plain({"type": "string", "format": "date"}, _date),
 }
 
 
@@ -152,9 +176,13 @@ def _form_of(kind: Any) -> _Form:
     Raises:
         TypeError: no configuration can hold it.
     """
-    while typing.get_origin(kind) is typing.Annotated:  # what is annotated may have no hash
-        kind = typing.get_args(kind)[0]
-    return _form(kind)
+    while True:
+        if typing.get_origin(kind) is typing.Annotated:  # what is annotated may have no hash
+            kind = typing.get_args(kind)[0]
+        elif isinstance(kind, typing.NewType):
+            kind = kind.__supertype__
+        else:
+            return _form(kind)
 
 
 @functools.cache
@@ -229,6 +257,8 @@ def _made(items: Mapping[Any, Any], form: Callable[[Any], _Form], path: KeyPath)
 
 def _choice(members: Sequence[Any]) -> _Form:
     """One of several values, which may be members of an enum."""
+    if not members:
+        raise TypeError("an enum without members, of which nothing can be said")
     choices = [(_as_data(member), member) for member in members]
     if odd := [member for said, member in choices if not isinstance(member, Enum) and said is not member]:
         raise TypeError(f"a choice that no configuration can say: {odd[0]!r}")
@@ -243,13 +273,24 @@ def _choice(members: Sequence[Any]) -> _Form:
 
 
 def _either(forms: Sequence[_Form]) -> _Form:
-    """The first of several types that a value fits."""
+    """The first of several types that a value fits: its schema allows it, and it makes a value of it.
+
+    A schema alone does not tell a date from any text.
+    """
 
     def made(value: Any, path: KeyPath) -> Any:
-        fitting = (form for form in forms if not validate({"value": value}, _section_of({"value": form.schema})))
-        return next(fitting, forms[0]).make(value, path)
+        fitting = [form for form in forms if not validate({"value": value}, _section_of({"value": form.schema}))]
+        refused = None
+        for form in fitting or forms[:1]:
+            try:
+                return form.make(value, path)
+            except DeclarationError as error:
+                refused = refused or error
+        raise refused or AssertionError
 
-    return _Form({"anyOf": [dict(form.schema) for form in forms]}, made)
+    # A union with Any allows everything.
+    schemas = [dict(form.schema) for form in forms]
+    return _Form({"anyOf": schemas} if all(schemas) else {}, made)
 
 
 def _section_of(properties: Mapping[str, Any]) -> dict[str, Any]:
@@ -319,7 +360,18 @@ def _property(field: dataclasses.Field[Any], form: _Form) -> dict[str, Any]:
     if _has_default(field) and not is_secret_name(field.name):
         factory = field.default_factory
         schema["default"] = _as_data(field.default if factory is dataclasses.MISSING else factory())
+        if not _is_of_its_type(schema["default"], form.schema):
+            raise TypeError(f"its default, {shown(schema['default'])}, is none of its type")
     return schema
+
+
+def _is_of_its_type(value: Any, schema: Mapping[str, Any]) -> bool:
+    """Whether a default is a text, a number or what else a schema expects; beyond that, it may be one of its own."""
+    if "anyOf" in schema:
+        return any(_is_of_its_type(value, each) for each in schema["anyOf"])
+    if isinstance(value, float) and not math.isfinite(value):  # which JSON has not
+        value = 0.5
+    return not validate(value, {key: schema[key] for key in ("type", "enum") if key in schema})
 
 
 def _check_schema(schema: Mapping[str, Any]) -> None:

@@ -33,7 +33,7 @@ from oreflow.pipeline.missing import explain_missing
 from oreflow.pipeline.report import READABLE
 from oreflow.pipeline.schema import CHECK_KEYS, PLUGINS_SCHEMA, declaration_schema
 from oreflow.quantities import bytes_of
-from oreflow.secrets import reference_fault, refers
+from oreflow.secrets import reference_fault, refers, resembles_reference
 from oreflow.validation import did_you_mean, validate
 
 _ORDER = {stage.value: position for position, stage in enumerate(ProcessingStage)}
@@ -258,7 +258,7 @@ def _secret_problems(value: Any, path: KeyPath) -> Iterator[Problem]:
     elif isinstance(value, list):
         for index, each in enumerate(value):
             yield from _secret_problems(each, (*path, index))
-    elif refers(value) and path[:1] != ("engines",):
+    elif isinstance(value, str) and path[:1] != ("engines",) and (refers(value) or resembles_reference(value)):
         yield Problem("a secret has no place here", path, "only settings of engines may refer to one")
     elif isinstance(value, str) and path[:1] == ("engines",) and (fault := reference_fault(value)):
         yield Problem(fault, path, "write ${env:NAME} or ${file:/run/secrets/name}")
