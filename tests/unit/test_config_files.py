@@ -293,6 +293,22 @@ def test_what_a_schema_leaves_open_is_decided_by_the_rest_of_the_document(read, 
     assert document.data == {"kind": kind, "value": value}
 
 
+@pytest.mark.parametrize("text", ["0755", "12:30", "0x10", "no", "1.10", "2026-01-05"])
+@pytest.mark.parametrize("schema", [CONDITIONAL, ONE_OF], ids=["if", "oneOf"])
+def test_where_the_rest_of_the_document_asks_for_a_text_it_stays_the_text(read, schema, text):
+    document = read("x.yaml", f"kind: name\nvalue: {text}\n")
+    assert settle(document, schema) == []
+    assert document.data["value"] == text
+
+
+def test_a_text_beside_an_exact_number_stays_one(read):
+    exact = {"type": ["number", "string"], "format": "decimal", "pattern": "^[0-9.]+$"}
+    schema = {"properties": {key: {"anyOf": [{"type": "string"}, exact]} for key in ("word", "price")}}
+    document = read("x.yaml", "word: no\nprice: 1.10\n")
+    assert settle(document, schema) == []
+    assert document.data == {"word": "no", "price": 1.1}
+
+
 @pytest.mark.parametrize("key", ["count", "share", "any", "nobody_knows"])
 @pytest.mark.parametrize(("text", "number"), [("0755", 493), ("12:30", 750)])
 def test_numbers_that_yaml_reads_otherwise_than_people_are_refused(read, key, text, number):
@@ -304,6 +320,7 @@ def test_numbers_that_yaml_reads_otherwise_than_people_are_refused(read, key, te
 
 # Layers
 
+NO_LIST_BELOW = "what is below is no list - say @replace, or the key without a mark"
 REMOVED_OR_NOT = (
     "config/shop.local.yaml:1 old: a key is removed, or it is not - say true, or if_there, or take the line away"
 )
@@ -357,9 +374,12 @@ def test_a_list_is_appended_to_a_section_replaced_and_a_key_removed_where_the_ke
     [
         (
             "x: 1\npool@append: [1]\n",
-            "config/shop.local.yaml:2 pool: nothing can be appended: what is below is no list",
+            f"config/shop.local.yaml:2 pool: nothing can be appended: {NO_LIST_BELOW}",
         ),
-        ("tags@append: 1\n", "config/shop.local.yaml:1 tags: nothing can be appended: this is no list"),
+        (
+            "tags@append: 1\n",
+            "config/shop.local.yaml:1 tags: nothing can be appended: this is no list - write it as one: [a, b]",
+        ),
         (
             "olf@remove: true\n",
             "config/shop.local.yaml:1 olf: there is nothing below to remove - take the line away, or say if_there",
@@ -373,6 +393,37 @@ def test_a_list_is_appended_to_a_section_replaced_and_a_key_removed_where_the_ke
 def test_a_mark_that_does_not_fit_is_told(layered, local, told):
     base = "tags: [a]\npool: {size: 1}\nold: 1\n"
     assert problems_of(lambda: layered({"shop.yaml": base, "shop.local.yaml": local})) == [told]
+
+
+@pytest.mark.parametrize(
+    ("option", "key", "value"),
+    [
+        ("tags@append=1.10, no", "tags", ["a", "1.10", "no"]),
+        ("pool@replace={wait: 1.10}", "pool", {"wait": "1.10"}),
+        ("items@remove=true", "items", None),
+        ("nick@remove=if_there", "nick", None),
+        ("nosuch@remove=if_there", "nosuch", None),
+        ("sources.a@replace={path: 1.10}", "sources", {"a": {"path": "1.10"}}),
+    ],
+)
+def test_an_option_meets_what_is_below_it_as_its_mark_says(varied, option, key, value):
+    assert varied(options=[option]).get(key) == value
+
+
+@pytest.mark.parametrize(
+    ("option", "told"),
+    [
+        ("items@append=x", "--set items@append items: nothing can be appended: this is no list"),
+        ("items@remove=yes", "--set items@remove items: a key is removed, or it is not - say true, or if_there"),
+        ("nick@remove=true", "--set nick@remove nick: there is nothing below to remove"),
+        ("tagz@append=[x]", "--set tagz@append: there is no key 'tagz' - did you mean 'tags'?"),
+        ("tags.0@append=[x]", "--set tags.0@append tags.0: layers do not meet within a list, so nothing can be said"),
+        ("sources.=x", "--set sources. sources: there is no key '.'"),
+    ],
+)
+def test_an_option_whose_mark_or_key_does_not_fit_is_told(varied, option, told):
+    (problem,) = problems_of(lambda: varied(options=[option]))
+    assert problem.startswith(told)
 
 
 # Variables and options: what plain dynaconf 3.3 gets wrong
@@ -392,6 +443,8 @@ VARIED = {
         "size": {"type": ["integer", "null"]},
         "on": {"type": "boolean"},
         "share": {"type": "number"},
+        "wild": {"default": None},
+        "z_hidden": {"writeOnly": True},
         "pool": {"type": "object", "properties": {"size": {"type": "integer"}, "wait": {"type": "string"}}},
         "tables": {
             "type": "object",
@@ -438,6 +491,16 @@ def test_a_text_is_not_guessed_at(varied, text):
         ("0", "on", False),
         ("maybe", "on", "maybe"),
         ("1e5", "share", 1e5),
+        ("1e1", "size", 10),
+        ("1e-1", "size", "1e-1"),
+        ("1e999", "size", "1e999"),
+        ("1", "wild", 1),
+        ("1.10", "wild", 1.1),
+        ("[1, no]", "wild", [1, False]),
+        ("{a: 1}", "wild", {"a": 1}),
+        ("null", "wild", None),
+        ("yes", "wild", "yes"),
+        ("1", "z_hidden", "1"),
         ("nan", "share", "nan"),
         ("1.10, no", "tags", ["1.10", "no"]),
         ("[]", "tags", []),

@@ -192,6 +192,30 @@ def test_a_snapshot_cannot_be_changed_and_knows_its_origins(folder):
         snapshot.explain("pool.sise")
 
 
+def test_a_misspelt_reference_is_told_with_how_it_is_written_and_without_its_text(folder):
+    put(folder, BASE + "password: ${evn:PW}\n")
+    with pytest.raises(DeclarationError) as raised:
+        ConfigManager(folder, variables={}).load_config("database", DatabaseConfig)
+    assert str(raised.value) == (
+        "config/database.yaml:6 password: the value does not fit; it is a secret, and not shown"
+        " - write a reference as ${env:NAME} or ${file:/run/secrets/name}"
+    )
+
+
+def test_what_was_said_before_a_key_was_removed_does_not_hold(folder):
+    put(folder, "a: [1]\nb: {c: [1]}\nd: [no]\n", "app.yaml")
+    put(folder, "a@remove: true\nb@remove: true\nd@append: [2]\n", "app.production.yaml")
+    put(folder, "a@append: [3]\nb: {c@append: [3]}\n", "app.local.yaml")
+    snapshot = ConfigManager(folder, environment="production").snapshot("app")
+    told = {key: [(each.value, each.status) for each in said] for key, said in snapshot.explain("")}
+    assert told == {
+        "a": [([3], "effective"), (None, "removed"), ([1], "overridden")],
+        "b": [(None, "removed")],
+        "b.c": [([3], "effective"), ([1], "overridden")],
+        "d": [([2], "appended"), ([False], "effective")],
+    }
+
+
 def test_a_reload_tells_what_has_changed(folder):
     manager = ConfigManager(folder)
     manager.load_config("database", DatabaseConfig)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import copy
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -93,22 +93,38 @@ class Document:
         if problems:
             raise DeclarationError(problems)
 
-    def put(self, path: KeyPath, value: Any, origin: Origin, texts: Mapping[KeyPath, str] | None = None) -> None:
+    def put(
+        self,
+        path: KeyPath,
+        value: Any,
+        origin: Origin,
+        texts: Mapping[KeyPath, str] | None = None,
+        mark: Mark | None = None,
+    ) -> None:
         """Lay one value over this document, as a layer that says nothing else would.
 
         `texts` as in a document, by their paths within the value.
+
+        Raises:
+            DeclarationError: the mark does not fit what is below it, or is of an item of a list.
         """
+        if mark and any(isinstance(key, int) for key in path):
+            mend = "say the whole list"
+            problem = Problem(f"layers do not meet within a list, so nothing can be said @{mark}", path, mend)
+            raise DeclarationError([replace(problem, file=origin.file, line=origin.line)])
         if any(isinstance(key, int) for key in path):  # an item of a list, which no layer can name
             self._forget(path)
             self.at(path[:-1])[path[-1]] = value
             self.origins[path] = origin
             self.said.setdefault(path, []).append(Said(value, origin))
             return
-        later = Document(origins={(): origin}, texts={(*path, *below): text for below, text in (texts or {}).items()})
+        last = f"{path[-1]}@{mark}" if mark else str(path[-1])
+        known = {(*path[:-1], last, *below): text for below, text in (texts or {}).items()}
+        later = Document(origins={(): origin}, texts=known)
         section: dict[str, Any] = later.data
         for key in path[:-1]:
             section = section.setdefault(str(key), {})
-        section[str(path[-1])] = value
+        section[last] = value
         self.merge(later)
 
     def nearest(self, path: KeyPath) -> Origin:
@@ -168,8 +184,10 @@ class Document:
     ) -> Iterator[Problem]:
         below, more = mine.get(str(path[-1]), []), said.value
         if not isinstance(more, list) or not isinstance(below, list):
-            what = "this is no list" if not isinstance(more, list) else "what is below is no list"
-            yield Problem(f"nothing can be appended: {what}", path, "", said.origin.file, said.origin.line)
+            what, mend = "what is below is no list", f"say @{Mark.REPLACE}, or the key without a mark"
+            if not isinstance(more, list):
+                what, mend = "this is no list", "write it as one: [a, b]"
+            yield Problem(f"nothing can be appended: {what}", path, mend, said.origin.file, said.origin.line)
             return
         mine[str(path[-1])] = [*below, *copy.deepcopy(more)]
         self.origins.setdefault(path, said.origin)

@@ -10,7 +10,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from oreflow.config.documents import Document, KeyPath, Layer, Origin
+from oreflow.config.documents import IF_THERE, Document, KeyPath, Layer, Mark, Origin, split_mark
 from oreflow.config.files import DATA_FORMATS, PYTHON, is_text, is_there, read_file
 from oreflow.config.shapes import Schema, cast, keys_at, parts_at, path_of
 from oreflow.config.snapshot import discreet
@@ -253,7 +253,7 @@ def _resolve(segments: Sequence[str], data: Any, schema: Schema) -> tuple[KeyPat
 
 
 def apply_options(document: Document, options: Sequence[str], schema: Schema) -> None:
-    """Lay options `KEY=VALUE` over a document, as `--set` gives them.
+    """Lay options `KEY=VALUE` over a document, as `--set` gives them; a key may end in a mark, as in files.
 
     Raises:
         DeclarationError: one is not of that form, or its key leads nowhere.
@@ -265,19 +265,22 @@ def apply_options(document: Document, options: Sequence[str], schema: Schema) ->
             # What was said instead is not shown: it may be a secret.
             problems.append(Problem("expected KEY=VALUE", mend="such as --set lake=./pond", file="--set"))
             continue
-        path, unknown = path_of(key.strip(), document.data, schema)
+        name, mark = split_mark(key.strip())
+        path, unknown = path_of(name, document.data, schema)
+        if unknown and mark is Mark.REMOVE and text.strip() == IF_THERE:
+            continue
         if unknown:
             data = document.at(path) if _is_there(document, path) else {}
             within = data if isinstance(data, dict) else range(len(data)) if isinstance(data, list) else ()
             known = [*keys_at(parts_at(schema, path)), *within]
             mend = did_you_mean(unknown, known) + _without(schema)
             problems.append(Problem(f"there is no key '{unknown}'", path, mend, f"--set {key}"))
-        elif others := [other for other in document.origins if other != path and _dotted(other) == key.strip()]:
+        elif others := [other for other in document.origins if other != path and _dotted(other) == name]:
             places = " and ".join(str(document.origins[each]) for each in (path, *others) if each in document.origins)
             mend = "say it in a file"
             problems.append(Problem(f"could mean each of two keys: {places}", (), mend, f"--set {key}"))
         else:
-            problems += _put(document, path, text, Origin(f"--set {key}", 0, Layer.OPTION), schema)
+            problems += _put(document, path, text, Origin(f"--set {key}", 0, Layer.OPTION), schema, mark)
     if problems:
         raise DeclarationError([discreet(problem, schema) for problem in problems])
 
@@ -290,19 +293,30 @@ def _is_there(document: Document, path: KeyPath) -> bool:
     return True
 
 
-def _put(document: Document, path: KeyPath, text: str, origin: Origin, schema: Schema) -> list[Problem]:
+def _put(
+    document: Document, path: KeyPath, text: str, origin: Origin, schema: Schema, mark: Mark | None = None
+) -> list[Problem]:
     """Lay a text over a document; gives what is wrong with it."""
     current = document.at(path) if _is_there(document, path) else None
     if not is_text(text):
         return [Problem("is not UTF-8 text", path, "", origin.file)]
     try:
-        value, texts = cast(text, path, schema, current)
+        if mark is Mark.REMOVE:
+            value, texts = cast(text, (), _REMOVAL)
+        else:
+            value, texts = cast(text, path, schema, current)
+        document.put(path, value, origin, texts, mark)
     except ValueError as error:
         mend = f"if a program expects something else, say its form: {WRITE_SCHEMA}"
         message = f"expected {error} as in {document.nearest(path)}, got {shown(text)}"
         return [Problem(message, path, mend, origin.file)]
-    document.put(path, value, origin, texts)
+    except DeclarationError as error:
+        return list(error.problems)
     return []
+
+
+_REMOVAL = {"type": ["boolean", "string"]}
+"""What a key that ends in `@remove` may be: true, or `if_there`."""
 
 
 def _dotted(path: KeyPath) -> str:

@@ -11,6 +11,7 @@ import itertools
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from decimal import Decimal
 from typing import Any
 
 from oreflow.config.documents import Document, KeyPath, Origin, split_mark
@@ -24,6 +25,7 @@ _NAMES: dict[type, str] = {str: "string", bool: "boolean", int: "integer", float
 _WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 _INTEGER = re.compile(r"[+-]?(0|[1-9][0-9]*(_[0-9]+)*)$")
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?$")
+_WHOLE = re.compile(r"[+-]?[1-9][0-9]*(\.[0-9]*)?[eE]\+?[0-9]+$")
 _OCTAL = re.compile(r"[+-]?0[0-9_]+$")
 _SEXAGESIMAL = re.compile(r"[+-]?[0-9][0-9_]*(:[0-5]?[0-9])+(\.[0-9_]*)?$")
 
@@ -129,7 +131,8 @@ def cast(text: str, path: KeyPath, schema: Schema, current: Any = None) -> tuple
         ValueError: there is no schema, and the text is nothing such as what it takes the place of.
     """
     parts = parts_at(schema, path)
-    said = kinds_of(parts) or {_kind(current)}
+    free = parts and not is_secret(parts)  # a schema that says nothing of the type allows each
+    said = kinds_of(parts) or ({*_NAMES.values(), "array", "object"} if free else {_kind(current)})
     if not parts and "integer" in said:
         said = {"integer", "number"}
     value = _scalar(text.strip(), said)
@@ -169,9 +172,18 @@ def _scalar(word: str, kinds: set[str]) -> Any:
             return words[word.lower()]
     if numbers and _INTEGER.match(word) and len(word) <= LONGEST_NUMBER:
         return int(word)
-    if "number" in kinds and _NUMBER.match(word):
-        return float(word)
+    if numbers and _NUMBER.match(word):
+        return _number(word, kinds)
     return _NO_SCALAR
+
+
+def _number(word: str, kinds: set[str]) -> Any:
+    """A number with a point or an exponent; where whole ones are expected, one that an exponent makes whole."""
+    value = float(word)
+    if "number" in kinds:
+        return value
+    is_whole = _WHOLE.match(word) and value.is_integer() and abs(value) < 10**LONGEST_NUMBER
+    return int(Decimal(word)) if is_whole else _NO_SCALAR
 
 
 def _kind(value: Any) -> str:
@@ -204,7 +216,7 @@ def settle(document: Document, schema: Schema) -> list[Problem]:
     number could be meant, the last two are refused. Where a schema allows both, a scalar is what it was read as, unless
     only the text is allowed beside what the rest of the document says (`if`, `oneOf`).
     """
-    problems = []
+    odd: dict[KeyPath, str] = {}
     open_: dict[KeyPath, str] = {}
     found: dict[KeyPath, list[Schema]] = {}
     for path, text in document.texts.items():
@@ -214,26 +226,37 @@ def settle(document: Document, schema: Schema) -> list[Problem]:
         value = document.at(path)
         if kinds and kinds <= {"string", "null"}:
             settled: Any = text
-        elif isinstance(value, (int, float)) and (_SEXAGESIMAL.match(text) or _is_octal(text, value)):
-            mend = f"put it in quotes if it is a text; the number is {value}"
-            problems.append(document.locate(Problem(f"{text} is {value} in YAML", path, mend)))
-            continue
-        elif isinstance(value, str) and "number" in kinds and _NUMBER.match(text):
-            settled = float(text)  # 1e5, which is a number in JSON and in YAML 1.2
+        elif isinstance(value, str) and kinds & {"integer", "number"} and _NUMBER.match(text):
+            number = _number(text, kinds)  # 1e5, which is a number in JSON and in YAML 1.2
+            settled = text if number is _NO_SCALAR else number
         elif not isinstance(value, (str, int, float, bool, list, dict)) and value is not None:
             settled = text  # dates, which JSON has not; who expects one reads it from its text
         else:
-            if "string" in kinds and text != value and not _is_exact(parts):
+            if _is_odd(text, value):
+                odd[path] = text
+            if "string" in kinds and text != value and not (_is_exact(parts) and _is_number(value)):
                 open_[path] = text
             continue
         _set(document, path, settled)
     if open_:
         _choose(document, schema, open_)
-    return problems
+    return [_odd_number(document, path, text) for path, text in odd.items() if document.at(path) != text]
 
 
-def _is_octal(text: str, value: float) -> bool:
-    return isinstance(value, int) and _OCTAL.match(text) is not None
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _is_odd(text: str, value: Any) -> bool:
+    """Whether a number was written such that people read another one."""
+    is_octal = isinstance(value, int) and _OCTAL.match(text)
+    return _is_number(value) and bool(_SEXAGESIMAL.match(text) or is_octal)
+
+
+def _odd_number(document: Document, path: KeyPath, text: str) -> Problem:
+    value = document.at(path)
+    mend = f"put it in quotes if it is a text; the number is {value}"
+    return document.locate(Problem(f"{text} is {value} in YAML", path, mend))
 
 
 def restore_exact(document: Document, schema: Schema) -> None:
@@ -284,7 +307,7 @@ def path_of(key: str, data: Any, schema: Schema) -> tuple[KeyPath, str]:
         parts = parts_at(schema, path)
         count = _words_of_key(words, data, parts)
         if not count:
-            return path, ".".join(words)
+            return path, ".".join(words) or "."  # of a key that ends in a point
         name: str | int = ".".join(words[:count])
         if isinstance(data, list):
             name = int(name)
@@ -305,4 +328,4 @@ def _words_of_key(words: Sequence[str], data: Any, parts: Sequence[Schema]) -> i
     for name in (*(n for n in names if n in known), *(n for n in names if any(_matcher(p)(n) for p in patterns))):
         return name.count(".") + 1
     free = any(isinstance(part.get("additionalProperties"), Mapping) for part in parts)
-    return int(free)
+    return int(free and words[0] != "")

@@ -139,21 +139,22 @@ class Snapshot:
 
     def _spoken(self, path: KeyPath) -> list[Spoken]:
         found: list[Spoken] = []
-        wins = True
         there = self._is_there(path)
+        # What holds is what the schema has made of it, not how it was written; of a list, what is yet to be told.
+        rest: Any = self.document.at(path) if there else None
+        wins, is_whole = there, False
         for said in reversed(self.document.said.get(path, [])):
-            status = "overridden"
+            value, status = said.value, "overridden"
             if said.mark is Mark.REMOVE:
-                status = "removed" if wins and not there else "overridden"
-                wins = False
-            elif wins and there:
-                status = "appended" if said.mark is Mark.APPEND else "effective"
-                wins = said.mark is Mark.APPEND
-            # What holds is what the schema has made of it, not how it was written.
-            alone = status == "effective" and not any(each.status == "appended" for each in found)
-            now = self.document.at(path) if alone else said.value
-            value = None if said.mark is Mark.REMOVE else self._masked(now, path)
-            found.append(Spoken(value, str(said.origin), said.origin.layer.value, status))
+                value, status = None, "overridden" if is_whole else "removed"
+                wins, is_whole = False, True
+            elif wins and said.mark is Mark.APPEND and len(rest) > len(said.value):
+                start = len(rest) - len(said.value)
+                value, rest, status = rest[start:], rest[:start], "appended"
+            elif wins:
+                value, status = rest, "effective"
+                wins, is_whole = False, said.mark is not Mark.APPEND
+            found.append(Spoken(self._masked(value, path), str(said.origin), said.origin.layer.value, status))
         return found
 
     def _at(self, path: KeyPath) -> Any:
