@@ -284,7 +284,10 @@ def test_schemas_of_a_pipeline_a_file_and_a_class(retail):
     retail.put("config/app.yaml", "port: x\n")
     retail.put("config/schemas/app.schema.json", json.dumps(schema))
     assert json.loads(config(retail, "schema", "app").out) == schema
-    assert "config/app.yaml:1 port: expected a whole number, got 'x'" in config(retail, "validate", "app", code=2).err
+    wrong = "config/app.yaml:1 port: expected a whole number, got 'x'"
+    assert wrong in config(retail, "validate", "app", code=2).err
+    assert f"warning: {wrong}" in config(retail, "show", "app").err
+    assert "say one of them" in config(retail, "show", "app", "--json", "--yaml", code=2).err
     assert "forms:Ap has no schema" in config(retail, "schema", "forms:Ap", code=2).err
     retail.put("./exits.py", "raise SystemExit(3)\n")
     assert (

@@ -192,6 +192,42 @@ def test_a_snapshot_cannot_be_changed_and_knows_its_origins(folder):
         snapshot.explain("pool.sise")
 
 
+@dataclass(frozen=True)
+class Cache:
+    size: int = 10
+    wait: timedelta = timedelta(seconds=30)
+
+
+@dataclass(frozen=True)
+class Caches:
+    name: str
+    first: Cache = Cache()
+    second: Cache | None = None
+    third: Cache | None = None
+    password: str = "hunter2"
+
+
+def test_who_looks_at_a_configuration_sees_defaults_and_what_is_wrong(folder):
+    put(folder, "third: {size: x}\n", "caches.yaml")
+    put(folder, "third@remove: true\nthird: {size: y}\n", "caches.local.yaml")
+    (folder / "config" / "schemas").mkdir()
+    put(folder, json.dumps(schema_of(Caches)), "schemas/caches.schema.json")
+    found = ConfigManager(folder, variables={"CACHES_NAME": "n"}).read("caches")
+    assert [(key, value, said.place) for key, value, said in found.entries] == [
+        ("third.size", "y", "config/caches.local.yaml:2"),
+        ("name", "n", "CACHES_NAME"),
+        ("first.size", 10, "default"),
+        ("first.wait", "30s", "default"),
+        ("second", None, "default"),
+        ("third.wait", "30s", "default"),
+    ]
+    assert list(map(str, found.problems)) == [
+        "config/caches.local.yaml:2 third.size: expected a whole number, got 'y'",
+    ]
+    assert [key for key, _ in found.explain("first")] == ["first.size", "first.wait"]
+    assert found.masked == {"third": {"size": "y"}, "name": "n"}
+
+
 def test_a_misspelt_reference_is_told_with_how_it_is_written_and_without_its_text(folder):
     put(folder, BASE + "password: ${evn:PW}\n")
     with pytest.raises(DeclarationError) as raised:

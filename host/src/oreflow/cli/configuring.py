@@ -37,7 +37,11 @@ def show_config(
     from oreflow import api
     from oreflow.cli import show_config as show
 
+    if as_json and as_yaml:
+        raise click.UsageError("--json and --yaml are two forms of the same: say one of them")
     found = api.effective_config(project, name, environment=environment, options=options)
+    for problem in found.problems:
+        click.echo(f"warning: {problem}", err=True)
     if as_json:
         print_json(found.to_dict())
     elif as_yaml:

@@ -166,9 +166,10 @@ class ConfigManager:
         Raises:
             DeclarationError: a layer cannot be read, or a variable or option names no key.
         """
-        document, schema, _ = self._layers(name, None, layer_files(self.project, name, self.environment))
+        document, schema, problems = self._layers(name, None, layer_files(self.project, name, self.environment))
+        problems += validate(document.data, schema)
         restore_exact(document, schema)
-        return Snapshot.of(name, document, schema, self.environment.value)
+        return Snapshot.of(name, document, schema, self.environment.value, problems)
 
     def reload(self, name: str | None = None) -> tuple[ConfigChange, ...]:
         """Read a configuration anew (all that were loaded, where not said); gives what has changed."""

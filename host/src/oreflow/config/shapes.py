@@ -121,6 +121,39 @@ def _below(part: Schema, key: str | int) -> Iterator[Schema]:
         yield part["additionalProperties"]
 
 
+def defaults(schema: Schema, data: Mapping[str, Any]) -> dict[KeyPath, Any]:
+    """What a schema has for keys that the data does not say, where it does not depend on the rest of the data."""
+    found: dict[KeyPath, Any] = {}
+    waiting: list[tuple[KeyPath, Mapping[str, Any], list[Schema]]] = [((), data, [schema])]
+    while waiting:
+        path, section, said = waiting.pop()
+        parts = _certain(said, schema)
+        for key in dict.fromkeys([*keys_at(parts), *section]):
+            below = [each for part in parts for each in _below(part, key)]
+            if isinstance(section.get(key), Mapping):
+                waiting.append(((*path, key), section[key], below))
+            elif key not in section:
+                values = [part["default"] for part in _certain(below, schema) if "default" in part]
+                found |= {(*path, key): value for value in values[:1]}
+    return found
+
+
+def _certain(parts: Sequence[Any], root: Schema) -> list[Schema]:
+    """The parts with all that applies whatever the data is; of alternatives, the only one that is a section."""
+    found: dict[int, Schema] = {}
+    waiting = [*reversed(parts)]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, Mapping) and id(part) not in found:
+            found[id(part)] = part
+            more = [_referred(part.get("$ref"), root), *part.get("allOf", ())]
+            for word in ("anyOf", "oneOf"):
+                sections = [each for each in part.get(word, ()) if "object" in kinds_of(_expand([each], root))]
+                more += sections if len(sections) == 1 else []
+            waiting += reversed(more)
+    return [*found.values()]
+
+
 def cast(text: str, path: KeyPath, schema: Schema, current: Any = None) -> tuple[Any, dict[KeyPath, str]]:
     """What a text from outside of files becomes at a path: by the schema, else as what it takes the place of is.
 

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Any
 
 from oreflow.config.documents import Document, KeyPath, Layer, Mark
-from oreflow.config.shapes import Schema, is_secret, keys_at, parts_at, path_of
+from oreflow.config.shapes import Schema, defaults, is_secret, keys_at, parts_at, path_of
 from oreflow.contract import DeclarationError, Problem
 from oreflow.secrets import MASK, is_secret_name, masked, redacted, refers, without
 from oreflow.validation import did_you_mean
@@ -51,7 +51,8 @@ class Snapshot:
     """The effective configuration called `name`.
 
     `data` is the whole as read-only sections, `values` its values by their dotted keys; both hold references to
-    secrets, never what they refer to. A snapshot may be shared by threads: nobody can change it.
+    secrets, never what they refer to. `problems` is what is wrong in it, where it was read for people to look at.
+    A snapshot may be shared by threads: nobody can change it.
     """
 
     name: str
@@ -59,11 +60,15 @@ class Snapshot:
     document: Document
     schema: Schema
     environment: str
+    problems: tuple[Problem, ...] = ()
 
     @classmethod
-    def of(cls, name: str, document: Document, schema: Schema, environment: str) -> Snapshot:
+    def of(
+        cls, name: str, document: Document, schema: Schema, environment: str, problems: Iterable[Problem] = ()
+    ) -> Snapshot:
         """The snapshot of a document that nobody changes any more."""
-        return cls(name, _frozen(document.data), document, schema, environment)
+        told = tuple(document.locate(discreet(problem, schema)) for problem in problems)
+        return cls(name, _frozen(document.data), document, schema, environment, told)
 
     @cached_property
     def values(self) -> Mapping[str, Any]:
@@ -91,11 +96,20 @@ class Snapshot:
 
     @property
     def entries(self) -> list[tuple[str, Any, Spoken]]:
-        """Each value that holds by its dotted key, masked, with the layer's word that decides."""
+        """Each value that holds by its dotted key, masked, with the layer's word that decides; defaults come last."""
         found = []
         for path, value in _leaves(self.masked):
             spoken = [said for said in self._spoken(path) if said.status in ("effective", "appended")]
             found += [(_dotted(path), value, said) for said in spoken[:1]]
+        return found + [(_dotted(path), said.value, said) for path, said in self._defaults.items()]
+
+    @cached_property
+    def _defaults(self) -> dict[KeyPath, Spoken]:
+        """What the schema has for keys that nobody says."""
+        found = {}
+        for path, default in defaults(self.schema, self.document.data).items():
+            for below, value in _leaves(self._masked(default, path), path):
+                found[below] = Spoken(value, "default", "schema", "effective")
         return found
 
     def to_dict(self) -> dict[str, Any]:
@@ -118,9 +132,12 @@ class Snapshot:
         path, unknown = path_of(key, self.document.data, self.schema)
         # Keys may have points in them, and one that is not there may have been removed or replaced.
         said = [known for known in self.document.said if not key or _begins(_dotted(known), key)]
-        found = [(_dotted(known), self._spoken(known)) for known in said]
-        if found:
-            return found
+        spoken = {known: self._spoken(known) for known in said}
+        for each, default in self._defaults.items():
+            if not key or _begins(_dotted(each), key):
+                spoken[each] = [default, *spoken.get(each, [])]
+        if spoken:
+            return [(_dotted(known), words) for known, words in spoken.items()]
         if not unknown and any(isinstance(part, int) for part in path):  # layers say lists as a whole
             found = []
             for below, value in _leaves(self._masked(self.document.at(path), path), path):
@@ -134,8 +151,8 @@ class Snapshot:
             known = [*keys_at(parts_at(self.schema, path)), *within]
             where = f"'{_dotted(path)}' has" if path else f"the configuration '{self.name}' has"
             raise DeclarationError([Problem(f"{where} no key '{unknown}'", mend=did_you_mean(unknown, known))])
-        defaults = [part["default"] for part in parts if "default" in part]
-        return [(key, [Spoken(self._masked(value, path), "default", "schema", "effective") for value in defaults])]
+        values = [part["default"] for part in parts if "default" in part]  # which depend on the rest
+        return [(key, [Spoken(self._masked(value, path), "default", "schema", "effective") for value in values])]
 
     def _spoken(self, path: KeyPath) -> list[Spoken]:
         found: list[Spoken] = []

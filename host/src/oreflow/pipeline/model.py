@@ -216,7 +216,7 @@ def read_pipeline(
     apply_options(document, options, schema)
     problems = settle(document, schema)
     problems += explain_missing(validate(document.data, schema), document.data, factory, project, name)
-    return Snapshot.of(name, document, schema, chosen.value), factory, problems
+    return Snapshot.of(name, document, schema, chosen.value, problems), factory, problems
 
 
 def read_declaration(
