@@ -194,8 +194,16 @@ def test_a_python_file_is_run_once_where_that_is_asked_for(read, capsys):
     assert capsys.readouterr() == ("", "run\nrun\n")
 
 
+def test_a_file_that_the_system_does_not_let_us_read_is_told_with_a_mend(tmp_path):
+    (tmp_path / "x.yaml").mkdir()
+    (problem,) = problems_of(lambda: read_file(tmp_path / "x.yaml", "x.yaml"))
+    assert problem.startswith("x.yaml: cannot be read: ")
+    assert problem.endswith(" - see that it is a file, and that this user may read it")
+
+
 @pytest.mark.parametrize(
-    ("name", "text"), [("x.yaml", ""), ("x.yaml", "# only this\n"), ("x.json", " \n"), ("x.toml", "")]
+    ("name", "text"),
+    [("x.yaml", ""), ("x.yaml", "# only this\n"), ("x.yaml", "---\n"), ("x.json", " \n"), ("x.toml", "")],
 )
 def test_an_empty_file_says_nothing(read, name, text):
     assert read(name, text).data == {}

@@ -86,7 +86,9 @@ def _plain(schema: Mapping[str, Any], make: Callable[[Any], Any] | None = None) 
             return value if make is None else make(value)
         except DeclarationError as error:
             raise DeclarationError([dataclasses.replace(each, path=path) for each in error.problems]) from None
-        except (ValueError, TypeError, OverflowError, ArithmeticError) as error:
+        except ArithmeticError as error:
+            raise DeclarationError([Problem("is larger than such a number can be", path)]) from error
+        except (ValueError, TypeError) as error:
             raise DeclarationError([Problem(str(error), path)]) from error
 
     return _Form(schema, made)
@@ -228,7 +230,8 @@ def _collection(kind: Any, origin: Any, arguments: tuple[Any, ...]) -> _Form:
             try:
                 return made(items)
             except TypeError as error:
-                raise DeclarationError([Problem(f"cannot be in a set: {error}", path)]) from error
+                problem = Problem("a list or a section cannot be in a set", path)
+                raise DeclarationError([problem]) from error
 
         return _Form(array, collect)
     raise TypeError(f"a type that no configuration can hold: {kind}")
@@ -281,12 +284,12 @@ def _either(forms: Sequence[_Form]) -> _Form:
     def made(value: Any, path: KeyPath) -> Any:
         fitting = [form for form in forms if not validate({"value": value}, _section_of({"value": form.schema}))]
         refused = None
-        for form in fitting or forms[:1]:
+        for form in fitting:
             try:
                 return form.make(value, path)
             except DeclarationError as error:
                 refused = refused or error
-        raise refused or AssertionError
+        raise refused or DeclarationError([Problem(f"{shown(value)} is of none of the types", path)])
 
     # A union with Any allows everything.
     schemas = [dict(form.schema) for form in forms]

@@ -124,11 +124,17 @@ def _text(path: Path, label: str) -> str:
             raise DeclarationError([Problem("is UTF-16 text, where UTF-8 is expected", mend=mend, file=label)])
         return content.removeprefix(codecs.BOM_UTF8).decode()
     except OSError as error:
-        raise DeclarationError([Problem(f"cannot be read: {error.strerror}", file=label)]) from error
+        raise DeclarationError([unreadable(error, label)]) from error
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         problem = Problem(f"is not UTF-8 text: {error.reason}", mend="save it as UTF-8", file=label, line=line)
         raise DeclarationError([problem]) from error
+
+
+def unreadable(error: OSError, label: str) -> Problem:
+    """What to tell of a file that the system does not let us read."""
+    mend = "see that it is a file, and that this user may read it"
+    return Problem(f"cannot be read: {error.strerror}", mend=mend, file=label)
 
 
 # YAML
@@ -142,7 +148,7 @@ def _read_yaml(text: str, origin: Origin) -> Document:
     try:
         node = loader.get_single_node()
         document = Document(origins={(): replace(origin, line=1)})
-        if node is None:
+        if node is None or (isinstance(node, yaml.ScalarNode) and not node.value and not node.style):  # only `---`
             return document
         if not isinstance(node, yaml.MappingNode):
             raise DeclarationError([Problem("expected keys and values", file=label, line=_line(node))])

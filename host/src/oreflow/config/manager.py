@@ -15,7 +15,7 @@ from typing import Any, Self, TypeVar, cast
 
 from oreflow.config.binding import bind, schema_of
 from oreflow.config.documents import Document
-from oreflow.config.files import is_there
+from oreflow.config.files import is_there, unreadable
 from oreflow.config.layers import (
     Environment,
     LayerFile,
@@ -275,8 +275,7 @@ class ConfigManager:
         try:
             stamp = self._stamp(name, files)  # before they are read: a change after it will be noticed
         except OSError as error:
-            problem = Problem(f"cannot be read: {error.strerror}", file=str(error.filename or name))
-            raise DeclarationError([problem]) from error
+            raise DeclarationError([unreadable(error, str(error.filename or name))]) from error
         form = kind if kind is not None else self._kinds.get(name)
         document, schema, problems = self._layers(name, form, files)
         problems += validate(document.data, schema)
@@ -351,7 +350,9 @@ def _written_schema(path: Path) -> Schema:
         written = json.loads(path.read_bytes())
     except json.JSONDecodeError as error:
         raise DeclarationError([Problem(f"is not valid JSON: {error.msg}", file=label, line=error.lineno)]) from error
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:
+        raise DeclarationError([unreadable(error, label)]) from error
+    except (ValueError, RecursionError) as error:
         raise DeclarationError([Problem(f"cannot be read: {error}", file=label)]) from error
     if not isinstance(written, dict):
         raise DeclarationError([Problem("is no JSON Schema: expected keys and values", file=label)])
