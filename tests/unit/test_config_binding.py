@@ -41,6 +41,18 @@ class Mutable:
     a: int
 
 
+@dataclass
+class OfFiles:
+    kind: Literal["files"]
+    name: str = ""
+
+
+@dataclass
+class OfTables:
+    kind: Literal["tables"]
+    name: str = ""
+
+
 @dataclass(frozen=True)
 class Everything:
     host: str
@@ -166,6 +178,12 @@ def test_what_does_not_fit_is_told_with_its_key(data, told):
         (Level | None, "c", "x: expected one of low, 2, or nothing, got 'c'"),
         (Pool | Literal["x"] | None, {"siez": 1}, "x.siez: unknown key 'siez' - did you mean 'size'?"),
         (Pool | Mutable, {"b": 1}, "x: fits none of the alternatives: unknown key 'b'; or unknown key 'b', 'a' is"),
+        (
+            Pool | Everything,
+            {"siez": 1, "host": "h"},
+            "x: fits none of the alternatives: unknown key 'siez' ('size'?), ",
+        ),
+        (OfFiles | OfTables, {"kind": "tables", "nmae": 1}, "x.nmae: unknown key 'nmae' - did you mean 'name'?"),
         (Literal[1, True, "no"], "z", "x: 'z' is not one of the choices - there are 1, no, true"),
     ],
 )

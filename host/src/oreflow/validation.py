@@ -116,7 +116,7 @@ def _meant(errors: Iterable[Any], schema: Mapping[str, Any]) -> Iterator[Any]:
 
 
 def _by_type(error: Any, schema: Mapping[str, Any]) -> list[Any]:
-    alike = _of_its_type(error)
+    alike = _of_its_type(error, schema)
     if len(alike) != 1:
         return []
     # Of a scalar, what the alternatives have in common says more, where somebody has written it down.
@@ -124,31 +124,41 @@ def _by_type(error: Any, schema: Mapping[str, Any]) -> list[Any]:
     return list(alike[0]) if is_told else []
 
 
-def _of_its_type(error: Any) -> list[Any]:
-    """What is wrong by each of the alternatives that allow a value's type."""
+def _of_its_type(error: Any, schema: Mapping[str, Any]) -> list[Any]:
+    """What is wrong by each of the alternatives that allow a value's type, and the one key that tells them apart."""
     place = list(error.instance_path)
-    return [
+    alike = [
         branch
         for branch in getattr(error.kind, "context", ())
         if not any(each.kind.name in ("type", "enum", "const") and list(each.instance_path) == place for each in branch)
     ]
+    told_apart = [branch for branch in alike if not any(_is_of_another(each, place, schema) for each in branch)]
+    return told_apart if len(told_apart) == 1 else alike
+
+
+def _is_of_another(error: Any, place: Sequence[str | int], schema: Mapping[str, Any]) -> bool:
+    """Whether an error is that a key has not the one value that an alternative is known by: `kind: a`."""
+    rule = _rule(schema, error.schema_path)
+    return list(error.instance_path)[:-1] == place and (
+        error.kind.name == "const" or (error.kind.name == "enum" and len(rule["enum"]) == 1)
+    )
 
 
 def _fits_none(error: Any, schema: Mapping[str, Any], rule: Mapping[str, Any], found: Any) -> Problem:
     """A value that none of the alternatives allows, or more than one where only one may."""
     path = tuple(error.instance_path)
-    alike = [branch for branch in _of_its_type(error) if branch]
+    alike = [branch for branch in _of_its_type(error, schema) if branch]
     if "description" in rule:
         return Problem(f"{shown(found)} does not fit", path, f"expected {rule['description']}")
     if len(alike) > 1:
-        ways = dict.fromkeys(_why(branch, path) for branch in alike)
+        ways = dict.fromkeys(_why(branch, path, schema) for branch in alike)
         return Problem(f"fits none of the alternatives: {'; or '.join(ways)}", path)
     if not getattr(error.kind, "context", ()) or not all(error.kind.context):
         return Problem(f"{shown(found)} fits more than one of the alternatives, and only one may hold", path)
     return Problem(f"expected {_expected(rule, schema)}, got {shown(found)}", path)
 
 
-def _why(branch: Sequence[Any], path: tuple[str | int, ...]) -> str:
+def _why(branch: Sequence[Any], path: tuple[str | int, ...], schema: Mapping[str, Any]) -> str:
     """Why one of several alternatives does not hold, in the fewest words; no value is shown, as it may be a secret."""
     told = []
     for error in branch:
@@ -157,7 +167,9 @@ def _why(branch: Sequence[Any], path: tuple[str | int, ...]) -> str:
         if error.kind.name == "required":
             told.append(f"{where}'{error.kind.property}' is missing")
         elif error.kind.name == "additionalProperties":
-            told += [f"{where}unknown key '{key}'" for key in error.kind.unexpected]
+            known = _rule(schema, error.schema_path).get("properties", {})
+            near = [(key, difflib.get_close_matches(key, known, 1)) for key in error.kind.unexpected]
+            told += [f"{where}unknown key '{key}'" + (f" ('{close[0]}'?)" if close else "") for key, close in near]
         else:
             told.append(f"{where}does not fit")
     return ", ".join(told)
