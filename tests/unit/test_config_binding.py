@@ -332,6 +332,7 @@ class Again:
         (Literal[b"x"], field(), "a choice that no configuration can say: b'x'"),
         (int, field(default_factory=broken), "no default today"),
         (int, field(default="notint"), "its default, 'notint', is none of its type"),
+        (int, field(default=None), "its default, nothing, is none of its type - say that it may be None"),
         (Enum("Empty", []), field(), "an enum without members"),
         (int, field(metadata={"minimum": object()}), "its metadata is no JSON Schema"),
         (str, field(metadata={"pattern": "("}), "its metadata is no JSON Schema"),

@@ -364,7 +364,8 @@ def _property(field: dataclasses.Field[Any], form: _Form) -> dict[str, Any]:
         factory = field.default_factory
         schema["default"] = _as_data(field.default if factory is dataclasses.MISSING else factory())
         if not _is_of_its_type(schema["default"], form.schema):
-            raise TypeError(f"its default, {shown(schema['default'])}, is none of its type")
+            mend = " - say that it may be None" if schema["default"] is None else ""
+            raise TypeError(f"its default, {shown(schema['default'])}, is none of its type{mend}")
     return schema
 
 
