@@ -287,3 +287,19 @@ def test_every_function_of_sql_is_in_the_reference() -> None:
     text = (ROOT / "docs/reference/semantics.md").read_text(encoding="utf-8").partition("### Functions")[2]
     rows = re.findall(r"^\| (`[a-z].*?) \|", text.partition("### Queries")[0], re.MULTILINE)
     assert {name for row in rows for name in re.findall(r"`(\w+)`", row)} == set(FUNCTIONS)
+
+
+# Resilience
+
+
+def test_every_rule_for_errors_is_in_the_reference(page):
+    from oreflow.resilience.classification import ErrorClass, table
+
+    section = page("docs/reference/resilience.md").sections()["How errors are classified"]
+    rows = []
+    for row in table():
+        values, found = ", ".join(f"`{value}`" for value in row.values), row.meaning
+        again, not_done = ("yes" if said else "no" for said in (found.retryable, found.not_done))
+        rows.append(f"| {row.kind} | {values} | {found.error_class} | {found.severity} | {again} | {not_done} |")
+    assert "\n".join(rows) == section.partition("|---|---|---|---|---|---|\n")[2].rstrip()
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(ErrorClass)

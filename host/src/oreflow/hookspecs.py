@@ -2,8 +2,8 @@
 
 A plugin is an object (a module, a class instance) behind an entry point of the group
 `oreflow.plugins`. It states `oreflow_api = 1` and implements any of these with `@oreflow.hookimpl`.
-Answers that are lists are collected from every plugin; of the `create_...` hooks, the first answer
-that is not None wins.
+Answers that are lists are collected from every plugin; of the `create_...` hooks and of `classify_error`,
+the first answer that is not None wins.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import pluggy
 
 from oreflow.contract import (
     CheckType,
+    Classification,
     ConfigStore,
     ConfigStoreMetadata,
     Engine,
@@ -89,6 +90,15 @@ def create_config_store(name: str, address: str) -> ConfigStore | None:
 @hookspec
 def check_types() -> Sequence[CheckType]:  # type: ignore[empty-body]
     """The kinds of quality check that the plugin brings."""
+
+
+@hookspec(firstresult=True)
+def classify_error(error: BaseException) -> Classification | None:
+    """What kind of fault an error is, and whether to try again; None where the plugin does not know it.
+
+    It is asked before what is built in, for each error of a failed attempt: look at the type first, and import nothing
+    to answer.
+    """
 
 
 @hookspec(firstresult=True)

@@ -15,6 +15,7 @@ from oreflow.contract.errors import (
     Problem,
     StepError,
 )
+from oreflow.contract.faults import Classification, ErrorClass, Severity
 from oreflow.contract.metadata import (
     API_VERSION,
     ConfigStoreMetadata,
@@ -44,6 +45,7 @@ __all__ = [
     "Check",
     "CheckContext",
     "CheckType",
+    "Classification",
     "Columns",
     "Commit",
     "CommitConflict",
@@ -54,6 +56,7 @@ __all__ = [
     "DeclarationError",
     "Engine",
     "EngineMetadata",
+    "ErrorClass",
     "Executed",
     "HookDeprecation",
     "InvalidMetadata",
@@ -71,6 +74,7 @@ __all__ = [
     "ProcessorMetadata",
     "RowCheck",
     "Rule",
+    "Severity",
     "SourceFile",
     "SourceScan",
     "Staged",

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
 import pluggy
 
 from oreflow import hookspecs
+from oreflow.contract import Classification
 from oreflow.factory import guard
 
 
@@ -58,3 +59,19 @@ def answers(
             raise  # the user's
         except BaseException as error:
             yield implementation.plugin_name, error
+
+
+def fault_rules(manager: pluggy.PluginManager) -> list[Callable[[BaseException], Classification | None]]:
+    """What each plugin says of an error, in pluggy's order; one that fails at it says nothing."""
+    return [
+        partial(_said_of, implementation) for implementation in reversed(manager.hook.classify_error.get_hookimpls())
+    ]
+
+
+def _said_of(implementation: Any, error: BaseException) -> Any:
+    try:
+        return ask(implementation, error=error)
+    except KeyboardInterrupt:
+        raise  # the user's
+    except BaseException:
+        return None

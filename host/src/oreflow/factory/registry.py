@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from oreflow.contract import (
     CheckType,
@@ -31,7 +31,7 @@ from oreflow.contract.errors import told
 from oreflow.factory.discovery import discover
 from oreflow.factory.examination import fault_of, fault_of_schemas
 from oreflow.factory.homes import home_of
-from oreflow.factory.hooks import answers, ask, implementation_of, new_plugin_manager
+from oreflow.factory.hooks import answers, ask, fault_rules, implementation_of, new_plugin_manager
 from oreflow.factory.ownership import BY_HAND, KINDS, Brought, listed, owned
 from oreflow.factory.plugin import Plugin
 from oreflow.factory.policy import PROJECT_FILE, Policy
@@ -40,6 +40,9 @@ from oreflow.factory.selection import Memory, Offer, Request, Selection, option_
 from oreflow.factory.simple import ByClass, hooks_for
 from oreflow.secrets import followed
 from oreflow.validation import did_you_mean, validate
+
+if TYPE_CHECKING:
+    from oreflow.resilience.classification import Classifier
 
 _Kind = TypeVar("_Kind")
 
@@ -112,6 +115,13 @@ class ProcessorFactory:
         """The plugins whose code lies around each step."""
         found = self.hooks.hook.run_step.get_hookimpls()
         return [self.plugin(each.plugin_name) for each in found if each.plugin_name != "oreflow"]
+
+    @property
+    def classifier(self) -> Classifier:
+        """What says of errors what they are, by every plugin that is there now and by what is built in."""
+        from oreflow.resilience.classification import Classifier
+
+        return Classifier(fault_rules(self.hooks))
 
     @property
     def missing(self) -> list[Plugin]:

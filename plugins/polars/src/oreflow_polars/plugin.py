@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from oreflow.contract import Engine, EngineMetadata, ProcessorCapability
+from oreflow.contract import Classification, Engine, EngineMetadata, ErrorClass, ProcessorCapability
 from oreflow.hookspecs import hookimpl
 
 oreflow_api = 1
@@ -38,3 +38,28 @@ def create_engine(name: str, parallelism: int | None) -> Engine | None:
     from oreflow_polars.engine import PolarsEngine
 
     return PolarsEngine(parallelism)
+
+
+_DECLARED = {
+    "ColumnNotFoundError",
+    "DuplicateError",
+    "SQLInterfaceError",
+    "SQLSyntaxError",
+    "SchemaFieldNotFoundError",
+    "StructFieldNotFoundError",
+}
+"""Polars' errors that are mended in what was declared; all others are of the data."""
+
+
+@hookimpl
+def classify_error(error: BaseException) -> Classification | None:
+    """What Polars raised; where it has not been loaded, it has raised nothing."""
+    raised = sys.modules.get("polars.exceptions")
+    if raised is None or not isinstance(error, (raised.PolarsError, OSError)):
+        return None
+    # Of a store or a disk that fails it says all in words, as an error without a number.
+    found = Classification.of_store_message(str(error)) if getattr(error, "errno", None) is None else None
+    if found or not isinstance(error, raised.PolarsError):
+        return found
+    declared = not _DECLARED.isdisjoint(base.__name__ for base in type(error).__mro__)
+    return Classification.of(ErrorClass.CONFIGURATION if declared else ErrorClass.DATA)

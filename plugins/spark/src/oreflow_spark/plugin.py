@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from oreflow.contract import Engine, EngineMetadata, ProcessorCapability
+from oreflow.contract import Classification, Engine, EngineMetadata, ErrorClass, ProcessorCapability, Severity
 from oreflow.hookspecs import hookimpl
 
 oreflow_api = 1
@@ -131,3 +131,44 @@ def run_finished() -> None:
     _running.discard(threading.get_ident())
     if not _running and (remote := sys.modules.get("oreflow_spark.remote")):
         remote.end()
+
+
+_CONDITIONS = {
+    "INVALID_CURSOR.DISCONNECTED": Classification.of(ErrorClass.TRANSIENT),
+    "INVALID_HANDLE": Classification.of(ErrorClass.TRANSIENT),  # the server has ended the session; the next is new
+    "RETRIES_EXCEEDED": Classification.of(ErrorClass.TRANSIENT),
+    "SPARK_JOB_CANCELLED": Classification.of(ErrorClass.PERMANENT),
+    "OPERATION_CANCELED": Classification.of(ErrorClass.PERMANENT),
+    "INTERNAL_ERROR_NETWORK": Classification.of(ErrorClass.TRANSIENT),
+    "FAILED_READ_FILE.FILE_NOT_EXIST": Classification.of(ErrorClass.CONFIGURATION),
+    "FAILED_READ_FILE.NO_HINT": Classification.of(ErrorClass.UNKNOWN),  # a store that fails, or a file that is damaged
+    "FAILED_READ_FILE": Classification.of(ErrorClass.DATA),
+    "MALFORMED_RECORD_IN_PARSING": Classification.of(ErrorClass.DATA),
+    "CONNECT_URL_NOT_VALID": Classification.of(ErrorClass.CONFIGURATION),
+}
+"""Conditions whose SQLSTATE says less, or something else; each with what is below it.
+
+The first that fits counts.
+"""
+_OWN_WORDS = {"AnalysisException", "ParseException", "IllegalArgumentException", "UnsupportedOperationException"}
+
+
+@hookimpl
+def classify_error(error: BaseException) -> Classification | None:
+    """What Spark raised; where its client has not been loaded, it has raised nothing."""
+    if (py4j := sys.modules.get("py4j.protocol")) and isinstance(error, py4j.Py4JError):
+        lost = isinstance(error, py4j.Py4JNetworkError)  # its Java is gone, or is being asked for too much
+        return Classification.of(ErrorClass.TRANSIENT, severity=Severity.HIGH) if lost else None
+    raised = sys.modules.get("pyspark.errors.exceptions.base")
+    if raised is None or not isinstance(error, raised.PySparkException):
+        return None
+    condition = error.getCondition() or ""
+    for known, meaning in _CONDITIONS.items():
+        if condition == known or condition.startswith(f"{known}."):
+            return meaning
+    found = Classification.of_sqlstate(error.getSqlState() or "")
+    if not condition and (status := getattr(error, "_grpc_status_code", None)):
+        found = Classification.of_grpc(status.name)
+    if found is None and not _OWN_WORDS.isdisjoint(base.__name__ for base in type(error).__mro__):
+        return Classification.of(ErrorClass.CONFIGURATION)
+    return found

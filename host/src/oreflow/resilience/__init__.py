@@ -1,0 +1,1 @@
+"""Resilience: how errors are classified, and what is done about them."""
