@@ -105,8 +105,10 @@ def docs(session: nox.Session) -> None:
 def bench(session: nox.Session) -> None:
     """Measure oreflow against the hand-written script; arguments go to tests/bench/bench.py."""
     # Installed as a user has it: pip compiles what it installs, of a tree in place it depends on the environment.
-    # The last three load configurations too, and are measured side by side.
-    install(session, "tpchgen-cli", "dynaconf", "hydra-core", "pydantic-settings", editable=False)
+    # Others that load configurations, or make calls resilient, are measured side by side.
+    others = ["dynaconf", "hydra-core", "pydantic-settings", "tenacity", "stamina", "pybreaker", "backoff"]
+    others += ["circuitbreaker", "pyresilience", "purgatory", "hyx", "redress"]
+    install(session, "tpchgen-cli", *others, editable=False)
     session.run("python", "tests/bench/bench.py", *session.posargs)
 
 

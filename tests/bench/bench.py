@@ -7,7 +7,7 @@ median of the ratios of the pairs. A faster wrong answer counts for nothing: the
     nox -s bench                                  # both scales
     nox -s bench -- --scales 1 --pairs 3          # a quick look
     nox -s bench -- --engines polars --scales 1   # on one engine only
-    nox -s bench -- --scales                      # nothing but starting, and configurations
+    nox -s bench -- --scales                      # nothing but starting, configurations and resilience
     nox -s bench -- --no-tpch                     # without six million rows of TPC-H
     nox -s bench -- --strict                      # fail where a bound is broken
 """
@@ -32,6 +32,7 @@ from pathlib import Path
 from statistics import median
 
 from configuration import bench_configuration
+from resilience import bench_resilience
 
 RATIO_BOUNDS = {  # engine, scale -> at most this many times the wall time of the script on the same engine
     ("polars", 1): 1.5,
@@ -197,7 +198,7 @@ def bench_scale(work: Path, engine: str, scale: int, pairs: int) -> bool:
 def verdict(what: str, value: float, bound: float | None) -> bool:
     """Print a figure beside its bound; whether it is within."""
     kept = bound is None or value <= bound
-    print(f"  {what:<36}{value:>7.2f}" + ("" if bound is None else f"  bound {bound}  {'ok' if kept else 'ABOVE'}"))
+    print(f"  {what:<58}{value:>8.2f}" + ("" if bound is None else f"  bound {bound}  {'ok' if kept else 'ABOVE'}"))
     return kept
 
 
@@ -289,7 +290,7 @@ def main() -> int:
 
     with tempfile.TemporaryDirectory(prefix="oreflow-bench-") as folder:
         work = Path(folder)
-        kept = bench_start(work) + bench_configuration(verdict)
+        kept = bench_start(work) + bench_configuration(verdict) + bench_resilience(verdict)
         for engine in options.engines:
             kept += [
                 bench_scale(work, engine, scale, options.pairs or PAIRS[engine, scale]) for scale in options.scales

@@ -6,6 +6,7 @@ The plugin is a file in the project, `oreflow_plugins.py`, which is a plugin lik
 from __future__ import annotations
 
 import json
+import sys
 import warnings
 
 import pluggy
@@ -238,6 +239,27 @@ def check_types(): return [Even()]
     made.run_well()
     assert [row["id"] for row in made.dicts("silver.sales")] == [2]
     assert {row["_reason"] for row in made.dicts("silver.sales", quarantine=True)} == {"1 is odd", "3 is odd"}
+
+
+FAULTS = """
+from oreflow import Classification, ErrorClass, hookimpl
+
+class Busy(RuntimeError):
+    pass
+
+@hookimpl
+def classify_error(error):
+    return Classification.of(ErrorClass.RATE_LIMITED, retry_after=2) if isinstance(error, Busy) else None
+"""
+
+
+def test_classify_error(shop):
+    classifier = oreflow.project_factory(shop(FAULTS).root).classifier
+    busy = sys.modules["oreflow_plugins"].Busy
+    found = classifier.classify(ExceptionGroup("two", [busy(), TimeoutError()]))
+    assert (found.error_class, found.retryable, found.retry_after) == ("rate_limited", True, 2)
+    assert classifier.classify(busy()).error_class == "rate_limited"
+    assert classifier.classify(RuntimeError()).error_class == "unknown"
 
 
 def test_run_step(shop):

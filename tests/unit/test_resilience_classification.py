@@ -68,15 +68,6 @@ def _during(error, context):
     return error
 
 
-def _sqlite(*statements):
-    with pytest.raises(sqlite3.Error) as caught:
-        for statement in statements:
-            connection = sqlite3.connect(":memory:")
-            connection.execute(statement)
-    connection.close()
-    return caught.value
-
-
 def _headers(**values):
     found = Message()
     for name, value in values.items():
@@ -208,8 +199,6 @@ def _headers(**values):
         (_grpc("UNAUTHENTICATED"), "permission"),
         (_grpc("INVALID_ARGUMENT"), "data"),
         (_grpc("UNKNOWN"), "unknown"),
-        # SQLite's own
-        (_sqlite("SELECT * FROM nowhere"), "configuration"),
         # Our own
         (DeclarationError([Problem("x")]), "configuration"),
         (InvalidMetadata("name", "x"), "configuration"),
@@ -251,6 +240,26 @@ def test_what_an_error_is(error, wanted):
     assert said + " never" * (usual and not found.retryable) == wanted
     assert found.retryable <= usual
     assert classify(error) == found
+
+
+def test_what_sqlite_raises(tmp_path):
+    held, other = (sqlite3.connect(tmp_path / "db", timeout=0, isolation_level=None) for _ in range(2))
+    held.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+    held.execute("INSERT INTO t VALUES (1)")
+    told = {}
+    for statement in ("SELECT * FROM nowhere", "INSERT INTO t VALUES (1)", "BEGIN EXCLUSIVE"):
+        held.execute("BEGIN EXCLUSIVE") if statement.startswith("BEGIN") else None
+        with pytest.raises(sqlite3.Error) as caught:
+            other.execute(statement)
+        told[statement.split()[0]] = classify(caught.value)
+    held.close()
+    other.close()
+    assert {name: str(found.error_class) for name, found in told.items()} == {
+        "SELECT": "configuration",
+        "INSERT": "data",
+        "BEGIN": "transient",
+    }
+    assert told["BEGIN"].not_done
 
 
 def test_a_date_to_come_again_at_is_seconds_from_now():
@@ -581,6 +590,7 @@ def test_what_redis_raises(by_plugins):
 
 def test_what_spark_raises(by_plugins):
     pytest.importorskip("pyspark")
+    import grpc
     from grpc import StatusCode
     from py4j.protocol import Py4JError, Py4JNetworkError
     from pyspark.errors.exceptions import connect
@@ -588,7 +598,11 @@ def test_what_spark_raises(by_plugins):
     def condition(name, state=None, kind=connect.SparkConnectGrpcException):
         return kind("x", errorClass=name, messageParameters={}, sql_state=state)
 
+    with grpc.insecure_channel("127.0.0.1:1") as channel, pytest.raises(grpc.RpcError) as gone:
+        channel.unary_unary("/spark.connect.SparkConnectService/Config")(b"", timeout=20)
     for error, wanted in [
+        (gone.value, "transient"),
+        (_caused(StepError("x"), gone.value), "transient"),
         (connect.SparkConnectGrpcException("x", grpc_status_code=StatusCode.UNAVAILABLE), "transient"),
         (connect.SparkConnectGrpcException("x", grpc_status_code=StatusCode.UNAUTHENTICATED), "permission"),
         (connect.SparkConnectGrpcException("x", grpc_status_code=StatusCode.UNKNOWN), "unknown"),

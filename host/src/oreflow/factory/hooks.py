@@ -9,7 +9,6 @@ from typing import Any
 import pluggy
 
 from oreflow import hookspecs
-from oreflow.contract import Classification
 from oreflow.factory import guard
 
 
@@ -61,17 +60,12 @@ def answers(
             yield implementation.plugin_name, error
 
 
-def fault_rules(manager: pluggy.PluginManager) -> list[Callable[[BaseException], Classification | None]]:
-    """What each plugin says of an error, in pluggy's order; one that fails at it says nothing."""
-    return [
-        partial(_said_of, implementation) for implementation in reversed(manager.hook.classify_error.get_hookimpls())
-    ]
+def fault_rules(manager: pluggy.PluginManager) -> list[Callable[[BaseException], Any]]:
+    """What each plugin says of an error, in pluggy's order; the classifier passes over those that fail."""
+    found = manager.hook.classify_error.get_hookimpls()
+    # As they are, where they can be: they are asked of each error of each attempt.
+    return [each.function if each.argnames else _without_error(each.function) for each in reversed(found)]
 
 
-def _said_of(implementation: Any, error: BaseException) -> Any:
-    try:
-        return ask(implementation, error=error)
-    except KeyboardInterrupt:
-        raise  # the user's
-    except BaseException:
-        return None
+def _without_error(function: Callable[[], Any]) -> Callable[[BaseException], Any]:
+    return lambda _error: function()

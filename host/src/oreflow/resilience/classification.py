@@ -286,9 +286,11 @@ def _asked(rule: Rule, error: BaseException) -> Classification | None:
     """A rule's answer; one that fails has none, since the error that it was asked about is the one to be told."""
     try:
         found = rule(error)
-    except Exception:
+    except KeyboardInterrupt:
+        raise  # the user's
+    except BaseException:
         return None
-    return found if isinstance(found, Classification) else None
+    return found if found is None or isinstance(found, Classification) else None
 
 
 class Classifier:
@@ -303,7 +305,7 @@ class Classifier:
         self._plans: dict[type[BaseException], _Plan] = {}
 
     def classify(self, error: BaseException) -> Classification:
-        """What an error is; UNKNOWN where neither it nor anything that it came from says so. Raises nothing."""
+        """What an error is; UNKNOWN where neither it nor anything that it came from says so. It raises nothing."""
         try:
             plan = self._plans.get(type(error)) or self._planned(type(error))
             if plan.ends:

@@ -62,7 +62,7 @@ def connect(address: str) -> SparkSession:
         except PySparkException as error:
             _end()
             why = of_server(error) or f"cannot be used: {in_words(error)}"
-            raise StepError(f"the Spark server {server} {why}") from None
+            raise StepError(f"the Spark server {server} {why}") from error
         return _patient(spark)
 
 
@@ -143,7 +143,7 @@ def _patient(spark: Any) -> SparkSession:
             elif not of_server(exception):
                 return False
             self._patience.is_gone = True
-            raise StepError(in_words(exception)) from None
+            raise StepError(in_words(exception)) from exception
 
     spark.client.set_retry_policies([Patience(max_retries=None, max_backoff=_PAUSE)])
     made: SparkSession = spark

@@ -1,0 +1,90 @@
+"""The resources of a process by their names: for each one breaker, bulkhead, rate limit and budget."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Mapping
+
+from oreflow.resilience.breaker import BreakerState, CircuitBreaker
+from oreflow.resilience.classification import Classifier
+from oreflow.resilience.clock import CLOCK, Clock
+from oreflow.resilience.events import Event, EventKind, Listener
+from oreflow.resilience.executor import ResilientExecutor
+from oreflow.resilience.limits import AdaptiveRateLimit, Bulkhead, RateLimit, RetryBudget
+from oreflow.resilience.policy import Policy, RateLimitPolicy
+
+
+class Resilience:
+    """Executors by the name of what they call.
+
+    `policies` are those of resources by name, `default` is that of all others. `on_event` is told each `Event`, on the
+    thread on which it happened; a failure of its own goes to the log `oreflow.resilience`, and no further.
+    """
+
+    def __init__(
+        self,
+        policies: Mapping[str, Policy] | None = None,
+        default: Policy | None = None,
+        *,
+        clock: Clock = CLOCK,
+        classifier: Classifier | None = None,
+        on_event: Listener | None = None,
+    ) -> None:
+        self._policies = dict(policies or {})
+        self._default = default or Policy()
+        self._clock, self._classifier, self._on_event = clock, classifier or Classifier(), on_event
+        self._executors: dict[str, ResilientExecutor] = {}
+        self._lock = threading.Lock()
+
+    def executor(self, name: str, policy: Policy | None = None) -> ResilientExecutor:
+        """The executor of a resource, the same one each time.
+
+        Raises:
+            ValueError: `policy` is another one than the resource has already.
+        """
+        with self._lock:
+            there = self._executors.get(name)
+            if there is not None:
+                if policy is not None and policy != there.policy:
+                    raise ValueError(f"the resource '{name}' has another policy already: {there.policy}")
+                return there
+            made = self.made(name, policy or self._policies.get(name, self._default))
+            self._executors[name] = made
+            return made
+
+    def made(self, name: str, policy: Policy) -> ResilientExecutor:
+        """An executor of its own, which shares nothing."""
+        told = self._told if self._on_event else None
+        tell = self._tell if self._on_event else None
+        return ResilientExecutor(
+            name,
+            policy,
+            breaker=CircuitBreaker(name, policy.breaker, self._clock, told) if policy.breaker else None,
+            rate_limit=_rate_limit(policy.rate_limit) if policy.rate_limit else None,
+            bulkhead=Bulkhead(name, policy.bulkhead) if policy.bulkhead else None,
+            budget=None if policy.retry.budget is None else RetryBudget(policy.retry.budget),
+            clock=self._clock,
+            classifier=self._classifier,
+            tell=tell,
+        )
+
+    @property
+    def breakers(self) -> dict[str, CircuitBreaker]:
+        """The breakers that there are, by the names of their resources."""
+        with self._lock:
+            return {name: each.breaker for name, each in self._executors.items() if each.breaker}
+
+    def _told(self, name: str, state: BreakerState) -> None:
+        self._tell(Event(EventKind.STATE, name, detail=state.value))
+
+    def _tell(self, event: Event) -> None:
+        try:
+            if self._on_event:
+                self._on_event(event)
+        except Exception:
+            logging.getLogger("oreflow.resilience").exception("a listener has failed at the event '%s'", event.kind)
+
+
+def _rate_limit(policy: RateLimitPolicy) -> RateLimit | AdaptiveRateLimit:
+    return AdaptiveRateLimit() if policy.calls is None else RateLimit(policy.calls, policy.seconds)
