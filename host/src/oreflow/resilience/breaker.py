@@ -122,8 +122,8 @@ class CircuitBreaker:
         self._minimum = min(policy.minimum_calls, policy.window_calls or policy.minimum_calls)
         self._recovery = policy.recovery  # grows until it is closed
         self._patience = policy.recovery  # with calls that were let through half open
-        self._rejections = itertools.count(1)  # counts without a lock
-        self._rejected = self._opened = 0
+        self.rejections = itertools.count(1).__next__  # counts without a lock
+        self.rejected = self._opened = 0
         self._become(BreakerState.CLOSED)
 
     def acquire(self) -> int:
@@ -140,7 +140,7 @@ class CircuitBreaker:
 
     def rejection(self, wait: float | None, state: str = "open") -> CircuitOpenError:
         """Count a call that is rejected; the error to raise."""
-        self._rejected = next(self._rejections)
+        self.rejected = self.rejections()
         return CircuitOpenError(self.name, state, wait)
 
     def succeeded(self, permit: int, seconds: float = 0.0) -> None:
@@ -176,7 +176,7 @@ class CircuitBreaker:
             calls, failed, slow = self._window.figures() if self._window else (0, 0, 0)
             failure_rate, slow_rate = (failed / calls, slow / calls) if calls else (None, None)
             streak, opened = self.streak, self._opened
-            return BreakerFigures(self._state, calls, failure_rate, slow_rate, streak, self._rejected, opened)
+            return BreakerFigures(self._state, calls, failure_rate, slow_rate, streak, self.rejected, opened)
 
     def force(self, state: BreakerState) -> None:
         """Set it by hand, and anew: what was counted is forgotten, and so are the calls that are under way.

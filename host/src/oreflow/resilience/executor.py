@@ -45,7 +45,8 @@ _OF_THE_CALLER = (ErrorClass.CONFIGURATION, ErrorClass.DATA, ErrorClass.PERMANEN
 class _NoBreaker:
     """In the place of a breaker where there is none."""
 
-    admits, streak, needs_time, reopens_at = 1, 0, False, float("-inf")
+    name, admits, streak, needs_time, reopens_at = "", 1, 0, False, float("-inf")
+    rejected, rejections = 0, staticmethod(int)
 
     def acquire(self) -> int:
         return 1
@@ -57,9 +58,6 @@ class _NoBreaker:
 
     def ignored(self, permit: int) -> None:
         pass
-
-    def rejection(self, wait: float) -> CircuitOpenError:
-        raise NotImplementedError
 
 
 _NO_BREAKER = _NoBreaker()
@@ -134,10 +132,11 @@ class ResilientExecutor:
     def wrapped(self, function: Callable[P, T]) -> Callable[P, T]:  # noqa: C901  in one piece, for the sake of speed
         """The function, called by the policy each time: what `execute` does, without a call between."""
         if not self._plain:
+            fully = self._fully
 
             @functools.wraps(function)
             def call(*args: P.args, **kwargs: P.kwargs) -> T:
-                return self.execute(function, *args, **kwargs)
+                return fully(function, args, kwargs)
 
             return call
         breaker, budget, after_error, ended = self._breaker, self.budget, self._after_error, ENDED
@@ -165,7 +164,8 @@ class ResilientExecutor:
                     del failure
             if silent:  # the shortest way to what `acquire` does: what is down is called by the thousand
                 if (wait := breaker.reopens_at - clock.monotonic()) > 0:
-                    raise breaker.rejection(wait)
+                    breaker.rejected = breaker.rejections()
+                    raise CircuitOpenError(breaker.name, "open", wait)
                 return self._probe(breaker.acquire(), function, args, kwargs)
             return self.execute(function, *args, **kwargs)
 
