@@ -23,7 +23,10 @@ def text_of(column: nw.Expr, kind: nw.dtypes.DType) -> nw.Expr:
     if kind.is_integer() or kind.is_decimal() or kind in {nw.Boolean, nw.Date}:
         return column.cast(nw.String)
     if isinstance(kind, nw.Datetime):
-        fraction = column.dt.microsecond().cast(nw.String).str.zfill(_MICROSECONDS)
+        micros = column.dt.microsecond()
+        # Before 1970 Spark counts them back from the second above.
+        micros = nw.when(micros < 0).then(micros + 10**_MICROSECONDS).otherwise(micros)
+        fraction = micros.cast(nw.String).str.zfill(_MICROSECONDS)
         zone = nw.lit("+00:00" if kind.time_zone else "")
         return nw.concat_str(column.dt.to_string("%Y-%m-%d %H:%M:%S"), nw.lit("."), fraction, zone)
     raise ValueError(f"a {str(kind).lower()} has no one text")
