@@ -194,6 +194,9 @@ SCALARS = {
     "regexp_like('\r', '^.$')": ("boolean", four(True)),
     r"regexp_replace('a1b22', '\d+', '-')": ("string", four("a-b-")),
     "'it''s \\ ${x} {y}'": ("string", four("it's \\ ${x} {y}")),
+    "substr(u, 1, 9223372036854775807)": ("string", ["12", "-3.5", "ab", None]),
+    "substr(u, 3000000000 * n)": ("string", ["", "", "", None]),
+    "cast(j as float64)": ("float64", [2.0, 2.0, 0.0, 3.0]),
     "substr('abc', 1, i)": ("string", ["abc", "", "", None]),
     "lower(upper(s))": ("string", ["strasse x", " a_b% ", "", None]),
     # casts

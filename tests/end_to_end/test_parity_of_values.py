@@ -11,6 +11,14 @@ tables:
   bronze.odd: {source: odd}
   silver.typed:
     input: bronze.odd
+    checks:
+      - {type: validity, column: day, range: {min: "0021-02-04", max: "9999-12-30"}, nulls: pass, action: warn, name: a}
+      - {type: validity, column: day, values: ["0021-02-03", "2021-02-03"], action: warn, name: b}
+      - {type: validity, column: at, range: {min: "0001-01-01 00:00:00.000001"}, nulls: pass, action: warn, name: c}
+      - {type: validity, column: instant, range: {min: "0001-01-01T00:00:00.2Z"}, nulls: pass, name: d}
+      - {type: validity, column: day, range: {min: "0021-02-03"}, nulls: pass, name: e}
+      - {type: validity, column: f32, range: {max: 0.1}, action: warn, name: g}
+      - {type: validity, column: f32, values: [0.1, 1.5, 1.0e-7], action: warn, name: h}
     columns:
       n: {type: int64}
       f: {type: float64}
@@ -46,6 +54,8 @@ tables:
     group_by: {b: b}
     measures: {greatest: max(f32), least: min(f32), at: max(instant)}
 """
+BROKEN = {"a": 2, "b": 4, "c": 2, "g": 5, "h": 5}
+"""How many of the ten rows break which warning; NULL and NaN among them."""
 ROWS = [
     "1,1.5,1.5,7,true,2021-02-03,2021-02-03 10:00:00.5,2021-02-03T10:00:00+02:00",
     "2,1e-7,1e-7,7.000001,false,0021-02-03,2021-02-03 10:00:00,2021-02-03T10:00:00.000001Z",
@@ -66,7 +76,9 @@ def test_they_are_the_same_on_both(project, spark):
     found = oreflow.parity(made.root)
     assert found.equal, [(table.table, table.quarantine, table.differences) for table in found.tables]
 
-    made.run_well()
+    broken = made.run_well()["silver.typed"].remarks
+    counts = {remark.split("'")[1]: int(remark.split("warns: ")[1].split()[0]) for remark in broken}
+    assert counts == BROKEN
     reasons = {row["n"]: row["_reason"] for row in made.dicts("silver.again", quarantine=True)}
     assert reasons["3"] == (
         "whole: '0.000001' is no int64; f is not at least 0; moment: '2021-02-03 07:00:00.000000+00:00' is not at"
@@ -89,3 +101,11 @@ def test_a_float_is_no_text(project):
         "column 'f' of its input is a float, which has no one text: read it as float64 or float32"
         in done.err + done.out
     )
+
+
+def test_a_bound_that_no_float32_can_have_is_refused_before_a_run(project):
+    check = "checks: [{type: validity, column: f, range: {max: 1.0e+39}}]"
+    typed = f"  silver.typed: {{input: bronze.odd, columns: {{f: {{type: float32}}}}, {check}}}\n"
+    done = project(DECLARATION.partition("  silver.typed:")[0] + typed, {}).cli("plan")
+    assert done.code == 2
+    assert "tables.silver.typed.checks.0.range.max: 1e+39 is no float32 - the column is float32" in done.err

@@ -11,6 +11,7 @@ from oreflow.contract import (
     Check,
     CheckContext,
     CheckType,
+    DataType,
     Problem,
     RowCheck,
     StepError,
@@ -116,18 +117,19 @@ class Validity(RowCheck):
             name, pattern = options["column"].replace('"', '""'), options["pattern"].replace("'", "''")
             return _judged_by_sql(rows, result, check, context, f"regexp_like(cast(\"{name}\" as string), '{pattern}')")
         kind = type_of(rows.collect_schema()[options["column"]])
+        said = options["range"] if "range" in options else dict(enumerate(options["values"]))
         try:
-            if "values" in options:
-                sides = [column == nw.lit(literal(value, kind)) for value in options["values"]]
-                passes = nw.any_horizontal(*sides, ignore_nulls=False)
-            else:
-                bounds = {key: literal(value, kind) for key, value in options["range"].items()}
-                sides = [column >= nw.lit(bounds["min"])] if "min" in bounds else []
-                sides += [column <= nw.lit(bounds["max"])] if "max" in bounds else []
-                passes = nw.all_horizontal(*sides, ignore_nulls=False)
+            values = {key: literal(value, kind) for key, value in said.items()}
         except ValueError as error:
             raise StepError(f"check '{check.name}': column '{options['column']}': {error}") from None
-        return rows.with_columns(passes.alias(result))
+        rows, known, added = _with_values(rows, values, kind, result, context)
+        if "range" in options:
+            sides = [column >= known["min"]] if "min" in known else []
+            sides += [column <= known["max"]] if "max" in known else []
+            passes = nw.all_horizontal(*sides, ignore_nulls=False)
+        else:
+            passes = nw.any_horizontal(*[column == value for value in known.values()], ignore_nulls=False)
+        return rows.with_columns(passes.alias(result)).drop(*added)
 
     def reason(self, check: Check, columns: Mapping[str, nw.dtypes.DType]) -> nw.Expr:
         """The condition, with the column's value where one column is judged."""
@@ -219,6 +221,27 @@ def _nulls(names: list[str]) -> nw.Expr:
 
     missing = [nw.when(nw.col(name).is_null()).then(nw.lit(f"{name} is NULL")) for name in names]
     return nw.concat_str(missing, separator=", ", ignore_nulls=True)
+
+
+def _with_values(
+    rows: nw.LazyFrame[Any], values: Mapping[Any, Any], kind: str, result: str, context: CheckContext
+) -> tuple[nw.LazyFrame[Any], dict[Any, nw.Expr], list[str]]:
+    """Values of a declaration beside a column of their type, and the names of the columns that were added for them.
+
+    Days and moments are said as texts, and become what the contract's cast makes of them: the way from Python's values
+    to an engine's is its own, and wrong on some for the years before 1000.
+    """
+    import narwhals as nw
+
+    if kind == "float32":  # 0.1 is no number of either kind of float, and not the same one in both
+        return rows, {key: nw.lit(float(value)).cast(nw.Float32) for key, value in values.items()}, []
+    if kind not in ("date", "timestamp", "timestamp_utc"):
+        return rows, {key: nw.lit(value) for key, value in values.items()}, []
+    names = {key: f"{result}_value_{number}" for number, key in enumerate(values)}
+    texts = {names[key]: str(value) for key, value in values.items()}  # a datetime's is ISO 8601 with a blank
+    rows = rows.with_columns(*[nw.lit(text).alias(name) for name, text in texts.items()])
+    rows = context.engine.cast_columns(rows, {name: (name, DataType.parse(kind), "") for name in texts})
+    return rows, {key: nw.col(name) for key, name in names.items()}, list(texts)
 
 
 def _told(names: list[str], columns: Mapping[str, nw.dtypes.DType], verdict: str) -> nw.Expr:

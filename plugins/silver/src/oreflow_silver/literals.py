@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from datetime import UTC, date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import TYPE_CHECKING, Any
@@ -28,7 +29,7 @@ def type_of(dtype: nw.dtypes.DType) -> str:
     if dtype.is_integer():
         return "int64"
     if dtype.is_float():
-        return "float64"
+        return "float32" if dtype == nw.Float32 else "float64"
     if isinstance(dtype, nw.Datetime) and dtype.time_zone:
         return "timestamp_utc"
     names = {nw.String: "string", nw.Boolean: "boolean", nw.Date: "date", nw.Datetime: "timestamp"}
@@ -61,6 +62,8 @@ def literal(value: Any, of_type: str) -> Any:
     try:
         if of_type == "decimal":
             return Decimal(text)
+        if of_type == "float32":
+            struct.pack("<f", value)  # fails where it is too great for one
         if of_type == "date":
             return date.fromisoformat(text)
         return _moment(text, of_type) if of_type.startswith("timestamp") else value

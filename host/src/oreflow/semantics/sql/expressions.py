@@ -32,6 +32,7 @@ _TYPES = {
     "INT": "int64",
     "DOUBLE": "float64",
     "FLOAT": "float64",
+    "FLOAT64": "float64",
     "TEXT": "string",
     "VARCHAR": "string",
     "BOOLEAN": "boolean",
@@ -424,6 +425,8 @@ def type_of(node: exp.DataType) -> DataType:
         StepError: there is none of that name.
     """
     name = str(getattr(node.this, "value", node.this)).upper()
+    if name == "USER-DEFINED":  # one that the parser does not know
+        name = str(node.args.get("kind", "")).upper()
     sizes = [str(size.this) for size in node.expressions]
     if name == "DECIMAL":
         if not sizes:

@@ -31,6 +31,7 @@ from oreflow.semantics.sql.values import (
 
 Build = Callable[..., Value]
 _LONGEST = 1_000_000
+_FARTHEST = 1_000_000_000
 _NAN = "cast('nan' as double)"
 _MOMENTS = {"date", "timestamp", "timestamp_utc"}
 
@@ -190,7 +191,9 @@ def _from_one(name: str, value: Value) -> Texts:
     """A place in a text, as engines want it; it may not be below zero."""
     if isinstance(value.constant, int) and value.constant < 0:
         raise StepError(f"{name}(...) counts from the first character on, not from the end; use right(...)")
-    return fill("cast({0} as int)", value)
+    # Engines take 32 bits: so far away there is no character, and the sum of two of these fits.
+    far = f"case when {{0}} > {_FARTHEST} then {_FARTHEST} when {{0}} < -{_FARTHEST} then -{_FARTHEST} else {{0}} end"
+    return fill(f"cast({far} as int)", value)
 
 
 def _substring(value: Value, start: Value, length: Value | None = None) -> Value:
@@ -302,7 +305,8 @@ _add(
 _add("ltrim", "text text!?", "string", "the same, at the beginning", trim("leading"))
 _add("rtrim", "text text!?", "string", "the same, at the end", trim("trailing"))
 _add("substr substring", "text int int?", "string",
-     "from the place of a character on (the first is 1), so many of them", _substring)  # fmt: skip
+     "from the place of a character on (the first is 1), so many of them; beyond 10^9 both count as 10^9",
+     _substring)  # fmt: skip
 _add("left", "text int!", "string", "the first so many characters", _left)
 _add("right", "text int!", "string", "the last so many characters", _right)
 _add("replace", "text text! text", "string", "with every occurrence of the second replaced by the third", _replace)
