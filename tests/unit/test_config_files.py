@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from oreflow.config.files import read_file, run_once
+from oreflow.config.files import read_file
 from oreflow.config.layers import Environment, apply_options, apply_variables, layer_files, read_layers
+from oreflow.config.python_file import run_once
 from oreflow.config.shapes import path_of, restore_exact, settle
 from oreflow.contract import DeclarationError
 from oreflow.validation import validate

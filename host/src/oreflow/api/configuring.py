@@ -29,7 +29,8 @@ from oreflow.config.layers import (
     read_layers,
     strangers,
 )
-from oreflow.config.manager import ConfigManager, schema_for
+from oreflow.config.manager import ConfigManager
+from oreflow.config.schemas import schema_for
 from oreflow.config.settings import NAME as SETTINGS
 from oreflow.config.settings import read_settings
 from oreflow.config.shapes import settle

@@ -53,8 +53,10 @@ def explanation(key: str, found: Iterable[tuple[str, Sequence[Spoken]]]) -> None
 
 def findings(found: Sequence[Finding], strangers: Sequence[str]) -> None:
     """Each problem, as the commands that refuse to run say it; and the variables that look as if they were ours."""
+    from oreflow.config import Environment
+
     for finding in found:
-        only = 0 < len(finding.environments) < 4  # noqa: PLR2004  all environments there are
+        only = 0 < len(finding.environments) < len(Environment)
         where = f" ({', '.join(finding.environments)})" if only else ""
         click.echo(f"error: {finding.problem}{where}", err=True)
     for variable in strangers:

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from oreflow.config.binding import Size, bind, schema_of
     from oreflow.config.layers import Environment
-    from oreflow.config.manager import ConfigChange, ConfigManager, ConfigWatch, get_config_manager
+    from oreflow.config.manager import ConfigManager, get_config_manager
     from oreflow.config.snapshot import Difference, Snapshot, Spoken, differences
+    from oreflow.config.watching import ConfigChange, ConfigWatch
     from oreflow.secrets import Secret
 
 __all__ = [
@@ -31,8 +32,9 @@ __all__ = [
 _HOMES = {
     "binding": ("Size", "bind", "schema_of"),
     "layers": ("Environment",),
-    "manager": ("ConfigChange", "ConfigManager", "ConfigWatch", "get_config_manager"),
+    "manager": ("ConfigManager", "get_config_manager"),
     "snapshot": ("Difference", "Snapshot", "Spoken", "differences"),
+    "watching": ("ConfigChange", "ConfigWatch"),
 }
 
 

@@ -201,7 +201,7 @@ def _form(kind: Any) -> _Form:
         return _choice(arguments)
     if origin in (typing.Union, types.UnionType):
         return _either([_form_of(argument) for argument in arguments])
-    if origin is tuple and not (len(arguments) == 2 and arguments[1] is ...):  # noqa: PLR2004  tuple[X, ...]
+    if origin is tuple and arguments[1:] != (...,):
         raise TypeError(f"a list of fixed length: {kind}")
     return _collection(kind, origin or kind, arguments)
 
@@ -302,7 +302,8 @@ def _section_of(properties: Mapping[str, Any]) -> dict[str, Any]:
 
 def _section(kind: Any) -> _Form:
     # Those that are for `__init__` alone (InitVar) are fields too.
-    known = [field for field in vars(kind)["__dataclass_fields__"].values() if field._field_type is not _CLASS_VAR]  # noqa: SLF001
+    there = vars(kind)["__dataclass_fields__"].values()
+    known = [field for field in there if field._field_type is not _CLASS_VAR]  # noqa: SLF001  see _CLASS_VAR
     fields = [field for field in known if field.init]
     forms: dict[str, _Form] = {}
     properties: dict[str, Any] = {}
@@ -335,6 +336,7 @@ def _section(kind: Any) -> _Form:
 
 
 _CLASS_VAR = dataclasses._FIELD_CLASSVAR  # type: ignore[attr-defined]  # noqa: SLF001  nothing public tells
+"""What tells a class variable, which is no field, from an `InitVar`, which is one here."""
 
 
 def _hint(kind: Any, field: dataclasses.Field[Any]) -> Any:

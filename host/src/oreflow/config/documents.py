@@ -16,6 +16,8 @@ from typing import Any
 from oreflow.contract import DeclarationError, Problem
 
 KeyPath = tuple[str | int, ...]
+MOST_VALUES = 100_000
+"""Values in one document; what aliases or a program make of a small file may be more than a machine holds."""
 
 
 class Layer(StrEnum):

@@ -1,4 +1,4 @@
-"""Files as documents: YAML, JSON, TOML and Python, each value with its line.
+"""Files as documents: YAML, JSON and TOML, each value with its line; Python files have a room of their own.
 
 What YAML is known for to make of innocent texts is kept in sight here and settled where the schema is known: the text
 of every scalar that is no plain string stays beside its value.
@@ -7,26 +7,21 @@ of every scalar that is no plain string stays beside its value.
 from __future__ import annotations
 
 import codecs
-import contextlib
 import itertools
 import json
 import re
 import stat
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextvars import ContextVar
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import date, time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from oreflow.config.documents import Document, KeyPath, Layer, Origin
+from oreflow.config.documents import MOST_VALUES, Document, KeyPath, Layer, Origin
+from oreflow.config.python_file import read_python
 from oreflow.contract import DeclarationError, Problem
-from oreflow.contract.errors import told
 
 if TYPE_CHECKING:
-    import ast
-
     import yaml
 
     _Pairs = list[tuple[yaml.Node, yaml.Node]]
@@ -34,8 +29,6 @@ if TYPE_CHECKING:
 DATA_FORMATS = (".yaml", ".yml", ".json", ".toml")
 """The formats of which a layer has one file."""
 PYTHON = ".py"
-_MOST_VALUES = 100_000
-"""Values in one file; what aliases make of a small file may be more than a machine holds."""
 _DEEPEST = 100
 """Levels of sections and lists in one file; what comes after the reading goes down into them too."""
 LONGEST_NUMBER = 300
@@ -72,10 +65,9 @@ def read_file(path: Path, label: str, layer: Layer = Layer.BASE) -> Document:
         DeclarationError: it cannot be read, is not of its format, has no keys and values, or says a key twice.
     """
     origin = Origin(label, 0, layer)
-    if path.suffix == PYTHON:
-        ran = _ran.get()
-        return _bounded(_read_python(path, origin)) if ran is None else _of_one_run(ran, path, origin)
     text = _text(path, label)
+    if path.suffix == PYTHON:
+        return _bounded(read_python(path, text, origin))
     readers: dict[str, Callable[[str, Origin], Document]] = {".json": _read_json, ".toml": _read_toml}
     return _bounded(readers.get(path.suffix, _read_yaml)(text, origin))
 
@@ -255,8 +247,8 @@ class _Yaml:
 
     def _counted(self, more: int, path: KeyPath, node: yaml.Node) -> None:
         self._count += more
-        if self._count > _MOST_VALUES:
-            what = f"has more than {_MOST_VALUES:,} values"
+        if self._count > MOST_VALUES:
+            what = f"has more than {MOST_VALUES:,} values"
             mend = "write out what its aliases (*name) repeat, or take them away"
             raise DeclarationError([Problem(what, path[:1], mend, self._origin.file, _line(node))])
 
@@ -444,125 +436,3 @@ def _toml_key(text: str) -> KeyPath:
         ((key, found),) = found.items()
         path.append(key)
     return tuple(path)
-
-
-# Python
-
-_ran: ContextVar[dict[tuple[Path, Origin], Document | DeclarationError] | None] = ContextVar("ran", default=None)
-
-
-@contextlib.contextmanager
-def run_once() -> Iterator[None]:
-    """Within it, each Python file is run once, however often it is read, and what it prints goes to standard error."""
-    token = _ran.set({} if (ran := _ran.get()) is None else ran)
-    try:
-        yield
-    finally:
-        _ran.reset(token)
-
-
-def _of_one_run(ran: dict[tuple[Path, Origin], Document | DeclarationError], path: Path, origin: Origin) -> Document:
-    if (path, origin) not in ran:
-        try:
-            with contextlib.redirect_stdout(sys.stderr):  # what a command prints, a program may read
-                ran[path, origin] = _bounded(_read_python(path, origin))
-        except DeclarationError as error:
-            ran[path, origin] = error
-    found = ran[path, origin]
-    if isinstance(found, DeclarationError):
-        raise found
-    return found
-
-
-def _read_python(path: Path, origin: Origin) -> Document:
-    import ast
-    import runpy
-    import symtable
-
-    text = _text(path, origin.file)
-    try:
-        tree, table = ast.parse(text, str(path)), symtable.symtable(text, str(path), "exec")
-        names = runpy.run_path(str(path))
-    except SyntaxError as error:
-        problem = Problem(f"is not valid Python: {error.msg}", file=origin.file, line=error.lineno or 0)
-        raise DeclarationError([problem]) from error
-    except (KeyboardInterrupt, DeclarationError):
-        raise
-    except BaseException as error:
-        raise DeclarationError([_failure(path, origin, error)]) from error
-    document = Document(origins=_python_origins(tree, origin))
-    # What is imported, and functions and classes, are means; what the file assigns is meant.
-    assigned = [each.get_name() for each in table.get_symbols() if each.is_assigned() and not each.is_namespace()]
-    problems = []
-    for name in (name for name in names if name in assigned and not name.startswith("_")):
-        try:
-            document.data[name] = plain = _plain(names[name], itertools.count())
-            if plain is _NOT_PLAIN:
-                what = "holds what no file can say: a set, a key that is no text, an object"
-                problems.append(Problem(what, (name,), "begin its name with _ if it is no key"))
-        except RecursionError:
-            problems.append(Problem("holds itself, or is nested too deeply or too wide", (name,)))
-    if problems:
-        raise DeclarationError([document.locate(problem) for problem in problems])
-    return document
-
-
-def _python_origins(tree: ast.Module, origin: Origin) -> dict[KeyPath, Origin]:
-    import ast
-
-    origins: dict[KeyPath, Origin] = {(): replace(origin, line=1)}
-    for statement in tree.body:
-        targets = statement.targets if isinstance(statement, ast.Assign) else [getattr(statement, "target", None)]
-        for target in targets:
-            if isinstance(target, ast.Name):
-                origins[(target.id,)] = replace(origin, line=statement.lineno)
-                _python_lines(getattr(statement, "value", None), (target.id,), origins, origin)
-    return origins
-
-
-_NOT_PLAIN = object()
-
-
-def _plain(value: object, counter: Iterator[int]) -> Any:
-    """A value with nothing in it but what files can say; `_NOT_PLAIN` for one that holds something else.
-
-    Raises:
-        RecursionError: it holds itself, or more values than a file may have.
-    """
-    if next(counter) > _MOST_VALUES:
-        raise RecursionError
-    if isinstance(value, Mapping):
-        section = {key: _plain(each, counter) for key, each in value.items()}
-        is_plain = all(isinstance(key, str) and each is not _NOT_PLAIN for key, each in section.items())
-        return section if is_plain else _NOT_PLAIN
-    if isinstance(value, (list, tuple)):
-        items = [_plain(each, counter) for each in value]
-        return items if all(each is not _NOT_PLAIN for each in items) else _NOT_PLAIN
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, str):
-        return str.__str__(value)  # a member of an enum is what it stands for
-    return next((kind(value) for kind in (int, float) if isinstance(value, kind)), _NOT_PLAIN)
-
-
-def _python_lines(node: ast.expr | None, path: KeyPath, origins: dict[KeyPath, Origin], origin: Origin) -> None:
-    import ast
-
-    if isinstance(node, ast.Dict):
-        for key, value in zip(node.keys, node.values, strict=True):
-            if isinstance(key, ast.Constant) and isinstance(key.value, str):
-                origins[*path, key.value] = replace(origin, line=key.lineno)
-                _python_lines(value, (*path, key.value), origins, origin)
-    elif isinstance(node, (ast.List, ast.Tuple)):
-        for index, value in enumerate(node.elts):
-            origins[*path, index] = replace(origin, line=value.lineno)
-            _python_lines(value, (*path, index), origins, origin)
-
-
-def _failure(path: Path, origin: Origin, error: BaseException) -> Problem:
-    line, trace = 0, error.__traceback__
-    while trace:
-        if trace.tb_frame.f_code.co_filename == str(path):
-            line = trace.tb_lineno
-        trace = trace.tb_next
-    return Problem(f"failed: {told(error)}", file=origin.file, line=line)

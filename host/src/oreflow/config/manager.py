@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import logging
 import os
 import threading
@@ -11,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from oreflow.config.binding import bind, schema_of
 from oreflow.config.documents import Document
@@ -21,16 +20,17 @@ from oreflow.config.layers import (
     LayerFile,
     apply_options,
     apply_variables,
-    check_name,
     choose_environment,
     layer_files,
     names_in,
     read_layers,
 )
+from oreflow.config.schemas import schema_file, schema_for, schema_label
 from oreflow.config.settings import read_settings, settings_files
 from oreflow.config.shapes import Schema, restore_exact, settle
-from oreflow.config.snapshot import Difference, Snapshot, changes, discreet, secrets_of
-from oreflow.config.stored import opened, stored_layer
+from oreflow.config.snapshot import Snapshot, changes, discreet, secrets_of
+from oreflow.config.stored import stored_layer
+from oreflow.config.watching import Callback, ConfigChange, ConfigWatch
 from oreflow.contract import DeclarationError, OreflowError, Problem
 from oreflow.contract.errors import told
 from oreflow.factory import get_processor_factory
@@ -38,28 +38,10 @@ from oreflow.secrets import redacted
 from oreflow.validation import validate
 
 T = TypeVar("T")
-Callback = Callable[["ConfigChange"], object]
 
 _log = logging.getLogger("oreflow.config")
 _UNSURE = 0.05
 """Seconds in which a file can change and keep its time stamp: the tick of a file system's clock, and then some."""
-_LOOK = 1000
-"""Milliseconds until a watch looks by itself."""
-_STORE_WAIT = 1.0
-"""Seconds that a watch waits for a store before it looks whether it is to stop."""
-_STORE_AWAY = 5.0
-"""Seconds until a watch asks a store again that could not be reached."""
-
-
-@dataclass(frozen=True)
-class ConfigChange:
-    """What a reload has brought: the keys that differ, or the `problems` for which the last good version stays."""
-
-    name: str
-    before: Snapshot
-    after: Snapshot
-    differences: tuple[Difference, ...] = ()
-    problems: tuple[Problem, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -298,7 +280,10 @@ class ConfigManager:
         schema = schema_file(self.project, name)
         folders = [self.project / "config", *([schema.parent] if schema.parent.is_dir() else [])]
         settings = settings_files(self.project, self.environment)
-        paths = [*(file.path for file in (*files, *settings)), *([schema] if is_there(schema, _label(schema)) else [])]
+        paths = [
+            *(file.path for file in (*files, *settings)),
+            *([schema] if is_there(schema, schema_label(schema)) else []),
+        ]
         return _Stamp.of(folders, paths)
 
     def _layers(self, name: str, kind: Any, files: Sequence[LayerFile]) -> tuple[Document, Schema, list[Problem]]:
@@ -316,156 +301,8 @@ class ConfigManager:
         return document, schema, settle(document, schema)
 
 
-def schema_for(project: Path, name: str, kind: type | None = None) -> Schema:
-    """What a configuration has to keep: the schema of a dataclass, and the hand-written one of the project.
-
-    Raises:
-        DeclarationError: the hand-written one cannot be read, or is no JSON Schema.
-    """
-    path = schema_file(project, name)
-    parts: list[Schema] = [schema_of(kind)] if kind is not None else []
-    if is_there(path, _label(path)):
-        written = _written_schema(path)
-        parts.append(_moved(written, "#/allOf/1/") if parts else written)
-    return parts[0] if len(parts) == 1 else {"allOf": parts} if parts else {}
-
-
-def schema_file(project: Path, name: str) -> Path:
-    """Where the hand-written schema of a configuration is, if there is one.
-
-    Raises:
-        DeclarationError: nothing can be called so.
-    """
-    check_name(name)
-    return project / "config" / "schemas" / f"{name}.schema.json"
-
-
-def _label(schema: Path) -> str:
-    return f"config/schemas/{schema.name}"
-
-
-def _written_schema(path: Path) -> Schema:
-    label = _label(path)
-    try:
-        written = json.loads(path.read_bytes())
-    except json.JSONDecodeError as error:
-        raise DeclarationError([Problem(f"is not valid JSON: {error.msg}", file=label, line=error.lineno)]) from error
-    except OSError as error:
-        raise DeclarationError([unreadable(error, label)]) from error
-    except (ValueError, RecursionError) as error:
-        raise DeclarationError([Problem(f"cannot be read: {error}", file=label)]) from error
-    if not isinstance(written, dict):
-        raise DeclarationError([Problem("is no JSON Schema: expected keys and values", file=label)])
-    try:
-        validate({}, written)
-    except Exception as error:
-        reason = " ".join(str(getattr(error, "message", "") or error).split())
-        keys = tuple(getattr(error, "instance_path", ()))
-        raise DeclarationError([Problem(f"is no JSON Schema: {reason}", keys, file=label)]) from error
-    return written
-
-
 def _within(path: tuple[str | int, ...], section: tuple[str | int, ...]) -> bool:
     return path[: len(section)] == section
-
-
-def _moved(schema: Any, root: str) -> Any:
-    """A schema that has become a part of another one, in which its own references begin elsewhere."""
-    if isinstance(schema, dict):
-        return {
-            key: root + value.removeprefix("#/")
-            if key == "$ref" and str(value).startswith("#/")
-            else _moved(value, root)
-            for key, value in schema.items()
-        }
-    return [_moved(each, root) for each in schema] if isinstance(schema, list) else schema
-
-
-class ConfigWatch:
-    """A watch over a configuration; a context manager, which stops it."""
-
-    def __init__(self, manager: ConfigManager, name: str, callback: Callback, debounce: float) -> None:
-        self._manager, self._name, self._callback = manager, name, callback
-        self._stop = threading.Event()
-        self._last = manager.snapshot(name)
-        self._problems = manager.problems(name)
-        self._telling = threading.Lock()
-        self._teller: int | None = None
-        threads = [threading.Thread(target=self._files, args=(debounce,), name=f"watch-{name}", daemon=True)]
-        if address := manager.store_address():
-            threads.append(threading.Thread(target=self._store, args=(address,), daemon=True))
-        self._threads = threads
-        for thread in threads:
-            thread.start()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.stop()
-
-    def stop(self) -> None:
-        """End it; no callback is called after this returns, unless it is this callback that stops it."""
-        self._stop.set()
-        if threading.get_ident() != self._teller:  # else the others may wait for this callback to end
-            for thread in self._threads:
-                thread.join()
-
-    def _files(self, debounce: float) -> None:
-        import watchfiles
-
-        logging.getLogger("watchfiles").setLevel(logging.WARNING)
-        folder = self._manager.project / "config"
-        milliseconds = max(1, round(debounce * 1000))
-        while not self._stop.is_set():
-            try:
-                # A look each second besides: nobody tells of a folder that is made anew, or of a link that has moved.
-                for _ in watchfiles.watch(
-                    folder,
-                    stop_event=self._stop,
-                    debounce=milliseconds,
-                    step=milliseconds,
-                    rust_timeout=_LOOK,
-                    yield_on_timeout=True,
-                    raise_interrupt=False,
-                ):
-                    self._look()
-            except (OSError, RuntimeError) as error:  # the folder is not there for now
-                _log.debug("%s", error)
-                self._look()
-                self._stop.wait(_LOOK / 1000)
-
-    def _store(self, address: str) -> None:
-        while not self._stop.is_set():
-            try:
-                with opened(address, get_processor_factory(self._manager.project)) as store:
-                    there = store.fetch(self._name)
-                    version = there.version if there else 0
-                    self._look(anew=True)  # something may have been published while nobody was listening
-                    while not self._stop.is_set():
-                        if newer := store.wait(self._name, version, _STORE_WAIT):
-                            version = newer.version
-                            self._look(anew=True)
-            except Exception as error:
-                _log.warning("%s", error)
-                self._stop.wait(_STORE_AWAY)
-
-    def _look(self, *, anew: bool = False) -> None:
-        """See whether something has changed; `anew`: though no file has."""
-        with self._telling:
-            now, problems = self._manager.look(self._name, anew=anew)
-            found = changes(self._last, now)
-            if self._stop.is_set() or (not found and problems == self._problems):
-                return
-            change = ConfigChange(self._name, self._last, now, found, problems)
-            self._last, self._problems = now, problems
-            self._teller = threading.get_ident()
-            try:
-                self._callback(change)
-            except Exception:
-                _log.exception("the callback of a watch over '%s' failed", self._name)
-            finally:
-                self._teller = None
 
 
 _managers: dict[tuple[Path, str], ConfigManager] = {}

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from oreflow.config.documents import Document, KeyPath, Layer, Origin
-from oreflow.config.files import run_once
+from oreflow.config.python_file import run_once
 from oreflow.config.settings import NAME as SETTINGS
 from oreflow.contract import ConfigStore, DeclarationError, OreflowError, Problem, StoreAway, StoredConfig, StoreError
 from oreflow.factory import ProcessorFactory

@@ -129,7 +129,7 @@ def resilient(**options: Unpack[Options]) -> Callable[[Callable[P, T]], Callable
         own = getattr(function, "__qualname__", type(function).__qualname__)
         executor = resources.executor(name, policy) if name else resources.made(own, policy)
         call: Any
-        if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None)):  # noqa: B004  an object with an async one
+        if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
             execute: Any = executor.execute_async
 
             @functools.wraps(function)

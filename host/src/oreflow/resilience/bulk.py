@@ -51,7 +51,7 @@ class BulkReport(Generic[T]):
     @property
     def results(self) -> list[T]:
         """Of the items that went well, in their order."""
-        return [each.result for each in self.outcomes if each.status is ItemStatus.SUCCEEDED]  # type: ignore[misc]
+        return [each.result for each in self.outcomes if each.status is ItemStatus.SUCCEEDED]  # type: ignore[misc]  # then it has one
 
     @property
     def failed(self) -> list[ItemOutcome[T]]:
