@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-import time
 
 import pytest
 
@@ -335,10 +334,3 @@ def test_no_outcome_is_lost_under_threads():
     at_once(work, 8)
     figures = breaker.figures
     assert (figures.calls, figures.failure_rate) == (12_000, pytest.approx(1 / 3))
-
-
-def test_the_wall_clock_does_not_matter(monkeypatch):
-    breaker = CircuitBreaker("store", BreakerPolicy(consecutive_failures=1, recovery=60.0))
-    run(breaker, "x")
-    monkeypatch.setattr(time, "time", lambda: 1e12)
-    assert run(breaker, ".") == "r"

@@ -16,27 +16,26 @@ from typing import Any, ParamSpec, TypeVar
 
 from oreflow.resilience.breaker import CircuitBreaker
 from oreflow.resilience.bulk import BulkReport, run_bulk, run_bulk_async
-from oreflow.resilience.classification import Classification, Classifier, ErrorClass
+from oreflow.resilience.classification import Classifier, ErrorClass
 from oreflow.resilience.clock import Clock
 from oreflow.resilience.errors import (
     ENDED,
-    AttemptTimeoutError,
     CircuitOpenError,
     InterruptedWaitError,
     RateLimitedError,
     RejectedError,
-    ResilienceError,
-    attach,
-    retried_since,
 )
 from oreflow.resilience.events import Event, EventKind, Listener
 from oreflow.resilience.limits import AdaptiveRateLimit, Bulkhead, RateLimit, RetryBudget
-from oreflow.resilience.policy import Policy, RetryPolicy
+from oreflow.resilience.policy import Policy
+from oreflow.resilience.rounds import Round
+from oreflow.resilience.tasks import beside_async
 from oreflow.resilience.threads import beside
-from oreflow.resilience.waits import Jitter, RetryStrategy, backoff
+from oreflow.resilience.waits import Jitter, RetryStrategy
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Fallback = Callable[[BaseException], Any]
 
 _OF_THE_CALLER = (ErrorClass.CONFIGURATION, ErrorClass.DATA, ErrorClass.PERMANENT)
 """Errors that say nothing of the resource."""
@@ -125,7 +124,7 @@ class ResilientExecutor:
             return result
         self._judge(permit, failure, 0.0)
         try:
-            return self._after_error(_Round(self, 0.0, since), failure, function, args, kwargs)
+            return self._after_error(Round(self, 0.0, since), failure, function, args, kwargs)
         finally:
             del failure  # an error whose frames have it is garbage only for the collector
 
@@ -159,7 +158,7 @@ class ResilientExecutor:
                 if judge:
                     judge(permit, failure, 0.0)
                 try:
-                    return after_error(_Round(self, 0.0, since), failure, function, args, kwargs)
+                    return after_error(Round(self, 0.0, since), failure, function, args, kwargs)
                 finally:
                     del failure
             if silent:  # the shortest way to what `acquire` does: what is down is called by the thousand
@@ -194,7 +193,7 @@ class ResilientExecutor:
             return result
         self._judge(permit, failure, 0.0)
         try:
-            return await self._after_error_async(_Round(self, 0.0, since), failure, function, args, kwargs)
+            return await self._after_error_async(Round(self, 0.0, since), failure, function, args, kwargs)
         finally:
             del failure  # an error whose frames have it is garbage only for the collector
 
@@ -260,12 +259,12 @@ class ResilientExecutor:
             failure = error
         else:
             if not liked:
-                return self._after_result(_Round(self, began, since), result, function, args, kwargs)
+                return self._after_result(Round(self, began, since), result, function, args, kwargs)
             if (budget := self.budget) is not None and budget.tokens < budget.MOST:
                 budget.succeeded()
             return result
         try:
-            return self._after_error(_Round(self, began, since), failure, function, args, kwargs)
+            return self._after_error(Round(self, began, since), failure, function, args, kwargs)
         finally:
             del failure
 
@@ -286,18 +285,18 @@ class ResilientExecutor:
             failure = error
         else:
             if not liked:
-                return await self._after_result_async(_Round(self, began, since), result, function, args, kwargs)
+                return await self._after_result_async(Round(self, began, since), result, function, args, kwargs)
             if (budget := self.budget) is not None and budget.tokens < budget.MOST:
                 budget.succeeded()
             return result
         try:
-            return await self._after_error_async(_Round(self, began, since), failure, function, args, kwargs)
+            return await self._after_error_async(Round(self, began, since), failure, function, args, kwargs)
         finally:
             del failure
 
     def _after_error(  # noqa: C901, PLR0912  in one piece, for the sake of speed
         self,
-        round_: _Round,
+        round_: Round,
         failure: Exception,
         function: Callable[..., T],
         args: tuple[Any, ...],
@@ -332,18 +331,18 @@ class ResilientExecutor:
                     round_.recovered()
                     return result
                 return self._after_result(round_, result, function, args, kwargs)
-        final, round_.final = round_.final, _UNTRIED
+        final = round_.ended()
         try:
             if self.policy.fallback is None:
                 raise final
-            fallen_back: T = self._fallen_back(final, round_.attempt)
+            fallen_back: T = self._fallen_back(self.policy.fallback, final, round_.attempt)
             return fallen_back
         finally:
             del final, failure, round_
 
     def _after_result(
         self,
-        round_: _Round,
+        round_: Round,
         result: T,
         function: Callable[..., T],
         args: tuple[Any, ...],
@@ -371,55 +370,41 @@ class ResilientExecutor:
                 del failure
         return result
 
-    async def _after_error_async(  # noqa: C901, PLR0912  in one piece, for the sake of speed
+    async def _after_error_async(
         self,
-        round_: _Round,
+        round_: Round,
         failure: Exception,
         function: Callable[..., Awaitable[T]],
         args: tuple[Any, ...],
         kwargs: Mapping[str, Any],
     ) -> T:
-        plain, breaker, judges, permit = self._plain, self._breaker, self._judges, 0
         while (wait := round_.failed(failure)) is not None:
-            permit = 0
             try:
                 if wait > 0:
                     await self.clock.sleep_async(wait, self._stop_async)
-                if plain:  # the same as `_attempt_async`, without what an outage need not pay for
-                    permit = breaker.admits or breaker.acquire()
-                    liked, result = True, await function(*args, **kwargs)
-                else:
-                    liked, result = await self._attempt_async(function, args, kwargs, round_.began)
+                liked, result = await self._attempt_async(function, args, kwargs, round_.began)
             except InterruptedWaitError:
                 round_.interrupted()
                 break
             except Exception as error:
                 failure = error
-                if permit and judges:
-                    self._judge(permit, error, 0.0)
-            except BaseException:
-                if permit:
-                    breaker.ignored(permit)
-                raise
             else:
-                if plain:
-                    breaker.succeeded(permit)
                 if liked:
                     round_.recovered()
                     return result
                 return await self._after_result_async(round_, result, function, args, kwargs)
-        final, round_.final = round_.final, _UNTRIED
+        final = round_.ended()
         try:
             if self.policy.fallback is None:
                 raise final
-            fallen_back: T = await self._fallen_back_async(final, round_.attempt)
+            fallen_back: T = await self._fallen_back_async(self.policy.fallback, final, round_.attempt)
             return fallen_back
         finally:
             del final, failure, round_
 
     async def _after_result_async(
         self,
-        round_: _Round,
+        round_: Round,
         result: T,
         function: Callable[..., Awaitable[T]],
         args: tuple[Any, ...],
@@ -463,11 +448,11 @@ class ResilientExecutor:
                 self.budget.succeeded()
             return result
         try:
-            return self._after_error(_Round(self, 0.0, since), failure, function, args, kwargs)
+            return self._after_error(Round(self, 0.0, since), failure, function, args, kwargs)
         finally:
             del failure
 
-    def _fallen_back(self, error: BaseException, attempt: int) -> Any:
+    def _fallen_back(self, fallback: Fallback, error: BaseException, attempt: int) -> Any:
         """What the fallback makes of an error.
 
         Raises:
@@ -475,9 +460,8 @@ class ResilientExecutor:
         """
         if self.tell:
             self.tell(Event(EventKind.FALLBACK, self.name, attempt, error=error))
-        assert self.policy.fallback is not None  # noqa: S101  for the type checker
         try:
-            result = self.policy.fallback(error)
+            result = fallback(error)
         except Exception as another:
             another.__context__ = another.__context__ or error  # what it was called for is not lost
             raise
@@ -486,12 +470,11 @@ class ResilientExecutor:
             raise TypeError(f"the fallback of {self.name} is async, and the call is not") from error
         return result
 
-    async def _fallen_back_async(self, error: BaseException, attempt: int) -> Any:
+    async def _fallen_back_async(self, fallback: Fallback, error: BaseException, attempt: int) -> Any:
         if self.tell:
             self.tell(Event(EventKind.FALLBACK, self.name, attempt, error=error))
-        assert self.policy.fallback is not None  # noqa: S101  for the type checker
         try:
-            result = self.policy.fallback(error)
+            result = fallback(error)
             return await result if inspect.isawaitable(result) else result
         except Exception as another:
             another.__context__ = another.__context__ or error
@@ -556,7 +539,10 @@ class ResilientExecutor:
                 if self.policy.timeout is None and self.policy.hedge is None:
                     result = await function(*args, **kwargs)
                 else:
-                    result = await self._in_time(function, args, kwargs)
+                    policy = self.policy
+                    result = await beside_async(
+                        self.name, lambda: function(*args, **kwargs), seconds=policy.timeout, hedge=policy.hedge
+                    )
             finally:
                 if bulkhead is not None:
                     bulkhead.release()
@@ -566,49 +552,6 @@ class ResilientExecutor:
             raise
         self._went(permit, liked=liked, began=began)
         return liked, result
-
-    async def _in_time(
-        self, function: Callable[..., Awaitable[T]], args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> T:
-        timeout = self.policy.timeout
-        limit = asyncio.timeout(timeout)
-        try:
-            async with limit:
-                if self.policy.hedge is None:
-                    return await function(*args, **kwargs)
-                return await self._hedged(lambda: function(*args, **kwargs))
-        except TimeoutError:
-            if timeout is not None and limit.expired():
-                raise AttemptTimeoutError(self.name, timeout) from None
-            raise
-
-    async def _hedged(self, call: Callable[[], Awaitable[T]]) -> T:
-        """The first answer of one task or, when it is late, of several; the others are cancelled."""
-        hedge = self.policy.hedge
-        assert hedge is not None  # noqa: S101  for the reader and the type checker: the caller has looked
-
-        async def called() -> T:
-            return await call()
-
-        tasks = {asyncio.ensure_future(called())}
-        pending = set(tasks)
-        try:
-            failure: BaseException | None = None
-            while pending:
-                late = hedge.delay if len(tasks) <= hedge.most else None
-                done, pending = await asyncio.wait(pending, timeout=late, return_when=asyncio.FIRST_COMPLETED)
-                for task in done:
-                    if (failure := task.exception()) is None:
-                        return task.result()
-                if not done:
-                    tasks.add(task := asyncio.ensure_future(called()))
-                    pending = pending | {task}
-            assert failure is not None  # noqa: S101  all have ended, none well
-            raise failure
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     def _left(self, since: float) -> float:
         """Seconds until the deadline of a call that began then."""
@@ -655,142 +598,3 @@ class ResilientExecutor:
 
 def _nothing() -> None:
     """What is done at the end of a thread that holds nothing."""
-
-
-_UNTRIED = ResilienceError("nobody", "nothing was tried")
-
-
-class _Round:
-    """One call that did not go well at once: what was tried, and whether it is tried again.
-
-    `failed` and `disliked` give the seconds until the next attempt; None where there is none, and then `final` is the
-    error to end with.
-    """
-
-    __slots__ = ("_causes", "_executor", "_previous", "_since", "_waited", "attempt", "began", "final")
-
-    def __init__(self, executor: ResilientExecutor, began: float, since: int) -> None:
-        self._executor = executor
-        self.attempt = 0
-        self._previous = self._waited = 0.0
-        self._causes: tuple[BaseException, ...] = ()
-        self.began, self._since = began, since
-        self.final: BaseException = _UNTRIED
-
-    def failed(self, error: Exception) -> float | None:
-        """An attempt has failed."""
-        executor = self._executor
-        policy = executor.policy.retry
-        if isinstance(error, RejectedError):
-            self._rejected(error)
-            return None
-        self.attempt = attempt = self.attempt + 1
-        self.final = error
-        if attempt >= policy.max_attempts:
-            if executor.budget is not None:
-                executor.budget.failed()
-            self._give_up("attempts", error)
-            return None
-        verdict = executor.classify(error)
-        usual = verdict.retryable and verdict.error_class is not ErrorClass.UNKNOWN and not executor.picky
-        alone = usual and not (error.__dict__ or error.__cause__ or error.__context__)
-        if not alone and (reason := self._against(error, verdict, policy)):
-            self._give_up(reason, error)
-            return None
-        if (wait := executor.simple_wait) is None or verdict.retry_after is not None:
-            return self._next(verdict.retry_after, error)
-        self._waited += wait
-        self._causes = (*self._causes, error)
-        return wait
-
-    def interrupted(self) -> None:
-        """The wait for the next attempt was ended."""
-        *before, last = self._causes or (self.final,)
-        self._causes, self.final = tuple(before), last
-        self._give_up("interrupted", last)
-
-    def turned_away(self, error: BaseException) -> None:
-        """There is no further attempt after a result that was not liked."""
-        if self._executor.tell:
-            self._executor.tell(Event(EventKind.REJECTED, self._executor.name, self.attempt + 1, error=error))
-
-    def disliked(self) -> float | None:
-        """An attempt has a result that is a failure."""
-        executor = self._executor
-        self.attempt += 1
-        if self.attempt < executor.policy.retry.max_attempts:
-            return self._next(None, None)
-        if executor.tell:
-            executor.tell(Event(EventKind.GAVE_UP, executor.name, self.attempt, self._waited, detail="attempts"))
-        return None
-
-    def recovered(self) -> None:
-        """An attempt after the first has gone well."""
-        executor = self._executor
-        if executor.budget is not None:
-            executor.budget.succeeded()
-        if executor.tell:
-            executor.tell(Event(EventKind.RECOVERED, executor.name, self.attempt + 1, self._waited))
-
-    def _against(self, error: Exception, verdict: Classification, policy: RetryPolicy) -> str:
-        """Why there is no further attempt; '' where nothing speaks against it."""
-        if retried_since(error, self._since):
-            return "retried_below"
-        if policy.never_on and isinstance(error, policy.never_on):
-            return "not_retryable"
-        if not (policy.retry_on and isinstance(error, policy.retry_on)):
-            if not verdict.retryable:
-                return "not_retryable"
-            if self.attempt > 1 and verdict.error_class is ErrorClass.UNKNOWN:
-                return "unknown"
-        return "" if policy.idempotent or verdict.not_done else "not_idempotent"
-
-    def _next(self, retry_after: float | None, error: Exception | None) -> float | None:
-        executor, policy = self._executor, self._executor.policy.retry
-        if executor.budget is not None and not executor.budget.failed():
-            self._suppressed("budget", error)
-            return None
-        jitter = policy.jitter or Jitter.NONE
-        chance = 0.0 if jitter is Jitter.NONE else executor.clock.random()
-        wait = backoff(policy.strategy, jitter, self.attempt, self._previous, policy.base, policy.cap, chance)
-        self._previous = wait
-        if retry_after is not None and retry_after > wait:
-            wait = retry_after
-        if policy.deadline is not None and executor.clock.monotonic() + wait > self.began + policy.deadline:
-            self._suppressed("deadline", error)
-            return None
-        self._waited += wait
-        if error is not None:
-            self._causes = (*self._causes, error)
-        if executor.tell:
-            executor.tell(Event(EventKind.RETRY, executor.name, self.attempt, wait, error))
-        return wait
-
-    def _suppressed(self, reason: str, error: Exception | None) -> None:
-        executor = self._executor
-        if executor.tell:
-            executor.tell(Event(EventKind.SUPPRESSED, executor.name, self.attempt, error=error, detail=reason))
-        if error is not None:
-            self._give_up(reason, error)
-
-    def _rejected(self, error: RejectedError) -> None:
-        """The call was not made; the error of the attempt before, if there was one, is what its caller should see."""
-        executor = self._executor
-        if executor.tell:
-            executor.tell(Event(EventKind.REJECTED, executor.name, self.attempt + 1, error=error))
-        self.final = error
-        if self._causes:
-            *before, self.final = self._causes
-            self._causes = tuple(before)
-            self._give_up("rejected", self.final)
-
-    def _give_up(self, reason: str, error: BaseException) -> None:
-        executor = self._executor
-        if reason != "retried_below":  # the record of the layer that has tried it says more
-            causes = self._causes
-            if error in causes:  # the same object each time
-                causes = tuple(cause for cause in causes if cause is not error)
-            attach(error, executor.name, self.attempt, self._waited, causes, reason)
-            self._causes = ()
-        if executor.tell:
-            executor.tell(Event(EventKind.GAVE_UP, executor.name, self.attempt, self._waited, error, reason))
