@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from pathlib import Path
 
 import pytest
 
@@ -118,6 +120,20 @@ def test_what_an_engine_could_not_make_is_no_difference(shop):
     assert [table["differences"] for table in others] == [
         ["not made on spark: bronze.sales was not made"], ["not made on spark: silver.sales was not made"],
     ]  # fmt: skip
+
+
+def test_the_traceback_of_a_fault_is_kept(project, spark):
+    declaration = DECLARATION.partition("  silver.sales:")[0] + "  silver.sales: {input: bronze.sales, planted: true}\n"
+    shop = project(declaration, ROWS)
+    fault = PLANTED.replace("(rows,) = inputs.values()", "return self.nothing_of_the_kind")
+    (shop.root / "oreflow_plugins.py").write_text(fault)
+    done = shop.cli("parity", "--json", env={"JAVA_HOME": "/no/java"})
+    assert done.code == 1
+    (reason, _) = done.json["tables"][1]["differences"]
+    traceback = Path(reason.rpartition(" ")[2])
+    assert "nothing_of_the_kind" in traceback.read_text()
+    assert traceback.is_relative_to(done.json["folder"])
+    shutil.rmtree(done.json["folder"])
 
 
 def test_a_comparison_needs_two_engines(project, polars_only, spark):

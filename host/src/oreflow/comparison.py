@@ -7,6 +7,7 @@ which no engine promises: they are the same where they differ by no more than on
 
 from __future__ import annotations
 
+import shutil
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -93,7 +94,7 @@ def prove(
     """Run a pipeline on two engines into lakes of their own, and compare these; `reader` reads both.
 
     The pipeline's own lake is neither read nor written. `keep` is the folder for the lakes (None: they are thrown
-    away), `limit` how many differing rows of a table are told.
+    away, unless a run has left a traceback there), `limit` how many differing rows of a table are told.
     """
     claimed_at = datetime.now(UTC)
     with _folder(keep) as folder:
@@ -111,7 +112,7 @@ def prove(
         comparison = _Comparison(engines, (folder / engines[0], folder / engines[1]), factory, reader, limit)
         pairs = zip(*(report.tables for report in reports), strict=True)
         tables = [each for pair in pairs for each in comparison.of(*pair)]
-        return Parity(pipeline.name, engines, seconds, tables, str(keep) if keep else "")
+        return Parity(pipeline.name, engines, seconds, tables, str(folder) if keep or _has_tracebacks(folder) else "")
 
 
 @contextmanager
@@ -119,9 +120,17 @@ def _folder(keep: Path | None) -> Iterator[Path]:
     if keep:
         keep.mkdir(parents=True, exist_ok=True)
         yield keep
-    else:
-        with tempfile.TemporaryDirectory(prefix="oreflow-parity-") as folder:
-            yield Path(folder).resolve()
+        return
+    folder = Path(tempfile.mkdtemp(prefix="oreflow-parity-")).resolve()
+    try:
+        yield folder
+    finally:
+        if not _has_tracebacks(folder):  # which the reason of a failed table leads to
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _has_tracebacks(folder: Path) -> bool:
+    return any(folder.glob("*/_oreflow/runs/*.traceback.txt"))
 
 
 class _Comparison:
