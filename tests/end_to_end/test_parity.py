@@ -141,9 +141,10 @@ def test_a_comparison_needs_two_engines(project, polars_only, spark):
     done = shop.cli("parity", python=polars_only)
     assert (done.code, done.out) == (2, "")
     assert done.err == "error: two engines are compared, and there is polars - pip install oreflow-spark\n"
-    done = shop.cli("parity", "--engine", "polars")
-    assert done.code == 2
-    assert "say two of them" in done.err
+    for one_engine in (("polars",), ("polars", "auto"), ("polars", "polars")):
+        done = shop.cli("parity", *(f"--engine={name}" for name in one_engine))
+        assert done.code == 2
+        assert "say two of them" in done.err
     (shop.root / "full").mkdir()
     (shop.root / "full" / "file").touch()
     done = shop.cli("parity", "--keep", "full")

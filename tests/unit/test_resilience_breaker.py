@@ -303,10 +303,10 @@ def test_it_can_be_set_by_hand(made):
     ("policy", "told"),
     [
         ({"window_calls": 5, "window_seconds": 5.0}, "a window is one of calls or of seconds"),
-        ({"failure_rate": 0}, "failure_rate is above 0, to 1"),
+        ({"failure_rate": 0}, "failure_rate is a share, above 0, to 1"),
         ({"slow_call": 5.0}, "slow_call is only with a window"),
-        ({"recovery": 0}, "recovery is above 0"),
-        ({"half_open_permits": 0}, "half_open_permits is 1 or more"),
+        ({"recovery": 0}, "recovery is a number of seconds, above 0, to 1e8"),
+        ({"half_open_permits": 0}, "half_open_permits is a whole number, 1 or more"),
     ],
 )
 def test_a_policy_that_makes_no_sense_is_refused(policy, told):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from oreflow.api.looking import reading_engine
 from oreflow.api.project import DEFAULT_NAME, load
-from oreflow.contract import DeclarationError, Problem
+from oreflow.contract import DeclarationError, Problem, ProcessingEngine
 from oreflow.factory import get_processor_factory
 from oreflow.pipeline.report import RunReport
 
@@ -94,7 +94,7 @@ def parity(
 
     declared, factory = load(project, pipeline, environment, options)
     chosen = list(engines) or sorted(factory.engines)
-    if len(set(chosen)) != 2 or len(chosen) != 2:  # noqa: PLR2004  a comparison has two sides
+    if len(set(chosen)) != 2 or len(chosen) != 2 or ProcessingEngine.AUTO in chosen:  # noqa: PLR2004  a comparison has two sides
         there = ", ".join(sorted(factory.engines)) or "none"
         missing = [name for name in ("polars", "spark") if name not in factory.engines]
         mend = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import inspect
 from collections.abc import Callable
@@ -77,14 +78,16 @@ def _policy(options: Options) -> Policy:
     given: dict[str, Any] = dict(options)
     if given.pop("use_circuit_breaker", False) and given.get("breaker") is None:
         given["breaker"] = BreakerPolicy()
-    if isinstance(given.get("bulkhead"), int):
+    if isinstance(given.get("bulkhead"), int) and not isinstance(given["bulkhead"], bool):
         given["bulkhead"] = BulkheadPolicy(limit=given["bulkhead"])
     if isinstance(given.get("hedge"), (int, float)):
         given["hedge"] = HedgePolicy(delay=given["hedge"])
     retry = {key: value for key, value in given.items() if key in _RETRY}
     others = {key: value for key, value in given.items() if key in _OTHERS}
     if unknown := given.keys() - _RETRY - _OTHERS:
-        raise TypeError(f"there is no option {', '.join(map(repr, sorted(unknown)))}")
+        first = min(unknown)
+        close = difflib.get_close_matches(first, [*_RETRY, *_OTHERS, "name", "use_circuit_breaker"], 1)
+        raise TypeError(f"there is no option '{first}'" + (f" - did you mean '{close[0]}'?" if close else ""))
     return Policy(retry=RetryPolicy(**retry), **others)
 
 

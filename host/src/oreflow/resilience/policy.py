@@ -21,8 +21,24 @@ _LONGEST = 1e8
 """Seconds, some three years: what the system's own waits can still take."""
 
 
-def _check_time(value: float | None, name: str) -> None:
-    _check(holds=value is None or 0 < value <= _LONGEST, field_name=name, wanted="above 0, to 1e8 seconds", found=value)
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _check_time(value: object, name: str, *, or_zero: bool = False) -> None:
+    wanted = f"a number of seconds, {'0' if or_zero else 'above 0,'} to 1e8"
+    fits = _is_number(value) and (0 < value <= _LONGEST or (or_zero and value == 0))  # type: ignore[operator]  # one
+    _check(holds=value is None or fits, field_name=name, wanted=wanted, found=value)
+
+
+def _check_share(value: object, name: str) -> None:
+    fits = _is_number(value) and 0 < value <= 1  # type: ignore[operator]  # it is one
+    _check(holds=value is None or fits, field_name=name, wanted="a share, above 0, to 1", found=value)
+
+
+def _check_count(value: object, name: str, least: int = 1) -> None:
+    fits = isinstance(value, int) and not isinstance(value, bool) and value >= least
+    _check(holds=value is None or fits, field_name=name, wanted=f"a whole number, {least} or more", found=value)
 
 
 def _errors(policy: Any, *names: str) -> None:
@@ -78,16 +94,12 @@ class RetryPolicy:
         else:
             chosen = Jitter(self.jitter)
         object.__setattr__(self, "jitter", chosen)
-        _check(holds=self.max_attempts >= 1, field_name="max_attempts", wanted="1 or more", found=self.max_attempts)
-        _check(holds=self.base >= 0, field_name="base", wanted="0 or more seconds", found=self.base)
+        _check_count(self.max_attempts, "max_attempts")
+        _check_time(self.base, "base", or_zero=True)
+        _check_time(self.cap, "cap", or_zero=True)
         _check(holds=self.cap >= self.base, field_name="cap", wanted="at least base", found=self.cap)
         _check_time(self.deadline, "deadline")
-        _check(
-            holds=self.budget is None or 0 < self.budget <= 1,
-            field_name="budget",
-            wanted="above 0, to 1",
-            found=self.budget,
-        )
+        _check_share(self.budget, "budget")
         random = self.strategy is RetryStrategy.RANDOM_JITTER
         _check(
             holds=not (random and chosen is Jitter.NONE),
@@ -140,15 +152,13 @@ class BreakerPolicy:
             "half_open_permits",
             "half_open_concurrency",
         ):
-            value = getattr(self, name)
-            _check(holds=value is None or value >= 1, field_name=name, wanted="1 or more", found=value)
-        for name in ("window_seconds", "slow_call", "recovery"):
+            _check_count(getattr(self, name), name)
+        for name in ("window_seconds", "slow_call", "recovery", "max_recovery"):
             _check_time(getattr(self, name), name)
         for name in ("failure_rate", "slow_call_rate"):
-            value = getattr(self, name)
-            _check(holds=0 < value <= 1, field_name=name, wanted="above 0, to 1", found=value)
+            _check_share(getattr(self, name), name)
         _check(
-            holds=self.recovery_growth >= 1,
+            holds=_is_number(self.recovery_growth) and self.recovery_growth >= 1,
             field_name="recovery_growth",
             wanted="1 or more",
             found=self.recovery_growth,
@@ -175,10 +185,9 @@ class BulkheadPolicy:
     wait: float | None = None
 
     def __post_init__(self) -> None:
-        _check(holds=self.limit >= 1, field_name="limit", wanted="1 or more", found=self.limit)
-        _check(holds=self.queue >= 0, field_name="queue", wanted="0 or more", found=self.queue)
-        if self.wait != 0:
-            _check_time(self.wait, "wait")
+        _check_count(self.limit, "limit")
+        _check_count(self.queue, "queue", least=0)
+        _check_time(self.wait, "wait", or_zero=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,9 +210,10 @@ class RateLimitPolicy:
             wanted="a number, or adaptive is true",
             found=self.calls,
         )
-        _check(holds=self.calls is None or self.calls > 0, field_name="calls", wanted="above 0", found=self.calls)
-        _check(holds=self.seconds > 0, field_name="seconds", wanted="above 0", found=self.seconds)
-        _check(holds=self.wait >= 0, field_name="wait", wanted="0 or more", found=self.wait)
+        is_rate = _is_number(self.calls) and (self.calls or 0) > 0
+        _check(holds=self.calls is None or is_rate, field_name="calls", wanted="above 0", found=self.calls)
+        _check_time(self.seconds, "seconds")
+        _check_time(self.wait, "wait", or_zero=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -218,9 +228,17 @@ class HedgePolicy:
     most: int = 1
 
     def __post_init__(self) -> None:
-        if self.delay != 0:
-            _check_time(self.delay, "delay")
-        _check(holds=self.most >= 1, field_name="most", wanted="1 or more", found=self.most)
+        _check_time(self.delay, "delay", or_zero=True)
+        _check_count(self.most, "most")
+
+
+_PARTS = {
+    "retry": RetryPolicy,
+    "breaker": BreakerPolicy,
+    "rate_limit": RateLimitPolicy,
+    "bulkhead": BulkheadPolicy,
+    "hedge": HedgePolicy,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -242,3 +260,7 @@ class Policy:
 
     def __post_init__(self) -> None:
         _check_time(self.timeout, "timeout")
+        for name, kind in _PARTS.items():
+            value = getattr(self, name)
+            fits = value is None or isinstance(value, kind)
+            _check(holds=fits, field_name=name, wanted=f"a {kind.__name__}", found=value)
