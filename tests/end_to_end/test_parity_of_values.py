@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import oreflow
 
 DECLARATION = """
@@ -109,3 +111,17 @@ def test_a_bound_that_no_float32_can_have_is_refused_before_a_run(project):
     done = project(DECLARATION.partition("  silver.typed:")[0] + typed, {}).cli("plan")
     assert done.code == 2
     assert "tables.silver.typed.checks.0.range.max: 1e+39 is no float32 - the column is float32" in done.err
+
+
+def test_typed_rows_that_were_seen_before_are_known_again_by_the_other_engine(project, spark):
+    """NULL, NaN and both zeros among them; also rows that were quarantined when they came first."""
+    header, odd = "n,f,g,d,b,day,at,instant\n", ["10,-0.0,0.0,,,,,", "10,0.0,-0.0,,,,,", "5,nan,nan,,,,,", "11,,,,,,,"]
+    rows, states = [*ROWS[:4], *odd], []
+    for engines in (("polars", "spark"), ("spark", "polars")):
+        made = project(DECLARATION, {}, folder="-".join(engines))
+        for day, engine in enumerate(engines):
+            made.put(f"{day}.csv", (header + "\n".join(rows[day:]) + "\n").encode())
+            again = made.run_well(engine=engine)["silver.again"]
+        assert (again.rows_superseded, again.rows_read) == (7, 7)
+        states.append(re.sub(r"-0\.0\b", "0.0", repr(made.state("_rules", "_reason"))))
+    assert states[0] == states[1]
