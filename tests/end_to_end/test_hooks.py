@@ -390,6 +390,101 @@ def cli_commands(): return [greet]
     assert made.cli("greet", "--loud").out == "HELLO\n"
 
 
+SECTION = """
+import oreflow
+from oreflow import hookimpl
+from oreflow.contract import SectionMetadata
+
+@hookimpl
+def sections():
+    schema = {"required": ["shout"], "properties": {"shout": {"type": "string"}, "sure": {"type": "boolean"}}}
+    return [SectionMetadata("voice", "1.0", "For a test", schema)]
+
+@hookimpl
+def run_configured(sections, resources, environment):
+    if sections.get("voice", {}).get("shout") == "no":
+        return [oreflow.Problem(f"{environment} is quiet, also {sorted(resources)}", ("voice", "shout"), "whisper")]
+"""
+
+
+def test_sections(shop):
+    made = shop(SECTION)
+    made.declare(DECLARATION.replace("SILVER", SILVER) + "voice: {shout: 'yes', lout: 1}\n")
+    done = made.cli("plan")
+    assert done.code == 2
+    assert "voice.lout: unknown key" in done.err
+    (made.root / "oreflow_plugins.py").unlink()
+    assert "voice: unknown key" in made.cli("plan").err
+
+
+def test_run_configured(shop):
+    made = shop(SECTION)
+    made.declare(DECLARATION.replace("SILVER", SILVER) + "voice: {shout: 'no'}\n")
+    assert made.cli("plan").code == 0
+    done = made.cli("run")
+    assert (done.code, (made.root / "lake").exists()) == (2, False)
+    assert (
+        "voice.shout: development is quiet, also ['bronze.sales', 'lake', 'sales', 'silver.sales'] - whisper"
+        in done.err
+    )
+    assert made.cli("run", "--set", "voice.shout=loud").code == 0
+
+    hoarse = SECTION.replace("    if sections", "    raise OSError('hoarse')\n    if sections")
+    (made.root / "oreflow_plugins.py").write_text(hoarse)
+    done = made.cli("run")
+    assert done.code == 2
+    assert "the plugin oreflow_plugins of oreflow_plugins.py" in done.err
+    assert "fails where the run is about to begin: OSError: hoarse" in done.err
+
+
+WRAPPED = """
+import json
+from oreflow import hookimpl
+
+CALLS = []
+
+@hookimpl(wrapper=True)
+def call_resource(run_id, resource, operation):
+    CALLS.append([resource, operation])
+    if CALLS.count(["lake", "commit"]) == 1 and operation == "commit":
+        raise ConnectionResetError("gone")
+    return (yield)
+
+@hookimpl
+def resource_event(run_id, table, resource, event):
+    with open("events.jsonl", "a") as file:
+        print(json.dumps([table, resource, event]), file=file)
+
+@hookimpl
+def run_finished():
+    with open("calls.json", "w") as file:
+        json.dump(CALLS, file)
+"""
+
+
+def test_call_resource(shop):
+    made = shop(WRAPPED)
+    assert made.cli("run").code == 0
+    calls = json.loads((made.root / "calls.json").read_text())
+    about = {tuple(call) for call in calls}
+    assert {("sales", "list"), ("sales", "digest"), ("sales", "read"), ("bronze.sales", "make")} < about
+    assert {("silver.sales", "make"), ("lake", "load"), ("lake", "commit"), ("lake", "write")} < about
+    assert calls.count(["lake", "commit"]) == 3
+    assert [row["id"] for row in made.dicts("silver.sales")] == [1, 2, 3]
+
+
+def test_resource_event(shop):
+    made = shop(WRAPPED)
+    assert made.cli("run").code == 0
+    told = [json.loads(line) for line in (made.root / "events.jsonl").read_text().splitlines()]
+    assert [(table, resource, event["kind"]) for table, resource, event in told] == [
+        ("bronze.sales", "lake", "retry"),
+        ("bronze.sales", "lake", "recovered"),
+    ]
+    assert told[0][2]["error"] == "ConnectionResetError: gone"
+    assert 0 <= told[0][2]["seconds"] <= 0.2
+
+
 # How hooks change
 
 

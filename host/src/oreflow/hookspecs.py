@@ -24,6 +24,7 @@ from oreflow.contract import (
     ProcessingConfig,
     Processor,
     ProcessorMetadata,
+    SectionMetadata,
     Step,
     TableFormat,
     TableFormatMetadata,
@@ -88,6 +89,11 @@ def create_config_store(name: str, address: str) -> ConfigStore | None:
 
 
 @hookspec
+def sections() -> Sequence[SectionMetadata]:  # type: ignore[empty-body]
+    """Metadata of the sections that the plugin adds to declarations; what they say comes with `run_configured`."""
+
+
+@hookspec
 def check_types() -> Sequence[CheckType]:  # type: ignore[empty-body]
     """The kinds of quality check that the plugin brings."""
 
@@ -110,6 +116,29 @@ def run_step(step: Step, call: Callable[[], Any]) -> Any:
 
 
 @hookspec
+def run_configured(  # type: ignore[empty-body]
+    run_id: str, sections: Mapping[str, Any], resources: Mapping[str, str], environment: str
+) -> Sequence[Problem]:
+    """A run is about to begin; problems keep it from it, each at a path in the declaration.
+
+    `sections` are those that plugins have added and the declaration says, `resources` the kind of each resource by its
+    name (source, table, lake), `environment` the one of the configuration. There is a `run_finished` only for a run
+    that was not kept from beginning.
+    """
+
+
+@hookspec(firstresult=True)
+def call_resource(run_id: str, resource: str, operation: str, call: Callable[[], Any]) -> Any:
+    """Around each attempt of a call to a resource of a run. Implement it as a wrapper (`wrapper=True`).
+
+    `resource` is the name of a source, of a table, or `lake`. A source's operations are `list`, `digest` (of a file)
+    and `read` (the work of a batch that reads it), a table's is `make` (a whole batch), the lake's are `load`,
+    `account`, `commit` (of the table format), `read` and `write` (of what is written down beside the tables). What is
+    raised here is the error of the attempt. The host's own implementation, innermost, returns `call()`.
+    """
+
+
+@hookspec
 def run_started(run_id: str, pipeline: str, tables: Sequence[str]) -> None:
     """A run has begun; `tables` in the order in which they are made."""
 
@@ -128,6 +157,15 @@ def tasks_progressed(run_id: str, table: str, batch: int, done: int, total: int)
     """Between `processed` and `staged`: the engine has done so many of the tasks that it knows of by now.
 
     Told a few times a second at the most, and only by an engine that knows; `total` may still grow.
+    """
+
+
+@hookspec
+def resource_event(run_id: str, table: str, resource: str, event: dict[str, Any]) -> None:
+    """What was decided about a call to a resource that did not go well, while a table was made ('' where none was).
+
+    `event` has `kind` (retry, gave_up, suppressed, recovered, rejected, state), `attempt` (from 1), `seconds` (of the
+    wait), `error` (in one line) and `detail` (the state that a breaker came to, why a call was given up).
     """
 
 

@@ -19,6 +19,7 @@ from oreflow.contract import (
     ProcessingEngine,
     ProcessingStage,
     ProcessorMetadata,
+    SectionMetadata,
     TableFormatMetadata,
 )
 from oreflow.factory import PROJECT_FILE, VARIABLE, Plugin, ProcessorFactory, Profile
@@ -113,6 +114,7 @@ def _kind(item: Any) -> str:
     if isinstance(item, ProcessorMetadata):
         return "processor"
     kinds = {EngineMetadata: "engine", TableFormatMetadata: "table format", ConfigStoreMetadata: "config store"}
+    kinds[SectionMetadata] = "section"
     return next((word for kind, word in kinds.items() if isinstance(item, kind)), "check")
 
 

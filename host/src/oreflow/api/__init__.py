@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     )
     from oreflow.api.ecosystem import check_plugin, doctor, new_plugin, plugin, plugins
     from oreflow.api.looking import quarantine, runs, tables
-    from oreflow.api.making import init, lock, lock_changes, parity, plan, run
+    from oreflow.api.making import init, lock, lock_changes, parity, plan, resources, run
     from oreflow.api.project import project_factory
     from oreflow.factory import ProcessorFactory, get_processor_factory
     from oreflow.pipeline.report import RunReport, TableResult
@@ -56,6 +56,7 @@ __all__ = [
     "pull_config",
     "push_config",
     "quarantine",
+    "resources",
     "rollback_config",
     "run",
     "runs",
@@ -77,7 +78,7 @@ _HOMES = {
     ),
     "oreflow.api.ecosystem": ("check_plugin", "doctor", "new_plugin", "plugin", "plugins"),
     "oreflow.api.looking": ("quarantine", "runs", "tables"),
-    "oreflow.api.making": ("init", "lock", "lock_changes", "parity", "plan", "run"),
+    "oreflow.api.making": ("init", "lock", "lock_changes", "parity", "plan", "resources", "run"),
     "oreflow.api.project": ("project_factory",),
     "oreflow.factory": ("ProcessorFactory", "get_processor_factory"),
     "oreflow.pipeline.report": ("RunReport", "TableResult"),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from oreflow.api.looking import reading_engine
 from oreflow.api.project import DEFAULT_NAME, load
@@ -40,10 +40,22 @@ def plan(
     engine: str | None = None,
 ) -> tuple[PlannedTable, ...]:
     """What a run would do: for each table the processor, why it was chosen, and what is new. Writes nothing."""
+    from oreflow.pipeline.access import Access
     from oreflow.pipeline.plan import plan_pipeline
 
     declared, factory = load(project, pipeline, environment, options)
-    return plan_pipeline(declared, factory, factory.create_table_format(), engine)
+    return plan_pipeline(declared, factory, Access(declared, factory), engine)
+
+
+def resources(
+    project: str | Path = ".",
+    pipeline: str = DEFAULT_NAME,
+    *,
+    environment: str | None = None,
+    options: Sequence[str] = (),
+) -> list[dict[str, Any]]:
+    """What a pipeline depends on, and what is done when it fails: for each resource its name, kind and policy."""
+    return [resource.to_dict() for resource in load(project, pipeline, environment, options)[0].resources.values()]
 
 
 def run(
@@ -55,18 +67,21 @@ def run(
     engine: str | None = None,
     tables: Sequence[str] = (),
     full_refresh: Sequence[str] = (),
+    chaos: str | Path | None = None,
 ) -> RunReport:
     """Make the tables of a pipeline, as far as anything is new for them.
 
     `engine` takes the place of every table's own; `tables` limits the run to some;
-    `full_refresh` names tables to make anew from all of their input.
+    `full_refresh` names tables to make anew from all of their input. `chaos` is a file of faults to inject, which takes
+    the place of the declaration's section of this name (oreflow-chaos).
     """
     from oreflow.pipeline.history import lock_path
     from oreflow.pipeline.run import Run
 
     tables = [tables] if isinstance(tables, str) else tables
     full_refresh = [full_refresh] if isinstance(full_refresh, str) else full_refresh
-    declared, factory = load(project, pipeline, environment, options)
+    sections = {} if chaos is None else {"chaos": Path(chaos)}
+    declared, factory = load(project, pipeline, environment, options, sections)
     lock = lock_path(Path(project), pipeline)
     return Run(declared, factory, engine=engine, only=tables, full_refresh=full_refresh, lock=lock).execute()
 
@@ -116,12 +131,13 @@ def lock(
     engine: str | None = None,
 ) -> Path:
     """Write down who makes each table now, so that a run by others stops; gives the lock file."""
+    from oreflow.pipeline.access import Access
     from oreflow.pipeline.history import lock_path
     from oreflow.pipeline.locking import locked_choices, write_lock
     from oreflow.pipeline.plan import plan_pipeline
 
     declared, factory = load(project, pipeline, environment, options)
-    planned = plan_pipeline(declared, factory, factory.create_table_format(), engine)
+    planned = plan_pipeline(declared, factory, Access(declared, factory), engine)
     path = lock_path(Path(project), pipeline)
     write_lock(path, locked_choices(declared, planned, factory))
     return path
@@ -136,6 +152,7 @@ def lock_changes(
     engine: str | None = None,
 ) -> list[Problem]:
     """What would be done otherwise than was locked; nothing where there is no lock."""
+    from oreflow.pipeline.access import Access
     from oreflow.pipeline.history import lock_path
     from oreflow.pipeline.locking import differences, locked_choices
     from oreflow.pipeline.plan import plan_pipeline
@@ -144,5 +161,5 @@ def lock_changes(
     if not path.is_file():
         return []
     declared, factory = load(project, pipeline, environment, options)
-    planned = plan_pipeline(declared, factory, factory.create_table_format(), engine)
+    planned = plan_pipeline(declared, factory, Access(declared, factory), engine)
     return differences(path, locked_choices(declared, planned, factory))

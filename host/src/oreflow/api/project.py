@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from oreflow.factory import ProcessorFactory, get_processor_factory
@@ -35,9 +36,13 @@ def project_factory(
 
 
 def load(
-    project: str | Path, pipeline: str, environment: str | None, options: Sequence[str] = ()
+    project: str | Path,
+    pipeline: str,
+    environment: str | None,
+    options: Sequence[str] = (),
+    sections: Mapping[str, Path] = MappingProxyType({}),
 ) -> tuple[Pipeline, ProcessorFactory]:
     """A pipeline that has been checked, and the factory of the plugins that it lets in."""
     from oreflow.pipeline.model import load_pipeline
 
-    return load_pipeline(Path(project), pipeline, environment, options)
+    return load_pipeline(Path(project), pipeline, environment, options, sections=sections)

@@ -117,7 +117,9 @@ def plan(
     changes = api.lock_changes(project, pipeline, environment=environment, options=options, engine=engine)
     if as_json:
         tables = [table.to_dict() for table in planned]
-        print_json({"pipeline": planned[0].pipeline, "tables": tables, "lock": [str(change) for change in changes]})
+        lock = [str(change) for change in changes]
+        resources = api.resources(project, pipeline, environment=environment, options=options)
+        print_json({"pipeline": planned[0].pipeline, "tables": tables, "lock": lock, "resources": resources})
     else:
         show.plan(planned, why=why is not None)
         factory = api.project_factory(project, pipeline, environment=environment, options=options)
@@ -130,12 +132,14 @@ def plan(
 @ENGINE
 @click.option("--table", "tables", multiple=True, help="Make only this table (may be said several times).")
 @click.option("--full-refresh", multiple=True, metavar="TABLE", help="Make TABLE anew from all of its input.")
+@click.option("--chaos", metavar="FILE", help="Inject the faults that FILE declares (oreflow-chaos).")
 @project_options
 def run(
     pipeline: str,
     engine: str | None,
     tables: tuple[str, ...],
     full_refresh: tuple[str, ...],
+    chaos: str | None,
     project: str,
     environment: str | None,
     options: tuple[str, ...],
@@ -155,6 +159,7 @@ def run(
             engine=engine,
             tables=tables,
             full_refresh=full_refresh,
+            chaos=chaos,
         )
     with contextlib.suppress(BrokenPipeError):  # whether the run succeeded is not the reader's to decide
         if as_json:

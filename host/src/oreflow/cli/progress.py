@@ -12,8 +12,8 @@ import click
 from oreflow.factory import ProcessorFactory
 from oreflow.hookspecs import hookimpl
 
-_MARK = {"published": "+", "unchanged": "=", "failed": "!", "skipped": "-"}
-_COLOUR = {"published": "green", "unchanged": None, "failed": "red", "skipped": "yellow"}
+_MARK = {"published": "+", "unchanged": "=", "stale": "~", "failed": "!", "skipped": "-"}
+_COLOUR = {"published": "green", "unchanged": None, "stale": "yellow", "failed": "red", "skipped": "yellow"}
 
 
 class _Lines:
@@ -40,6 +40,13 @@ class _Lines:
         """Show how far the engine is."""
         if self._live and total:
             _say(f"\r\x1b[2K  {table}  batch {batch}: {done:,} of {total:,} tasks ...", nl=False)
+
+    @hookimpl
+    def resource_event(self, resource: str, event: dict[str, Any]) -> None:
+        """Show what is waited for."""
+        if self._live and event["kind"] == "retry":
+            wait = f"attempt {event['attempt'] + 1} in {event['seconds']:.1f} s"
+            _say(f"\r\x1b[2K  {resource}  {wait}: {event['error'][:60]} ...", nl=False)
 
     @hookimpl
     def step_finished(self, result: dict[str, Any]) -> None:

@@ -68,8 +68,27 @@ def report(run: RunReport) -> None:
             names = [name for name in names if name not in ("status", "batch", "quality")]
         columns.draw(names, [[row[name] for name in names] for row in rows], set(names) - {"table", "status"})
         click.echo(f"\nrun {run.run_id}: {run.status}, {run.seconds:.2f} s")
+    for use in run.resources:
+        if line := _use(use):
+            click.echo(f"  {line}")
     for remark in run.remarks:
         click.echo(f"  {remark}")
+
+
+def _use(use: dict[str, Any]) -> str:
+    """What of the calls to a resource did not go well; '' where all did."""
+    parts = []
+    if use["retries"]:
+        again = "1 attempt" if use["retries"] == 1 else f"{use['retries']:,} attempts"
+        parts.append(f"{again} of {use['attempts']:,} made again, {use['waited_seconds']:.2f} s waited")
+    if use["gave_up"]:
+        parts.append(f"{counted(use['gave_up'], 'call')} failed")
+    if use["rejected"]:
+        parts.append(f"{counted(use['rejected'], 'call')} not made")
+    if use["breaker"] not in ("", "closed"):
+        parts.append(f"its breaker is {use['breaker'].replace('_', ' ')}")
+    error = f" - {use['last_error']}" if use["last_error"] else ""
+    return f"{use['resource']}: {', '.join(parts)}{error}" if parts else ""
 
 
 def _account(table: TableResult) -> dict[str, str]:
@@ -139,7 +158,7 @@ def runs(found: Sequence[RunReport]) -> None:
     rows = []
     for run in found:
         totals = [sum(getattr(table, f"rows_{kind}") for table in run.tables) for kind in _KINDS]
-        states = ("published", "unchanged", "failed", "skipped")
+        states = ("published", "unchanged", "stale", "failed", "skipped")
         numbers = {state: sum(table.status == state for table in run.tables) for state in states}
         told = ", ".join(f"{number} {state}" for state, number in numbers.items() if number)
         started = run.started_at[:19].replace("T", " ")

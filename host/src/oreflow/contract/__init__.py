@@ -25,6 +25,7 @@ from oreflow.contract.metadata import (
     ProcessingStage,
     ProcessorCapability,
     ProcessorMetadata,
+    SectionMetadata,
     TableFormatMetadata,
     capability,
 )
@@ -51,6 +52,7 @@ __all__ = [
     "CommitConflict",
     "ConfigStore",
     "ConfigStoreMetadata",
+    "SectionMetadata",
     "DataFile",
     "DataType",
     "DeclarationError",

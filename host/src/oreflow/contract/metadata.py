@@ -206,6 +206,39 @@ class ConfigStoreMetadata:
 
 
 @dataclass(frozen=True)
+class SectionMetadata:
+    """A section that a plugin adds to declarations: `name` is its key at the top, `option_schema` of what is below.
+
+    Raises `InvalidMetadata` as `ProcessorMetadata` does.
+    """
+
+    name: str
+    version: str
+    description: str
+    option_schema: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        _check_name(self.name, self.version, self.description)
+        if self.name in _OWN_SECTIONS:
+            raise InvalidMetadata("name", f"'{self.name}' is a section of every declaration")
+        if not isinstance(self.option_schema, Mapping):
+            raise InvalidMetadata("option_schema", "expected a JSON Schema object")
+
+
+_OWN_SECTIONS = {
+    "description",
+    "engines",
+    "lake",
+    "name",
+    "plugins",
+    "processors",
+    "resilience",
+    "sources",
+    "tables",
+}
+
+
+@dataclass(frozen=True)
 class ProcessingConfig:
     """What a processor is asked for and created with.
 

@@ -21,6 +21,7 @@ from oreflow.contract import (
     HookDeprecation,
     InvalidMetadata,
     ProcessorMetadata,
+    SectionMetadata,
     TableFormatMetadata,
 )
 from oreflow.contract.errors import told
@@ -37,6 +38,7 @@ DESCRIPTIONS: Mapping[str, type] = {
     "table_formats": TableFormatMetadata,
     "check_types": CheckType,
     "config_stores": ConfigStoreMetadata,
+    "sections": SectionMetadata,
 }
 """The hooks by which a plugin says what it brings, with the type of what they answer."""
 _Brings = Mapping[str, Sequence[Any]]

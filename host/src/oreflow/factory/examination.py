@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from oreflow.contract import CheckType, ProcessorMetadata
+from oreflow.contract import CheckType, ProcessorMetadata, SectionMetadata
 
 RESERVED_OPTIONS = (
     "batch_size",
@@ -41,7 +41,7 @@ def fault_of(brings: Mapping[str, Sequence[Any]]) -> str:
 
 def fault_of_schemas(brings: Mapping[str, Sequence[Any]]) -> str:
     """Which option schema is none; '' where all are. Apart, since it costs more and only what uses options needs it."""
-    described = (*brings.get("processors", ()), *brings.get("check_types", ()))
+    described = (*brings.get("processors", ()), *brings.get("check_types", ()), *brings.get("sections", ()))
     return next((reason for item in described if (reason := _no_schema(item))), "")
 
 
@@ -69,7 +69,7 @@ def _unusable_check(kind: CheckType) -> str:
     return f"the check '{name}' has the action {wrong[0]!r}, which there is not" if wrong else ""
 
 
-def _no_schema(metadata: ProcessorMetadata | CheckType) -> str:
+def _no_schema(metadata: ProcessorMetadata | CheckType | SectionMetadata) -> str:
     """Why an option schema is no JSON Schema; '' where it is one."""
     if not metadata.option_schema:
         return ""

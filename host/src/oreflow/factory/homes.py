@@ -17,6 +17,7 @@ HOMES: Mapping[tuple[str, str], str] = {
     ("check type", "row_count"): "oreflow-silver",
     ("config store", "redis"): "oreflow-redis",
     ("config store", "rediss"): "oreflow-redis",
+    ("section", "chaos"): "oreflow-chaos",
 }
 
 

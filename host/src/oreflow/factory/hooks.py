@@ -21,10 +21,14 @@ def new_plugin_manager() -> pluggy.PluginManager:
 
 
 class _HostPlugin:
-    """The innermost `run_step`, around which the wrappers of plugins lie."""
+    """The innermost `run_step` and `call_resource`, around which the wrappers of plugins lie."""
 
     @hookspecs.hookimpl(trylast=True)
     def run_step(self, step: Any, call: Any) -> Any:
+        return call()
+
+    @hookspecs.hookimpl(trylast=True)
+    def call_resource(self, call: Any) -> Any:
         return call()
 
 

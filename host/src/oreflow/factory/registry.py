@@ -24,6 +24,7 @@ from oreflow.contract import (
     ProcessingEngine,
     Processor,
     ProcessorMetadata,
+    SectionMetadata,
     TableFormat,
     TableFormatMetadata,
 )
@@ -90,6 +91,11 @@ class ProcessorFactory:
     def check_types(self) -> Mapping[str, CheckType]:
         """Each kind of quality check by its name."""
         return {brought.name: brought.item for brought in self._brought["check type"] if not brought.conflict}
+
+    @property
+    def sections(self) -> Mapping[str, tuple[SectionMetadata, str]]:
+        """Each section that a plugin adds to declarations, and the plugin, by the section's key."""
+        return listed(brought for brought in self._brought["section"] if not brought.conflict)
 
     @property
     def offers(self) -> list[Offer]:
@@ -288,6 +294,14 @@ class ProcessorFactory:
         """
         options = followed(options)
         return self._create("engine", name, "create_engine", Engine, options=options, parallelism=parallelism)
+
+    def require_section(self, name: str) -> None:
+        """Find that a plugin adds a section of this name to declarations.
+
+        Raises:
+            DeclarationError: none does; says which package would, as far as anyone here knows.
+        """
+        self._brought_as("section", name)
 
     def create_table_format(self, name: str = "delta") -> TableFormat:
         """The table format called `name`; made once, then reused.

@@ -7,6 +7,7 @@ same batch is either run again with the same inputs or found done.
 
 from __future__ import annotations
 
+import contextlib
 import glob
 import hashlib
 import os
@@ -17,7 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from oreflow.contract import OreflowError, SourceFile, Table, TableFormat
+from oreflow.contract import OreflowError, SourceFile, Table
+from oreflow.pipeline.access import Access
 from oreflow.pipeline.journal import Claim, ClaimedFile, Journal
 from oreflow.pipeline.lake import Lake
 from oreflow.pipeline.model import Pipeline, Source, TableSpec
@@ -44,13 +46,13 @@ class Pending:
 class Batches:
     """The batches of one table: those done, the one claimed, the one that comes next."""
 
-    def __init__(self, pipeline: Pipeline, spec: TableSpec, tables: TableFormat, now: Clock | None = None) -> None:
+    def __init__(self, pipeline: Pipeline, spec: TableSpec, access: Access, now: Clock | None = None) -> None:
         self._pipeline = pipeline
         self._spec = spec
-        self._tables = tables
+        self._access = access
         self._now = now or _utc_now
         self._lake = Lake(pipeline.lake)
-        self.journal = Journal(self._lake, tables, spec.name)
+        self.journal = Journal(self._lake, access, spec.name)
 
     def next(self, done: int, *, refresh: bool = False) -> Pending:
         """The claim of the batch after `done`: the one written down, if a run broke off there, else a new one."""
@@ -79,22 +81,20 @@ class Batches:
 
     def _digest(self, file: ClaimedFile) -> str:
         """The digest of the content; '' where it cannot be read."""
-        if file.bytes < 0:
+        source = self._spec.source
+        if file.bytes < 0 or source is None:
             return ""
-        digest = hashlib.sha256()
         try:
             # A path object for each of a thousand files takes longer than the reading.
-            with open(os.path.join(self._pipeline.project, file.label), "rb", buffering=0) as stream:  # noqa: PTH118, PTH123
-                while block := stream.read(_BLOCK):  # file_digest would make and clear a buffer for each small file
-                    digest.update(block)
+            return self._access.call(source.name, "digest", _digest, os.path.join(self._pipeline.project, file.label))  # noqa: PTH118
         except OSError:
             return ""
-        return digest.hexdigest()
 
     def _list_files(self, source: Source) -> list[ClaimedFile]:
-        project = self._pipeline.project
-        found = [_look(project, label) for label in _labels(project, source)]
-        return sorted((file for file in found if file), key=lambda file: file.label)
+        try:
+            return self._access.call(source.name, "list", _listed, self._pipeline.project, source)
+        except OSError as error:
+            raise OreflowError(f"the files of source '{source.name}' cannot be listed: {error}") from error
 
     def _new_files(self, source: Source, done: int, written: Claim | None, *, refresh: bool) -> Pending:
         refresh = refresh or (written is not None and written.refresh)
@@ -149,7 +149,7 @@ class Batches:
         before = self.journal.finished(done) if done else None
         inputs, origins = {}, {}
         for name in self._spec.inputs:
-            table = self._tables.load(self._lake.table(name))
+            table = self._access.tables.load(self._lake.table(name))
             if table is None:
                 return Pending(None, (f"its input {name} has no table yet",))
             if all(column.startswith("_") for column in table.columns):
@@ -177,7 +177,7 @@ class Batches:
         """Whether rows of an input that were read before are no longer in it: what was made of them has to go."""
         if seen > table.batch or (before and before.origins.get(name) != table.id):
             return True
-        journal = Journal(self._lake, self._tables, name)
+        journal = Journal(self._lake, self._access, name)
         later = range(seen + 1, table.batch + 1)
         return any(journal.finished(batch).refresh or journal.account(batch).get("replaced") for batch in later)
 
@@ -205,17 +205,38 @@ def _look(project: Path, label: str) -> ClaimedFile | None:
     return ClaimedFile(label, status.st_size if stat.S_ISREG(status.st_mode) else -1, status.st_mtime_ns)
 
 
+def _digest(path: str) -> str:
+    digest = hashlib.sha256()
+    with open(path, "rb", buffering=0) as stream:  # noqa: PTH123  see where it is called
+        while block := stream.read(_BLOCK):  # file_digest would make and clear a buffer for each small file
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _listed(project: Path, source: Source) -> list[ClaimedFile]:
+    """The files of a source as they are now.
+
+    Raises:
+        OSError: its folder cannot be looked into.
+    """
+    found = [_look(project, label) for label in _labels(project, source)]
+    return sorted((file for file in found if file), key=lambda file: file.label)
+
+
 def _labels(project: Path, source: Source) -> set[str]:
     """The files of a source, each by one name.
 
     A relative pattern gives relative names, also outside the project, so that both can be moved together.
 
     Raises:
-        OreflowError: a folder cannot be listed.
+        OSError: a folder cannot be looked into.
     """
     pattern = os.path.expanduser(source.path)  # noqa: PTH111  a pattern is no path yet
-    try:
-        found = glob.glob(pattern, root_dir=project, recursive=True)  # noqa: PTH207  pathlib's refuses absolute patterns
-    except OSError as error:
-        raise OreflowError(f"the files of source '{source.name}' cannot be listed: {error}") from error
+    folder = project / pattern
+    while glob.has_magic(str(folder)):
+        folder = folder.parent
+    # glob takes a folder that it cannot look into, such as that of a server that is away, for an empty one.
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+        os.scandir(folder).close()
+    found = glob.glob(pattern, root_dir=project, recursive=True)  # noqa: PTH207  pathlib's refuses absolute patterns
     return {os.path.normpath(match).replace(os.sep, "/") for match in found}

@@ -12,6 +12,7 @@ import narwhals as nw
 
 from oreflow.contract import DataFile, Mode, SourceFile, Staged, Table, TableFormat
 from oreflow.factory import ProcessorFactory
+from oreflow.pipeline.access import Access
 from oreflow.pipeline.journal import Claim, Journal
 from oreflow.pipeline.lake import Lake
 from oreflow.pipeline.model import TableSpec
@@ -30,13 +31,18 @@ class Batch:
     planned: PlannedTable
     claim: Claim
     lake: Lake
-    tables: TableFormat
+    access: Access
     factory: ProcessorFactory
     journal: Journal
     source_files: Sequence[SourceFile]
     progress: Callable[[str], None]
     tasks: Callable[[int, int], None]
     table: Table | None
+
+    @property
+    def tables(self) -> TableFormat:
+        """Where the tables are loaded from and committed to."""
+        return self.access.tables
 
     @property
     def spec(self) -> TableSpec:

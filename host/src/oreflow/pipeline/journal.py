@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from oreflow.contract import Commit, StepError, TableFormat
-from oreflow.pipeline.lake import Lake, read_json, write_json
+from oreflow.pipeline.access import Access
+from oreflow.pipeline.lake import Lake, write_json
+from oreflow.pipeline.resources import LAKE
 
 
 @dataclass(frozen=True)
@@ -64,15 +66,15 @@ class Claim:
 class Journal:
     """The claims and accounts of one table."""
 
-    def __init__(self, lake: Lake, tables: TableFormat, name: str) -> None:
+    def __init__(self, lake: Lake, access: Access, name: str) -> None:
         self._name = name
         self._table = lake.table(name)
         self._folder = lake.batches(name)
-        self._tables = tables
+        self._access = access
 
     def claimed(self, batch: int) -> Claim | None:
         """The claim of a batch, as far as there is a file of it."""
-        value = read_json(self._claim_path(batch))
+        value = self._access.read(self._claim_path(batch))
         return Claim.from_dict(value) if value else None
 
     def finished(self, batch: int) -> Claim:
@@ -83,7 +85,7 @@ class Journal:
         """
         claim = self.claimed(batch)
         if claim is None:
-            value = self._tables.account(self._table, batch).get("claim")
+            value = self._access.tables.account(self._table, batch).get("claim")
             if value is None:
                 raise StepError(
                     f"{self._claim_path(batch)} is missing or damaged, and the table's log no longer has batch {batch}"
@@ -94,14 +96,17 @@ class Journal:
 
     def account(self, batch: int) -> Mapping[str, Any]:
         """The account of a batch that is in the table; empty where nothing has it."""
-        found = read_json(self._account_path(batch))
-        return self._tables.account(self._table, batch) if found is None else found
+        found = self._access.read(self._account_path(batch))
+        return self._access.tables.account(self._table, batch) if found is None else found
 
     def write_claim(self, claim: Claim) -> None:
         """Write a claim down; from here on a crash leads back to it.
 
         Claims of later batches are of a table that was in this folder before, and go.
         """
+        self._access.call(LAKE, "write", self._write_claim, claim)
+
+    def _write_claim(self, claim: Claim) -> None:
         for path in self._folder.glob("*.json"):
             number = path.name.split(".")[0]
             if number.isdigit() and (int(number) > claim.batch or path == self._account_path(claim.batch)):
@@ -110,11 +115,11 @@ class Journal:
 
     def release(self, claim: Claim) -> None:
         """Take back the claim of a batch of which nothing was published, so that the next may choose anew."""
-        self._claim_path(claim.batch).unlink(missing_ok=True)
+        self._access.call(LAKE, "write", self._claim_path(claim.batch).unlink, missing_ok=True)
 
     def write_account(self, batch: int, account: Mapping[str, Any]) -> None:
         """Write down where the rows of a batch went."""
-        write_json(self._account_path(batch), account)
+        self._access.write(self._account_path(batch), account)
 
     def _claim_path(self, batch: int) -> Path:
         return self._folder / f"{batch:06d}.json"

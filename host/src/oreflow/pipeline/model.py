@@ -10,9 +10,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
-from oreflow.config.documents import Document, KeyPath, split_mark
+from oreflow.config.documents import Document, KeyPath, Layer, Mark, split_mark
+from oreflow.config.files import is_there, read_file
 from oreflow.config.layers import (
     apply_options,
     apply_variables,
@@ -31,11 +33,13 @@ from oreflow.contract import Check, DataType, DeclarationError, Problem, Process
 from oreflow.factory import RESERVED_OPTIONS, ProcessorFactory, get_processor_factory
 from oreflow.pipeline.missing import explain_missing
 from oreflow.pipeline.report import READABLE
+from oreflow.pipeline.resources import Resource, declared_resources
 from oreflow.pipeline.schema import CHECK_KEYS, PLUGINS_SCHEMA, declaration_schema
 from oreflow.quantities import bytes_of
 from oreflow.secrets import reference_fault, refers, resembles_reference
 from oreflow.validation import did_you_mean, validate
 
+_OF_RESOURCES = {("sources",), ("tables",), ("resilience",)}
 _ORDER = {stage.value: position for position, stage in enumerate(ProcessingStage)}
 
 
@@ -114,8 +118,10 @@ class TableSpec:
 class Pipeline:
     """A declaration that has been checked. `tables` come in the order in which they can be made.
 
-    `engines` are the options of engines by name; `in_process_up_to` is how many bytes of memory an input may need for
-    `engine: auto` to choose an engine inside the process (None: as many as the machine has).
+    `engines` are the options of engines by name, `resources` what it depends on, `sections` what it says
+    in the sections that plugins add; `in_process_up_to` is how many bytes
+    of memory an input may need for `engine: auto` to choose an engine inside the process (None: as many as the machine
+    has).
     """
 
     name: str
@@ -124,6 +130,8 @@ class Pipeline:
     lake: Path
     tables: tuple[TableSpec, ...]
     engines: Mapping[str, Mapping[str, Any]] = field(hash=False)
+    resources: Mapping[str, Resource] = field(hash=False)
+    sections: Mapping[str, Any] = field(hash=False)
     in_process_up_to: int | None
     config: Snapshot = field(repr=False, compare=False, hash=False)
 
@@ -146,18 +154,22 @@ def load_pipeline(
     environment: str | None = None,
     options: Sequence[str] = (),
     layer: Document | None = None,
+    sections: Mapping[str, Path] = MappingProxyType({}),
 ) -> tuple[Pipeline, ProcessorFactory]:
     """Read and check `config/NAME.yaml` with its layers; gives it with the factory of the plugins that it allows.
 
-    `options` are `KEY=VALUE`, the last layer; `layer` takes the place of what the shared store says.
+    `options` are `KEY=VALUE`, the last layer; `layer` takes the place of what the shared store says; `sections` are
+    files, each of which takes the place of the section whose content it is.
 
     Raises:
         DeclarationError: everything that is wrong, at once, each with its file and line.
     """
     project = project.resolve()
-    config, factory, problems = read_pipeline(project, name, environment, options, layer)
+    config, factory, problems = read_pipeline(project, name, environment, options, layer, sections)
     document, data = config.document, config.document.data
     specs = _specs(data, problems, factory)
+    formed = not any(problem.path[:1] in _OF_RESOURCES or not problem.path for problem in problems)
+    resources = declared_resources(data, problems) if formed else {}
     problems += _reference_problems(data)
     problems += _secret_problems(data, ())
     if "://" in str(data.get("lake", "")):
@@ -178,9 +190,10 @@ def load_pipeline(
     lake = (project / str(data.get("lake", "./lake"))).resolve()
     engines = dict(data.get("engines", {}))
     limit = engines.pop("auto", {}).get("in_process_up_to")
+    sections = {name: data[name] for name in factory.sections if name in data}
     about = data["name"], data.get("description", "")
     up_to = None if limit is None else bytes_of(limit)
-    return Pipeline(*about, project, lake, _in_order(specs), engines, up_to, config), factory
+    return Pipeline(*about, project, lake, _in_order(specs), engines, resources, sections, up_to, config), factory
 
 
 def _may_be_missing(problem: Problem) -> bool:
@@ -195,6 +208,7 @@ def read_pipeline(
     environment: str | None,
     options: Sequence[str] = (),
     layer: Document | None = None,
+    sections: Mapping[str, Path] = MappingProxyType({}),
 ) -> tuple[Snapshot, ProcessorFactory, list[Problem]]:
     """All layers of a declaration, with what its form has against it.
 
@@ -211,12 +225,30 @@ def read_pipeline(
             mend = "say it in a file: it decides who may read the store"
             raise DeclarationError([layer.locate(Problem("a store cannot say this", ("plugins",), mend))])
         document.merge(layer)
+    for section, file in sections.items():
+        factory.require_section(section)
+        _put_section(document, section, file)
     schema = declaration_schema(factory)
     apply_variables(document, name, os.environ, schema, names_in(project / "config"))
     apply_options(document, options, schema)
     problems = settle(document, schema)
     problems += explain_missing(validate(document.data, schema), document.data, factory, project, name)
     return Snapshot.of(name, document, schema, chosen.value, problems), factory, problems
+
+
+def _put_section(document: Document, section: str, file: Path) -> None:
+    """Let a file be a section of a document.
+
+    Raises:
+        DeclarationError: there is no such file, or it cannot be read.
+    """
+    if not is_there(file, str(file)):
+        raise DeclarationError([Problem("there is no such file", file=str(file))])
+    read = read_file(file, str(file), Layer.OPTION)
+    key = f"{section}@{Mark.REPLACE}" if section in document.data else section
+    origins = {(key, *path): origin for path, origin in read.origins.items()}
+    texts = {(key, *path): text for path, text in read.texts.items()}
+    document.merge(Document({key: read.data}, origins, texts))
 
 
 def read_declaration(

@@ -10,21 +10,23 @@ from typing import Any
 
 from oreflow.contract import (
     DeclarationError,
+    OreflowError,
     Problem,
     ProcessingConfig,
     ProcessingEngine,
     ProcessorCapability,
-    StepError,
     Table,
-    TableFormat,
 )
+from oreflow.contract.errors import told
 from oreflow.factory import Memory, Offer, ProcessorFactory, Selection, engine_mend
+from oreflow.pipeline.access import Access
 from oreflow.pipeline.batches import Batches
 from oreflow.pipeline.history import profiles
 from oreflow.pipeline.lake import Lake
 from oreflow.pipeline.model import Pipeline, TableSpec
 from oreflow.pipeline.mounts import on_network
 from oreflow.quantities import size_text
+from oreflow.resilience import ResilienceError
 
 _GROWTH = {"raw": 3, "table": 40}
 """How many bytes of memory a byte of a raw file, and one of a table's files, may need with intermediate results.
@@ -78,7 +80,7 @@ class PlannedTable:
 
 
 def plan_pipeline(
-    pipeline: Pipeline, factory: ProcessorFactory, tables: TableFormat, engine: str | None = None
+    pipeline: Pipeline, factory: ProcessorFactory, access: Access, engine: str | None = None
 ) -> tuple[PlannedTable, ...]:
     """Choose a processor for every table and look at what is new; nothing is written.
 
@@ -98,7 +100,7 @@ def plan_pipeline(
     speed = _speed_in(Lake(pipeline.lake))
     for spec in pipeline.tables:
         try:
-            work, needed = _work(pipeline, spec, tables, needs)
+            work, needed = _work(pipeline, spec, access, needs)
             config = _config(pipeline, spec, engine)
             memory = Memory(needed, limit)
             selection = factory.select(
@@ -115,6 +117,8 @@ def plan_pipeline(
             planned.append(PlannedTable(pipeline.name, spec, config, selection, work, memory, options))
         except DeclarationError as error:
             problems += [pipeline.config.document.locate(problem) for problem in _placed(error, spec, engine)]
+        except (OSError, ResilienceError) as error:
+            raise OreflowError(f"the lake {pipeline.lake} cannot be read: {told(error)}") from error
     if problems:
         raise DeclarationError(dict.fromkeys(problems))
     return tuple(replace(table, parallelism=_highest(planned, table.selection.offer.engine)) for table in planned)
@@ -156,20 +160,22 @@ def _placed(error: DeclarationError, spec: TableSpec, engine: str | None) -> Ite
             yield spec.place(problem)
 
 
-def _work(pipeline: Pipeline, spec: TableSpec, tables: TableFormat, needs: dict[str, int]) -> tuple[str, int]:
+def _work(pipeline: Pipeline, spec: TableSpec, access: Access, needs: dict[str, int]) -> tuple[str, int]:
     """What there is to do, in words, and how many bytes of memory its input may need.
 
     `needs` are those of the tables that will be made before this one; it is added to them where it will be made too.
     """
-    lake = Lake(pipeline.lake)
+    lake, tables = Lake(pipeline.lake), access.tables
     if ahead := [name for name in spec.inputs if name in needs]:
         there = _bytes_of(tables.load(lake.table(name)) for name in spec.inputs)
         needs[spec.name] = there * _GROWTH["table"] + sum(needs[name] for name in ahead)
         return f"after {', '.join(ahead)}", needs[spec.name]
     table = tables.load(lake.table(spec.name))
     try:
-        pending = Batches(pipeline, spec, tables).next(table.batch if table else 0)
-    except StepError as error:
+        pending = Batches(pipeline, spec, access).next(table.batch if table else 0)
+    except DeclarationError:
+        raise
+    except (OreflowError, ResilienceError) as error:  # the run will say it of this table, and make the others
         return str(error), 0
     claim = pending.claim
     if claim is None:

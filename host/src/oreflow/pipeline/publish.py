@@ -10,10 +10,12 @@ from __future__ import annotations
 import shutil
 
 from oreflow.contract import Commit, DataType, Engine, Overwrite, StepError
+from oreflow.contract.errors import told
 from oreflow.pipeline.candidate import Batch, Candidate
 from oreflow.pipeline.journal import settle
 from oreflow.pipeline.quality import Failure, gate
 from oreflow.pipeline.report import RefusedError
+from oreflow.resilience import ResilienceError
 
 _SAMPLES = 3
 _NO_COLUMNS = {
@@ -127,7 +129,10 @@ class Publication:
         self._batch.progress("published")
         if self._replaces:
             settle(self._batch.tables, self._batch.quarantine, claim.batch)
-        self._batch.journal.write_account(claim.batch, account.to_dict())
+        try:
+            self._batch.journal.write_account(claim.batch, account.to_dict())
+        except (OSError, ResilienceError) as error:  # the rows are in the table, and its log has the account too
+            account.remarks.append(f"the account of batch {claim.batch} is in the table's log only: {told(error)}")
         self._batch.progress("accounted")
 
     def _publish_quarantine(self) -> None:

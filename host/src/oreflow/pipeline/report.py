@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
 from oreflow.contract import StepError
@@ -51,6 +52,11 @@ class Account:
         """The account as it is kept with the commit."""
         return asdict(self)
 
+    @classmethod
+    def from_dict(cls, value: Mapping[str, Any]) -> Account:
+        """The account that `to_dict` described, of whatever else is kept with a commit."""
+        return cls(**{each.name: value[each.name] for each in fields(cls) if each.name in value})
+
 
 class RefusedError(StepError):
     """A batch did not pass its quality gate; `account` says what would have become of its rows."""
@@ -64,12 +70,14 @@ class RefusedError(StepError):
 class TableResult:
     """What became of one table.
 
-    `status` is published, unchanged, failed or skipped; `batch` is the last batch of the table
+    `status` is published, unchanged, stale, failed or skipped; stale: it is as it was before, since what it is made
+    of is away and a fallback is declared. `batch` is the last batch of the table
     (None: there is none); `distribution` and `version` are the processor's. `quality_score` is
     published / (published + quarantined), from 0 to 1 (None where there is neither). `rows_read` is
     always the sum of the other three, checked before anything is published; for a gold table it
     counts the rows of its query's result. Of a batch that its quality gate refused the figures are the
-    candidate's, but none of its rows counts as published.
+    candidate's, but none of its rows counts as published. `retries` is how many calls were made again for it after one
+    that had failed, `waited_seconds` what was waited between them.
     """
 
     table: str
@@ -85,14 +93,16 @@ class TableResult:
     rows_superseded: int = 0
     quality_score: float | None = None
     seconds: float = 0.0
+    retries: int = 0
+    waited_seconds: float = 0.0
     reason: str = ""
     rules: dict[str, int] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
 
     @property
     def is_made(self) -> bool:
-        """Whether the table is as its declaration and its inputs have it."""
-        return self.status in ("published", "unchanged")
+        """Whether the table can be used: as its declaration and its inputs have it or, where it is stale, had it."""
+        return self.status in ("published", "unchanged", "stale")
 
     def add(self, batch: int, account: Account) -> None:
         """Add the account of a batch that was published; a run may make several of a table."""
@@ -126,7 +136,8 @@ class RunReport:
     """A run: `status` is success (also when nothing was new) or failed.
 
     `plugins` are those that had a part in it: what of theirs, distribution and version. `configuration` names the one
-    that was used: its `version` in `oreflow config history`, and the `hash` of its content.
+    that was used: its `version` in `oreflow config history`, and the `hash` of its content. `resources` says of each
+    that was called what became of the calls.
     """
 
     run_id: str
@@ -138,6 +149,7 @@ class RunReport:
     remarks: list[str] = field(default_factory=list)
     plugins: list[dict[str, str]] = field(default_factory=list)
     configuration: dict[str, Any] = field(default_factory=dict)
+    resources: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def succeeded(self) -> bool:

@@ -12,19 +12,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from oreflow.contract import DeclarationError, OreflowError, Problem, StepError, TableFormat
+from oreflow.contract import DeclarationError, OreflowError, Problem, StepError
 from oreflow.contract.errors import told
 from oreflow.factory import ProcessorFactory, Profile, answers, home_of
+from oreflow.pipeline.access import Access
 from oreflow.pipeline.batches import Batches, Clock
 from oreflow.pipeline.faults import PluginFault
 from oreflow.pipeline.journal import Claim, settle
-from oreflow.pipeline.lake import Lake, write_json
+from oreflow.pipeline.lake import Lake
 from oreflow.pipeline.lock import held
 from oreflow.pipeline.locking import differences, locked_choices
 from oreflow.pipeline.model import Pipeline
 from oreflow.pipeline.plan import PlannedTable, plan_pipeline
-from oreflow.pipeline.report import RefusedError, RunReport, TableResult
+from oreflow.pipeline.report import Account, RefusedError, RunReport, TableResult
+from oreflow.pipeline.resources import LAKE
 from oreflow.pipeline.versions import Versions
+from oreflow.resilience import ErrorClass, Event, EventKind, RejectedError, ResilienceError, attempts_of
 from oreflow.secrets import redacted
 
 
@@ -58,15 +61,41 @@ class Run:
         self._pipeline = pipeline
         self._factory = factory
         self._lake = Lake(pipeline.lake)
-        self._tables: TableFormat = factory.create_table_format()
+        self.started_at = datetime.now(UTC)
+        self.run_id = f"{self.started_at:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        self._configure()
+        self._access = Access(pipeline, factory, self.run_id, self._heard)
+        self._tables = self._access.tables
+        self._current: TableResult | None = None
         self._now = now
         self._full_refresh = frozenset(full_refresh)
-        planned = plan_pipeline(pipeline, factory, self._tables, engine)
+        planned = plan_pipeline(pipeline, factory, self._access, engine)
         if lock and (changes := differences(lock, locked_choices(pipeline, planned, factory), only)):
             raise DeclarationError(changes)
         self._planned = [table for table in planned if not only or table.spec.name in only]
-        self.started_at = datetime.now(UTC)
-        self.run_id = f"{self.started_at:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+
+    def _configure(self) -> None:
+        """Tell plugins of the run, of which each may have something against it.
+
+        Raises:
+            DeclarationError: one has.
+        """
+        pipeline, problems = self._pipeline, []
+        about: dict[str, Any] = {
+            "sections": pipeline.sections,
+            "resources": {name: resource.kind for name, resource in pipeline.resources.items()},
+            "environment": pipeline.config.environment,
+        }
+        for plugin, answer in answers(
+            self._factory.hooks, "run_configured", run_id=self.run_id, **copy.deepcopy(about)
+        ):
+            who = self._factory.plugin(plugin)
+            if isinstance(answer, BaseException):
+                problems.append(Problem(f"{who} fails where the run is about to begin: {told(answer)}"))
+            else:
+                problems += [each if isinstance(each, Problem) else Problem(f"{who}: {each}") for each in answer or ()]
+        if problems:
+            raise DeclarationError([pipeline.config.document.locate(problem) for problem in problems])
 
     def execute(self) -> RunReport:
         """Make the tables; what fails is in the report, and what depends on it is skipped."""
@@ -77,6 +106,7 @@ class Run:
         except OSError as error:
             problem = Problem(f"the lake {self._lake.root} cannot be written: {error.strerror}", ("lake",))
             raise DeclarationError([self._pipeline.config.document.locate(problem)]) from error
+        self._classify = self._factory.classifier.classify
         used, remarks = self._configuration()
         remarks += [f"{plugin} is broken and was left out: {plugin.reason}" for plugin in self._factory.missing]
         remarks += self._tell("run_started", run_id=self.run_id, pipeline=self._pipeline.name, tables=names)
@@ -98,21 +128,22 @@ class Run:
             remarks=remarks,
             plugins=self._taking_part(),
             configuration=used,
+            resources=[dict(vars(use)) for use in self._access.uses],
         )
         report.remarks += self._tell("run_finished", run_id=self.run_id, report=report.to_dict())
         try:
-            write_json(self._lake.runs / f"{self.run_id}.json", report.to_dict())
-        except OSError as error:  # the tables are right; only the history lacks this run
-            report.remarks.append(f"the report of this run could not be kept: {error.strerror or error}")
+            self._access.write(self._lake.runs / f"{self.run_id}.json", report.to_dict())
+        except (OSError, ResilienceError) as error:  # the tables are right; only the history lacks this run
+            report.remarks.append(f"the report of this run could not be kept: {_words(error)}")
         return report
 
     def _configuration(self) -> tuple[dict[str, Any], list[str]]:
         """The version of the configuration that this run uses, and a remark where it cannot be kept."""
         config = self._pipeline.config
         try:
-            version = Versions(self._lake, config.name).record(config)
-        except OSError as error:
-            return {"hash": config.version}, [f"the configuration of this run could not be kept: {error.strerror}"]
+            version = self._access.call(LAKE, "write", Versions(self._lake, config.name).record, config)
+        except (OSError, ResilienceError) as error:
+            return {"hash": config.version}, [f"the configuration of this run could not be kept: {_words(error)}"]
         return {"version": version.version, "hash": version.hash}, []
 
     def _taking_part(self) -> list[dict[str, str]]:
@@ -132,7 +163,9 @@ class Run:
         offer = planned.selection.offer
         result = TableResult(planned.spec.name, None, offer.name, offer.engine, offer.distribution, offer.version)
         start = time.perf_counter()
+        self._current = result
         broken = [name for name in planned.spec.inputs if name in results and not results[name].is_made]
+        failure: BaseException | None = None
         try:
             result.batch = self._last_batch(planned)
             if broken:
@@ -142,22 +175,65 @@ class Run:
                     self._make_batches(planned, result)
         except PluginFault as error:
             result.status, result.reason = "failed", self._unforeseen(planned, error)
+            failure = error
         except OreflowError as error:
             place = self._pipeline.config.document.locate(Problem("", ("tables", planned.spec.name)))
             own = home_of("processor", offer.processor.name) == offer.distribution
             maker = "" if own or offer.origin in str(error) else f"made by {offer.name} of {offer.origin}, "
             result.status, result.reason = "failed", f"{error} ({maker}declared in {place.file}:{place.line})"
+            failure = error
+        except ResilienceError as error:
+            result.status, result.reason = "failed", self._not_called(error)
+            failure = error
         except OSError as error:
             result.status, result.reason = "failed", f"{error.filename or 'a file'}: {error.strerror or error}"
+            failure = error
         except KeyboardInterrupt:
             raise
         except BaseException as error:
             result.status, result.reason = "failed", self._unforeseen(planned, error)
-        result.seconds = _since(start)
+            failure = error
+        if failure:
+            self._degrade(planned, result, failure)
+            del failure  # an error whose frames have it is garbage only for the collector
+        result.seconds, result.waited_seconds = _since(start), round(result.waited_seconds, 3)
         if result.status in ("published", "failed"):
             profile = self._factory.profiles.setdefault(offer.name, Profile())
             profile.ran(result.rows_read, result.seconds, result.reason if result.status == "failed" else "")
         return result
+
+    def _not_called(self, error: ResilienceError) -> str:
+        """That a resource was not called, with what it failed with last; or that it did not answer in time."""
+        use = next((use for use in self._access.uses if use.resource == error.resource), None)
+        known = isinstance(error, RejectedError) and use and use.last_error
+        return f"{error}; it failed with {use.last_error}" if use and known else str(error)
+
+    def _degrade(self, planned: PlannedTable, result: TableResult, error: BaseException) -> None:
+        """Say how often it was tried; and where what has failed is away, and there is a fallback, fall back on it."""
+        attempts = attempts_of(error)
+        if attempts and attempts.number > 1:
+            result.reason += f" - after {attempts.number} attempts of {attempts.resource} in {attempts.waited:.3g} s"
+        spec, resources = planned.spec, self._pipeline.resources
+        names = (spec.name, *((spec.source.name,) if spec.source else ()))
+        is_away = isinstance(error, ResilienceError) or self._classify(error).error_class in _AWAY
+        if result.batch is not None and is_away and any(resources[name].stale for name in names):
+            result.status = "stale"
+
+    def _heard(self, event: Event) -> None:
+        """A decision about a call: the table in whose making it was made has it, and plugins are told."""
+        result = self._current
+        if result and event.kind is EventKind.RETRY:
+            result.retries += 1
+            result.waited_seconds += event.seconds
+        said = {
+            "kind": event.kind.value,
+            "attempt": event.attempt,
+            "seconds": round(event.seconds, 3),
+            "error": redacted(told(event.error)) if event.error else "",
+            "detail": event.detail,
+        }
+        table = result.table if result else ""
+        self._say("resource_event", run_id=self.run_id, table=table, resource=event.resource, event=said)
 
     def _unforeseen(self, planned: PlannedTable, error: BaseException) -> str:
         """A fault in a plugin or in oreflow: the traceback goes to a file, for whoever mends it."""
@@ -173,7 +249,7 @@ class Run:
 
     def _make_batches(self, planned: PlannedTable, result: TableResult) -> None:
         """Run the batch that a crash left, if any, and then whatever is new."""
-        batches = Batches(self._pipeline, planned.spec, self._tables, self._now)
+        batches = Batches(self._pipeline, planned.spec, self._access, self._now)
         done = self._last_batch(planned) or 0
         if done and batches.journal.account(done).get("replaces"):
             settle(self._tables, self._lake.quarantine(planned.spec.name), done)
@@ -222,21 +298,27 @@ class Run:
 
         claim = batches.write(claim)
         progress("claimed")
-        table = self._tables.load(self._lake.table(name))
-        batch = Batch(
-            planned=planned,
-            claim=claim,
-            lake=self._lake,
-            tables=self._tables,
-            factory=self._factory,
-            journal=batches.journal,
-            source_files=batches.source_files(claim),
-            progress=progress,
-            tasks=tasks,
-            table=table,
-        )
+
+        def attempt() -> Account:
+            table = self._tables.load(self._lake.table(name))
+            if table and table.batch == claim.batch:  # an attempt before this one did not hear that it was done
+                return Account.from_dict(batches.journal.account(claim.batch))
+            batch = Batch(
+                planned=planned,
+                claim=claim,
+                lake=self._lake,
+                access=self._access,
+                factory=self._factory,
+                journal=batches.journal,
+                source_files=batches.source_files(claim),
+                progress=progress,
+                tasks=tasks,
+                table=table,
+            )
+            return run_batch(batch)
+
         try:
-            account = run_batch(batch)
+            account = self._access.call(name, "make", attempt)
         except Exception as error:
             if isinstance(error, RefusedError):
                 result.refuse(error.account)
@@ -261,6 +343,13 @@ class Run:
             if isinstance(answer, BaseException):
                 remarks.append(f"{self._factory.plugin(plugin)} failed in {hook}: {told(answer)}")
         return remarks
+
+
+_AWAY = (ErrorClass.TRANSIENT, ErrorClass.RESOURCE, ErrorClass.RATE_LIMITED)
+
+
+def _words(error: Exception) -> str:
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _anew(planned: PlannedTable) -> str:

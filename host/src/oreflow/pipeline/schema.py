@@ -8,9 +8,10 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from oreflow.contract import CheckType, ProcessingStage
+from oreflow.contract import CheckType, ProcessingStage, SectionMetadata
 from oreflow.factory import ProcessorFactory
 from oreflow.quantities import SIZE
+from oreflow.resilience import declared
 
 CHECK_KEYS = ("action", "name", "nulls", "threshold", "type")
 """The keys of a check that belong to the host; all others are options of its kind."""
@@ -89,6 +90,8 @@ def declaration_schema(factory: ProcessorFactory) -> dict[str, Any]:
             },
             "plugins": PLUGINS_SCHEMA,
             "engines": _engines_schema(factory),
+            "resilience": declared.SCHEMA,
+            **{name: _added(metadata) for name, (metadata, _) in sorted(factory.sections.items())},
             "sources": {
                 "type": "object",
                 "description": "raw files by name",
@@ -130,6 +133,10 @@ def _engines_schema(factory: ProcessorFactory) -> dict[str, Any]:
         **_section({"auto": _section({"in_process_up_to": size}), **own}),
         "description": "settings of engines by name; auto: what `engine: auto` goes by",
     }
+
+
+def _added(metadata: SectionMetadata) -> dict[str, Any]:
+    return {**_section({}), "description": metadata.description, **metadata.option_schema}
 
 
 def _section(properties: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,6 @@ def run_batch(batch: Batch) -> Account:
     Raises:
         StepError: the batch failed; nothing of it can be seen in the table.
     """
-    batch.sweep()
     planned = batch.planned
     engine = batch.factory.create_engine(planned.selection.offer.engine, planned.engine_options, planned.parallelism)
     try:
@@ -35,8 +34,13 @@ def run_batch(batch: Batch) -> Account:
 
 
 def _candidate(batch: Batch, stage: Stage) -> Candidate:
-    try:
+    def work() -> Candidate:
+        batch.sweep()  # also of what an attempt before this one has left
         return around(batch.factory, stage.step(), stage.make, Candidate)
+
+    try:
+        source = batch.spec.source
+        return batch.access.call(source.name, "read", work) if source else work()
     except (OreflowError, OSError) as error:
         if found := _damage(batch):
             raise StepError(found) from error

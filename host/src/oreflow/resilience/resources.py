@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 
 from oreflow.resilience.breaker import BreakerState, CircuitBreaker
 from oreflow.resilience.classification import Classifier
@@ -35,7 +35,27 @@ class Resilience:
         self._default = default or Policy()
         self._clock, self._classifier, self._on_event = clock, classifier or Classifier(), on_event
         self._executors: dict[str, ResilientExecutor] = {}
+        self._parts: dict[Hashable, tuple[dict[str, Policy], Resilience]] = {}
         self._lock = threading.Lock()
+
+    def part(
+        self,
+        key: Hashable,
+        policies: Mapping[str, Policy],
+        *,
+        classifier: Classifier | None = None,
+        on_event: Listener | None = None,
+    ) -> Resilience:
+        """The resources of a part of the program, which have names of their own.
+
+        They are the same ones each time, with what their breakers know; new ones where the policies are others by now.
+        """
+        with self._lock:
+            before, there = self._parts.get(key, ({}, None))
+            if there is None or before != dict(policies):
+                there = Resilience(policies, clock=self._clock, classifier=classifier, on_event=on_event)
+                self._parts[key] = dict(policies), there
+            return there
 
     def executor(self, name: str, policy: Policy | None = None) -> ResilientExecutor:
         """The executor of a resource, the same one each time.

@@ -1,0 +1,182 @@
+"""Every call that a run makes to a resource goes through here: by the policy of the resource, and written down.
+
+What a call has come to is in `Access.uses`, and told as it happens. Breakers are those of the process: they outlive a
+run, so that a source that was down is left alone by the next one too.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ParamSpec, TypeVar
+
+from oreflow.contract import Commit, Table, TableFormat
+from oreflow.contract.errors import told
+from oreflow.factory import ProcessorFactory
+from oreflow.pipeline.lake import read_json, write_json
+from oreflow.pipeline.model import Pipeline
+from oreflow.pipeline.resources import LAKE
+from oreflow.resilience import Event, EventKind, get_resilience
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+@dataclass
+class ResourceUse:
+    """What became of the calls to a resource: how many `attempts`, how many of them `retries` of one that had failed.
+
+    `waited_seconds` is what was waited between them, `gave_up` how many calls failed for good, `rejected` how many were
+    not made; `breaker` is its state at the end ('' where there is none), `opened` how often it opened in this process.
+    """
+
+    resource: str
+    kind: str
+    attempts: int = 0
+    retries: int = 0
+    waited_seconds: float = 0.0
+    gave_up: int = 0
+    rejected: int = 0
+    breaker: str = ""
+    opened: int = 0
+    last_error: str = ""
+
+
+class Access:
+    """The calls to the resources of a pipeline. `on_event` is told of each decision, on the thread that it is made on.
+
+    Where plugins implement `call_resource`, each attempt is made inside of it.
+    """
+
+    def __init__(
+        self,
+        pipeline: Pipeline,
+        factory: ProcessorFactory,
+        run_id: str = "",
+        on_event: Callable[[Event], None] | None = None,
+    ) -> None:
+        policies = {name: resource.policy for name, resource in pipeline.resources.items()}
+        shared = get_resilience().part(
+            (pipeline.lake, pipeline.name), policies, classifier=factory.classifier, on_event=_hear
+        )
+        self._executors = {name: shared.executor(name) for name in policies}
+        self._hook = factory.hooks.hook.call_resource
+        self._is_wrapped = bool(run_id) and len(self._hook.get_hookimpls()) > 1  # the host's own is one
+        self._run_id, self._on_event = run_id, on_event
+        self._uses = {name: ResourceUse(name, each.kind) for name, each in pipeline.resources.items()}
+        self.tables: TableFormat = _Tables(self, factory.create_table_format())
+
+    def call(self, resource: str, operation: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Call a function by the policy of a resource; it may be called several times.
+
+        Raises:
+            RejectedError: it was not called.
+            Exception: what it has raised at last.
+        """
+        with self._heard():
+            return self._executors[resource].execute(self._attempt, resource, operation, function, *args, **kwargs)
+
+    def read(self, path: Path) -> dict[str, Any] | None:
+        """The value of a JSON file of the lake; None where there is none."""
+        return self.call(LAKE, "read", read_json, path)
+
+    def write(self, path: Path, value: Mapping[str, Any]) -> None:
+        """Write a JSON file of the lake."""
+        self.call(LAKE, "write", write_json, path, value)
+
+    @property
+    def uses(self) -> list[ResourceUse]:
+        """What became of the calls so far, of the resources that were called."""
+        found = []
+        for name, use in self._uses.items():
+            if use.attempts or use.rejected:
+                breaker = self._executors[name].breaker
+                if breaker:
+                    use.breaker, use.opened = breaker.state.value, breaker.figures.opened
+                use.waited_seconds = round(use.waited_seconds, 3)
+                found.append(use)
+        return found
+
+    def _attempt(self, resource: str, operation: str, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
+        self._uses[resource].attempts += 1
+        if not self._is_wrapped:
+            return function(*args, **kwargs)
+        result: T = self._hook(
+            run_id=self._run_id, resource=resource, operation=operation, call=lambda: function(*args, **kwargs)
+        )
+        return result
+
+    @contextmanager
+    def _heard(self) -> Iterator[None]:
+        """Within it, what happens is told to this access; a breaker is of several."""
+        token = _hearing.set(self)
+        try:
+            yield
+        finally:
+            _hearing.reset(token)
+
+    def hear(self, event: Event) -> None:
+        """Take down what has happened."""
+        use = self._uses[event.resource]
+        if event.kind is EventKind.RETRY:
+            use.retries += 1
+            use.waited_seconds += event.seconds
+        elif event.kind is EventKind.GAVE_UP:
+            use.gave_up += 1
+        elif event.kind is EventKind.REJECTED:
+            use.rejected += 1
+        if event.error is not None and event.kind is not EventKind.REJECTED:
+            use.last_error = told(event.error)
+        if self._on_event:
+            self._on_event(event)
+
+
+_hearing: ContextVar[Access | None] = ContextVar("hearing", default=None)
+
+
+def _hear(event: Event) -> None:
+    if access := _hearing.get():
+        access.hear(event)
+
+
+class _Tables(TableFormat):
+    """A table format whose operations are calls to the lake."""
+
+    def __init__(self, access: Access, tables: TableFormat) -> None:
+        self.metadata = tables.metadata
+        self._access, self._tables = access, tables
+
+    def load(self, path: Path) -> Table | None:
+        """See `TableFormat.load`."""
+        return self._access.call(LAKE, "load", self._tables.load, path)
+
+    def account(self, path: Path, batch: int) -> Mapping[str, Any]:
+        """See `TableFormat.account`."""
+        return self._access.call(LAKE, "account", self._tables.account, path, batch)
+
+    def commit(self, path: Path, commit: Commit) -> None:
+        """See `TableFormat.commit`. It is made again only where it is not in the table: the answer may be lost."""
+        again = False
+
+        def attempt() -> None:
+            nonlocal again
+            if again and self._is_in(path, commit):
+                return
+            again = True
+            self._tables.commit(path, commit)
+
+        self._access.call(LAKE, "commit", attempt)
+
+    def _is_in(self, path: Path, commit: Commit) -> bool:
+        """Whether a commit is in the table: its batch, and no other account of it."""
+        table = self._tables.load(path)
+        base = -1 if commit.base is None else commit.base
+        if table is None or table.version <= base or table.batch != commit.batch:
+            return False
+        there: Mapping[str, Any] = self._tables.account(path, commit.batch)
+        said: dict[str, Any] = json.loads(json.dumps(dict(commit.account)))
+        return dict(there) == said
