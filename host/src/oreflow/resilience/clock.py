@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import random
 import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from typing import TYPE_CHECKING
 
 from oreflow.resilience.errors import InterruptedWaitError
+
+if TYPE_CHECKING:
+    import asyncio
 
 
 class Clock:
@@ -41,6 +44,8 @@ class Clock:
         Raises:
             InterruptedWaitError: `stop` was set.
         """
+        import asyncio  # who is sync need not load it
+
         if stop is None:
             await asyncio.sleep(seconds)
             return

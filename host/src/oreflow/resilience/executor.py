@@ -7,15 +7,13 @@ breaker end the call, since to try them again would be to wait in the wrong plac
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import inspect
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, ParamSpec, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from oreflow.resilience.breaker import CircuitBreaker
-from oreflow.resilience.bulk import BulkReport, run_bulk, run_bulk_async
 from oreflow.resilience.classification import Classifier, ErrorClass
 from oreflow.resilience.clock import Clock
 from oreflow.resilience.errors import (
@@ -29,9 +27,13 @@ from oreflow.resilience.events import Event, EventKind, Listener
 from oreflow.resilience.limits import AdaptiveRateLimit, Bulkhead, RateLimit, RetryBudget
 from oreflow.resilience.policy import Policy
 from oreflow.resilience.rounds import Round
-from oreflow.resilience.tasks import beside_async
 from oreflow.resilience.threads import beside
 from oreflow.resilience.waits import Jitter, RetryStrategy
+
+if TYPE_CHECKING:
+    import asyncio
+
+    from oreflow.resilience.bulk import BulkReport
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -215,6 +217,8 @@ class ResilientExecutor:
         Raises:
             ValueError: the ratio is not from 0 to 1, or the concurrency below 1.
         """
+        from oreflow.resilience.bulk import run_bulk
+
         return run_bulk(self._scoped, function, items, max_failure_ratio, concurrency)
 
     async def execute_bulk_async(
@@ -230,16 +234,18 @@ class ResilientExecutor:
         Raises:
             ValueError: the ratio is not from 0 to 1, or the concurrency below 1.
         """
+        from oreflow.resilience.bulk import run_bulk_async
+
         return await run_bulk_async(self._scoped, function, items, max_failure_ratio, concurrency)
 
     def _scoped(self, stop: threading.Event | asyncio.Event) -> ResilientExecutor:
         """The same executor, whose waits end when `stop` is set."""
         made = object.__new__(ResilientExecutor)
         made.__dict__.update(self.__dict__)
-        if isinstance(stop, asyncio.Event):
-            made._stop_async = stop
-        else:
+        if isinstance(stop, threading.Event):
             made._stop = stop
+        else:
+            made._stop_async = stop
         return made
 
     # One attempt after the other
@@ -539,6 +545,8 @@ class ResilientExecutor:
                 if self.policy.timeout is None and self.policy.hedge is None:
                     result = await function(*args, **kwargs)
                 else:
+                    from oreflow.resilience.tasks import beside_async
+
                     policy = self.policy
                     result = await beside_async(
                         self.name, lambda: function(*args, **kwargs), seconds=policy.timeout, hedge=policy.hedge

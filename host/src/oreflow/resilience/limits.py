@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -64,6 +63,8 @@ class Bulkhead:
         Raises:
             BulkheadFullError: there is none, and no place in the queue, or none came free in time.
         """
+        import asyncio  # who is sync need not load it
+
         loop = asyncio.get_running_loop()
         turn = asyncio.Event()
         granted = threading.Event()
