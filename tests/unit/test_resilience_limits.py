@@ -203,6 +203,36 @@ def test_a_rate_limit_spreads_calls_and_rejects_what_would_wait_too_long():
         executor.execute(int)
 
 
+def test_a_wait_for_the_rate_limit_that_is_cancelled_gives_its_place_back():
+    executor = create_resilient_executor(rate_limit=RateLimitPolicy(calls=1, seconds=0.4, wait=60.0))
+
+    async def soon():
+        return "done"
+
+    async def both():
+        await executor.execute_async(soon)
+        waiting = [asyncio.ensure_future(executor.execute_async(soon)) for _ in range(20)]
+        await asyncio.sleep(0.05)
+        for task in waiting:
+            task.cancel()
+        await asyncio.gather(*waiting, return_exceptions=True)
+        began = time.monotonic()
+        assert await executor.execute_async(soon) == "done"
+        return time.monotonic() - began
+
+    assert asyncio.run(both()) < 2  # without it, some eight seconds
+
+
+@pytest.mark.parametrize("more", [{}, {"timeout": 5.0}])
+def test_an_async_function_is_not_called_as_if_it_were_none(more):
+    async def fetch():
+        raise AssertionError("never awaited")
+
+    executor = create_resilient_executor(**more)
+    with pytest.raises(TypeError, match=r"is async: call it by execute_async"):
+        executor.execute(fetch)
+
+
 def test_an_adaptive_limit_begins_with_the_first_throttling_and_grows_again():
     limit, now = AdaptiveRateLimit(), 100.0
     for _ in range(200):  # twenty in a second

@@ -11,7 +11,8 @@ import functools
 import inspect
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
+from types import CoroutineType
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TypeVar
 
 from oreflow.resilience.breaker import CircuitBreaker
 from oreflow.resilience.classification import Classifier, ErrorClass
@@ -108,11 +109,13 @@ class ResilientExecutor:
 
         Raises:
             RejectedError: the call was not made.
+            TypeError: the function is async.
             Exception: whatever the function raised at last; `attempts_of` tells what was before it.
         """
         breaker = self._breaker
         if not (self._plain and (permit := breaker.admits)):
-            return self._fully(function, args, kwargs)
+            result = self._fully(function, args, kwargs)
+            return self._refused(result) if result.__class__ is CoroutineType else result
         since = ENDED[0]
         try:
             result = function(*args, **kwargs)
@@ -123,7 +126,7 @@ class ResilientExecutor:
                 breaker.succeeded(permit)
             if (budget := self.budget) is not None and budget.tokens < budget.MOST:
                 budget.succeeded()
-            return result
+            return self._refused(result) if result.__class__ is CoroutineType else result
         self._judge(permit, failure, 0.0)
         try:
             return self._after_error(Round(self, 0.0, since), failure, function, args, kwargs)
@@ -237,6 +240,15 @@ class ResilientExecutor:
         from oreflow.resilience.bulk import run_bulk_async
 
         return await run_bulk_async(self._scoped, function, items, max_failure_ratio, concurrency)
+
+    def _refused(self, coroutine: Any) -> NoReturn:
+        """Refuse a call that has only begun: its work would be done, and fail, outside.
+
+        Raises:
+            TypeError: always.
+        """
+        coroutine.close()
+        raise TypeError(f"{self.name} is async: call it by execute_async")
 
     def _scoped(self, stop: threading.Event | asyncio.Event) -> ResilientExecutor:
         """The same executor, whose waits end when `stop` is set."""
@@ -496,7 +508,11 @@ class ResilientExecutor:
         permit = breaker.admits or breaker.acquire()
         try:
             if self.rate_limit is not None and (wait := self._reserved(since)) > 0:
-                self.clock.sleep(wait, self._stop)
+                try:
+                    self.clock.sleep(wait, self._stop)
+                except BaseException:
+                    self.rate_limit.give_back()
+                    raise
             if bulkhead is not None:
                 bulkhead.acquire(self._stop, None if self._deadline is None else self._left(since))
         except BaseException:
@@ -533,7 +549,11 @@ class ResilientExecutor:
         permit = breaker.admits or breaker.acquire()
         try:
             if self.rate_limit is not None and (wait := self._reserved(since)) > 0:
-                await self.clock.sleep_async(wait, self._stop_async)
+                try:
+                    await self.clock.sleep_async(wait, self._stop_async)
+                except BaseException:
+                    self.rate_limit.give_back()
+                    raise
             if bulkhead is not None:
                 await bulkhead.acquire_async(None if self._deadline is None else self._left(since))
         except BaseException:

@@ -173,6 +173,11 @@ class RateLimit:
                 self._tokens -= 1.0
             return wait
 
+    def give_back(self) -> None:
+        """A call that had its place was not made, since its wait was ended: the next may come so much earlier."""
+        with self._lock:
+            self._tokens = min(self._most, self._tokens + 1.0)
+
 
 class AdaptiveRateLimit:
     """No limit at first; from the first throttling on, the rate that the resource takes.
@@ -207,6 +212,11 @@ class AdaptiveRateLimit:
             if wait <= most:
                 self._tokens -= 1.0
             return wait
+
+    def give_back(self) -> None:
+        """A call that had its place was not made, since its wait was ended: the next may come so much earlier."""
+        with self._lock:
+            self._tokens += 1.0
 
     def throttled(self, now: float) -> None:
         """The resource says that it is asked too often."""
