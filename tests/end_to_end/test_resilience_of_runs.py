@@ -235,6 +235,60 @@ def test_an_attempt_that_takes_too_long_is_given_up_and_made_again(shop):
     assert made.version("bronze.sales") == 0
 
 
+@pytest.mark.parametrize(
+    ("resource", "cut"),
+    [
+        ("silver.sales", "(resource, operation) == ('silver.sales', 'make')"),
+        ("lake", "(resource, operation) == ('lake', 'commit')"),
+        ("lake", "(resource, operation) == ('lake', 'write')"),
+    ],
+)
+def test_what_others_may_see_is_not_cut_by_a_timeout(shop, resource, cut):
+    declaration = DECLARATION + f"resilience: {{resources: {{{resource}: {{timeout: 700ms}}}}}}\n"
+    made = shop(after=f"import time; time.sleep(1.0 if {cut} and number == 1 else 0)", declaration=declaration)
+    report = made.run()
+    assert report.succeeded, [table.reason for table in report.tables]
+    assert not any(use["retries"] for use in report.resources)
+
+
+def test_a_batch_that_takes_too_long_is_staged_again(shop, monkeypatch):
+    """The processor of the first attempt goes on, and what it stages is thrown away."""
+    slow = """
+from oreflow import hookimpl
+import time
+STEPS = []
+
+@hookimpl(wrapper=True)
+def run_step(step):
+    STEPS.append(step.table)
+    result = yield
+    time.sleep(2 if step.table == "silver.sales" and STEPS.count("silver.sales") == 1 else 0)
+    return result
+"""
+    declaration = DECLARATION + "resilience: {resources: {silver.sales: {timeout: 1s, retry: {base: 1ms}}}}\n"
+    made = shop(declaration=declaration)
+    (made.root / "oreflow_plugins.py").write_text(slow)
+    report = made.run()
+    assert report.succeeded, [table.reason for table in report.tables]
+    assert uses(report)["silver.sales"]["retries"] == 1
+    assert uses(report)["silver.sales"]["last_error"].endswith("silver.sales did not answer within 1 s")
+    time.sleep(2)
+    assert made.run().succeeded
+    assert len(made.rows("silver.sales")) == 2
+    assert made.version("silver.sales") == 0
+
+
+def test_a_lake_that_hangs_while_it_is_read_is_read_again(shop):
+    declaration = DECLARATION + "resilience: {resources: {lake: {timeout: 300ms, retry: {base: 1ms}}}}\n"
+    made = shop(
+        "import time; time.sleep(1.5 if (resource, operation) == ('lake', 'load') and number == 3 else 0)",
+        declaration=declaration,
+    )
+    report = made.run()
+    assert report.succeeded, [table.reason for table in report.tables]
+    assert uses(report)["lake"]["retries"] == 1
+
+
 def test_a_bulkhead_counts_what_its_timeout_has_given_up(shop):
     more = "{timeout: 200ms, bulkhead: 1, retry: {base: 1ms}}"
     made = shop(

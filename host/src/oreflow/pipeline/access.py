@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
@@ -19,8 +19,8 @@ from oreflow.contract.errors import told
 from oreflow.factory import ProcessorFactory
 from oreflow.pipeline.lake import read_json, write_json
 from oreflow.pipeline.model import Pipeline
-from oreflow.pipeline.resources import LAKE
-from oreflow.resilience import Event, EventKind, get_resilience
+from oreflow.pipeline.resources import LAKE, Resource
+from oreflow.resilience import Event, EventKind, Policy, get_resilience
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -59,7 +59,8 @@ class Access:
         run_id: str = "",
         on_event: Callable[[Event], None] | None = None,
     ) -> None:
-        policies = {name: resource.policy for name, resource in pipeline.resources.items()}
+        self._resources = pipeline.resources
+        policies = {name: _untimed(resource) for name, resource in pipeline.resources.items()}
         shared = get_resilience().part(
             (pipeline.lake, pipeline.name), policies, classifier=factory.classifier, on_event=_hear
         )
@@ -79,6 +80,20 @@ class Access:
         """
         with self._heard():
             return self._executors[resource].execute(self._attempt, resource, operation, function, *args, **kwargs)
+
+    def timed(self, resource: str, function: Callable[[], T]) -> T:
+        """A part of a call that its resource's timeout may cut, since nobody sees what it does.
+
+        Raises:
+            AttemptTimeoutError: it took too long. It goes on in its thread, and its result is dropped.
+        """
+        timeout = self._resources[resource].policy.timeout
+        if timeout is None:
+            return function()
+        from oreflow.resilience.threads import beside
+
+        result: T = beside(resource, function, timeout=timeout, hedge=None, ended=lambda: None)
+        return result
 
     def read(self, path: Path) -> dict[str, Any] | None:
         """The value of a JSON file of the lake; None where there is none."""
@@ -103,6 +118,18 @@ class Access:
 
     def _attempt(self, resource: str, operation: str, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
         self._uses[resource].attempts += 1
+        if resource == LAKE and operation in _READS:
+            return self.timed(LAKE, lambda: self._wrapped(resource, operation, function, args, kwargs))
+        return self._wrapped(resource, operation, function, args, kwargs)
+
+    def _wrapped(
+        self,
+        resource: str,
+        operation: str,
+        function: Callable[..., T],
+        args: tuple[Any, ...],
+        kwargs: Mapping[str, Any],
+    ) -> T:
         if not self._is_wrapped:
             return function(*args, **kwargs)
         result: T = self._hook(
@@ -133,6 +160,16 @@ class Access:
             use.last_error = told(event.error)
         if self._on_event:
             self._on_event(event)
+
+
+_READS = ("account", "load", "read")
+"""The calls to the lake that may be cut. One that writes may not: what it does in its thread could come too late, and
+publish files that a later attempt has swept away."""
+
+
+def _untimed(resource: Resource) -> Policy:
+    """What an executor goes by: of the timeouts only that of a source, of which every call may be cut."""
+    return resource.policy if resource.kind == "source" else replace(resource.policy, timeout=None)
 
 
 _hearing: ContextVar[Access | None] = ContextVar("hearing", default=None)

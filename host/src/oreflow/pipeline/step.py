@@ -22,7 +22,7 @@ def run_batch(batch: Batch) -> Account:
     planned = batch.planned
     engine = batch.factory.create_engine(planned.selection.offer.engine, planned.engine_options, planned.parallelism)
     try:
-        candidate = _candidate(batch, Stage(batch, engine))
+        candidate = batch.access.timed(batch.spec.name, lambda: _candidate(batch, Stage(batch, engine)))
         candidate.account.remarks += engine.remarks
         publication = Publication(batch, candidate, engine)
         publication.audit()
