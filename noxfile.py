@@ -18,7 +18,7 @@ nox.options.sessions = ["tests"]
 nox.options.reuse_venv = "yes"  # the second time is quick; `nox -R` skips the installing altogether
 
 ROOT = Path(__file__).parent
-PLUGINS = ("delta", "polars", "spark", "bronze", "silver", "gold", "redis")
+PLUGINS = ("delta", "polars", "spark", "bronze", "silver", "gold", "redis", "chaos")
 RUNTIME = ("host", *(f"plugins/{name}" for name in PLUGINS))
 PACKAGES = (*RUNTIME, "plugins/testkit")
 

@@ -26,7 +26,7 @@ ENGINES = {
     "oreflow_spark.engine",
     "oreflow_delta.format",
 }
-OURS = ("bronze", "delta", "gold", "polars", "redis", "silver", "spark")
+OURS = ("bronze", "chaos", "delta", "gold", "polars", "redis", "silver", "spark")
 
 
 def _loaded(code: str) -> set[str]:

@@ -134,7 +134,9 @@ def call_resource(run_id: str, resource: str, operation: str, call: Callable[[],
     `resource` is the name of a source, of a table, or `lake`. A source's operations are `list`, `digest` (of a file)
     and `read` (the work of a batch that reads it), a table's is `make` (a whole batch), the lake's are `load`,
     `account`, `commit` (of the table format), `read` and `write` (of what is written down beside the tables). What is
-    raised here is the error of the attempt. The host's own implementation, innermost, returns `call()`.
+    raised here is the error of the attempt. Parts of an attempt are wrapped too: of `read`, the `scan` of the files, of
+    `make`, `process` (what the processor gives) and `stage` (the writing of files); their results are a `SourceScan`,
+    an `Output` or None, and the paths of the files. The host's own implementation, innermost, returns `call()`.
     """
 
 

@@ -95,6 +95,20 @@ class Access:
         result: T = beside(resource, function, timeout=timeout, hedge=None, ended=lambda: None)
         return result
 
+    def within(
+        self, resource: str, operation: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """A part of a call that is under way: inside the wrappers of plugins, and nothing else.
+
+        It is no attempt of its own. What it raises is the error of the attempt that it is a part of.
+        """
+        if not self._is_wrapped:
+            return function(*args, **kwargs)
+        result: T = self._hook(
+            run_id=self._run_id, resource=resource, operation=operation, call=lambda: function(*args, **kwargs)
+        )
+        return result
+
     def read(self, path: Path) -> dict[str, Any] | None:
         """The value of a JSON file of the lake; None where there is none."""
         return self.call(LAKE, "read", read_json, path)
@@ -119,23 +133,8 @@ class Access:
     def _attempt(self, resource: str, operation: str, function: Callable[..., T], /, *args: Any, **kwargs: Any) -> T:
         self._uses[resource].attempts += 1
         if resource == LAKE and operation in _READS:
-            return self.timed(LAKE, lambda: self._wrapped(resource, operation, function, args, kwargs))
-        return self._wrapped(resource, operation, function, args, kwargs)
-
-    def _wrapped(
-        self,
-        resource: str,
-        operation: str,
-        function: Callable[..., T],
-        args: tuple[Any, ...],
-        kwargs: Mapping[str, Any],
-    ) -> T:
-        if not self._is_wrapped:
-            return function(*args, **kwargs)
-        result: T = self._hook(
-            run_id=self._run_id, resource=resource, operation=operation, call=lambda: function(*args, **kwargs)
-        )
-        return result
+            return self.timed(LAKE, lambda: self.within(resource, operation, function, *args, **kwargs))
+        return self.within(resource, operation, function, *args, **kwargs)
 
     @contextmanager
     def _heard(self) -> Iterator[None]:

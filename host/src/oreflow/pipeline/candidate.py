@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import narwhals as nw
 
-from oreflow.contract import DataFile, Mode, SourceFile, Staged, Table, TableFormat
+from oreflow.contract import DataFile, Mode, SourceFile, Staged, StepError, Table, TableFormat
 from oreflow.factory import ProcessorFactory
 from oreflow.pipeline.access import Access
 from oreflow.pipeline.journal import Claim, Journal
@@ -80,6 +81,24 @@ class Batch:
                     stale.unlink()
             for stale in folder.glob(f".{self.prefix}-*"):
                 shutil.rmtree(stale)
+
+    def examine(self, folder: Path, files: Iterable[DataFile]) -> None:
+        """See that staged files are on the disk as they were written, by their sizes.
+
+        Raises:
+            StepError: one is not. It comes of an OSError, since to write it again may help.
+        """
+        for file in files:
+            path = folder / file.path
+            try:
+                size = path.stat().st_size
+                if size == file.bytes:
+                    continue
+                fault = OSError(errno.EIO, f"has {size} bytes", str(path))
+                message = f"the staged file {path} has {size:,} bytes where {file.bytes:,} were written"
+            except OSError as error:
+                fault, message = error, f"the staged file {path} cannot be found: {error.strerror}"
+            raise StepError(f"{message} - look after the disk; nothing was published") from fault
 
 
 @dataclass

@@ -15,7 +15,6 @@ from oreflow.pipeline.candidate import Batch, Candidate
 from oreflow.pipeline.journal import settle
 from oreflow.pipeline.quality import Failure, gate
 from oreflow.pipeline.report import RefusedError
-from oreflow.resilience import ResilienceError
 
 _SAMPLES = 3
 _NO_COLUMNS = {
@@ -103,11 +102,13 @@ class Publication:
 
         Raises:
             CommitConflict: somebody else has written to the table meanwhile; nothing of the batch can be seen in it.
+            StepError: a staged file is damaged.
         """
         candidate, table = self._candidate, self._batch.table
         claim, account = self._batch.claim, candidate.account
         account.replaces = self._replaces
         record = {"claim": claim.to_dict(), **account.to_dict()}
+        self._examine()
         self._publish_quarantine()
         columns = candidate.published.columns or (table.columns if table else dict(_NO_COLUMNS))
         replace = table is not None and self._replaces
@@ -131,9 +132,14 @@ class Publication:
             settle(self._batch.tables, self._batch.quarantine, claim.batch)
         try:
             self._batch.journal.write_account(claim.batch, account.to_dict())
-        except (OSError, ResilienceError) as error:  # the rows are in the table, and its log has the account too
+        except Exception as error:  # the rows are in the table, and its log has the account too
             account.remarks.append(f"the account of batch {claim.batch} is in the table's log only: {told(error)}")
         self._batch.progress("accounted")
+
+    def _examine(self) -> None:
+        candidate = self._candidate
+        self._batch.examine(self._batch.path, (*candidate.published.files, *candidate.add))
+        self._batch.examine(self._batch.quarantine, candidate.quarantined.files)
 
     def _publish_quarantine(self) -> None:
         """Make the quarantine hold this batch's rejected rows, and those of no earlier attempt at it.

@@ -133,7 +133,7 @@ class Run:
         report.remarks += self._tell("run_finished", run_id=self.run_id, report=report.to_dict())
         try:
             self._access.write(self._lake.runs / f"{self.run_id}.json", report.to_dict())
-        except (OSError, ResilienceError) as error:  # the tables are right; only the history lacks this run
+        except Exception as error:  # the tables are right; only the history lacks this run
             report.remarks.append(f"the report of this run could not be kept: {_words(error)}")
         return report
 
@@ -142,7 +142,7 @@ class Run:
         config = self._pipeline.config
         try:
             version = self._access.call(LAKE, "write", Versions(self._lake, config.name).record, config)
-        except (OSError, ResilienceError) as error:
+        except Exception as error:
             return {"hash": config.version}, [f"the configuration of this run could not be kept: {_words(error)}"]
         return {"version": version.version, "hash": version.hash}, []
 

@@ -18,6 +18,7 @@ from oreflow.contract import (
     LINEAGE,
     Append,
     Engine,
+    Executed,
     Merge,
     Output,
     Overwrite,
@@ -111,7 +112,7 @@ class Stage:
         if (rejected := self._rejected(inputs.scan, judged)) is not None:
             batches = (self._batch.claim.batch,) * 2
             staging["quarantined"] = self._staging(rejected, self._batch.quarantine, batches)
-        done = engine.execute(staging, collect, self._batch.tasks)
+        done = self._execute(staging, collect)
         candidate = Candidate(
             published=done.staged.get("published", _EMPTY),
             quarantined=done.staged.get("quarantined", _EMPTY),
@@ -133,16 +134,30 @@ class Stage:
         self._batch.progress("staged")
         return candidate
 
+    def _execute(self, staging: Mapping[str, Staging], collect: Mapping[str, nw.LazyFrame[Any]]) -> Executed:
+        done = Executed()
+
+        def write() -> list[Path]:
+            nonlocal done
+            done = self._engine.execute(staging, collect, self._batch.tasks)
+            return [staging[name].folder / file.path for name, found in done.staged.items() for file in found.files]
+
+        self._batch.access.within(self._batch.spec.name, "stage", write)
+        for name, found in done.staged.items():  # some are read again before they are published
+            self._batch.examine(staging[name].folder, found.files)
+        return done
+
     def _staging(self, frame: nw.LazyFrame[Any], folder: Path, batches: tuple[int, int]) -> Staging:
         return Staging(frame, folder, self._batch.prefix, batches, self._batch.spec.batch_size)
 
     def _inputs(self, engine: Engine) -> _Inputs:
-        if self._batch.spec.source:
-            scan = engine.scan_source(self._batch.source_files, self._batch.spec.source.options)
-            frames = {self._batch.spec.source.name: scan.rows} if scan.rows is not None else {}
+        if source := self._batch.spec.source:
+            raw = self._batch.source_files
+            scan = self._batch.access.within(source.name, "scan", lambda: engine.scan_source(raw, source.options))
+            frames = {source.name: scan.rows} if scan.rows is not None else {}
             if isinstance(scan.rows_read, int):
                 return _Inputs(frames, scan.rows_read, scan=scan)
-            return _Inputs(frames, uncounted={self._batch.spec.source.name: scan.rows_read}, scan=scan)
+            return _Inputs(frames, uncounted={source.name: scan.rows_read}, scan=scan)
         snapshots = {name: self._snapshot(name) for name in self._batch.claim.inputs}
         if not self._batch.planned.incremental:
             return _Inputs({name: engine.scan_table(table) for name, table in snapshots.items()})
@@ -177,7 +192,8 @@ class Stage:
             return None
         offer = self._batch.planned.selection.offer
         processor = self._batch.factory.create(offer, self._batch.planned.config)
-        return process(processor, offer, inputs.frames, self.step(inputs.history))
+        step = self.step(inputs.history)
+        return self._batch.access.within(step.table, "process", lambda: process(processor, offer, inputs.frames, step))
 
     def _judge(self, output: Output, engine: Engine, table: Table | None) -> Judged:
         rows = self._spelled_as_published(output)
