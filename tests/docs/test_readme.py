@@ -49,7 +49,6 @@ def _save(path: str, text: str) -> str:
 
 # What a page takes for granted ("this project has ...", "if a file was corrected"), before the command of that number.
 TAKEN_FOR_GRANTED = {
-    "docs/how-to/chaos.md": {0: NEW_SHOP},
     "docs/how-to/configure.md": {0: RUN_SHOP},
     "docs/how-to/failed-gate.md": {
         0: f"{RUN_SHOP} && sed -i 's/silver: {{engine: auto,/& quality_threshold: 0.6,/' config/pipeline.yaml\n"

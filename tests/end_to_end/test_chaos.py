@@ -148,6 +148,16 @@ def test_latency_lets_the_call_wait(shop, caplog):
     ]
 
 
+def test_a_call_that_waits_longer_than_it_may_is_made_again(shop):
+    made = shop(tries=TRIES + "  resources: {raw_files: {timeout: 2s}}\n")
+    fault = "fault: latency, resource: raw_files, operation: list, rate: 1, at_most: 1, delay: 3"
+    report = made.run(chaos=storm(made, fault))
+    assert report.succeeded
+    (source,) = [use for use in report.resources if use["resource"] == "raw_files"]
+    assert source["retries"] == 1
+    assert "TimeoutError" in source["last_error"]
+
+
 @pytest.mark.parametrize(("when", "version"), [("before", None), ("after", 0)])
 def test_the_process_is_killed_before_the_commit_or_after_it(when, version, shop):
     made = shop()
@@ -326,6 +336,21 @@ def test_a_fault_is_the_same_whatever_is_declared_after_it(shop, caplog):
         made.run(chaos=storm(made, first, *more))
         found.append([line for line in injected(caplog) if line.endswith("faults.0")])
     assert found[0] == found[1] != []
+
+
+def test_a_run_that_is_over_is_forgotten_and_of_those_that_never_began_few_are_remembered(shop, monkeypatch):
+    from oreflow_chaos import plugin
+
+    monkeypatch.setattr(plugin, "_runs", {})
+    monkeypatch.setattr(plugin, "_MOST_RUNS", 3)
+    made = shop()
+    file = storm(made, "fault: latency, rate: 0.1, delay: 0.0001")
+    for _ in range(5):
+        with pytest.raises(oreflow.DeclarationError, match="there is no engine"):
+            made.run(chaos=file, engine="abacus")
+    assert len(plugin._runs) == 3
+    assert made.run(chaos=file).succeeded
+    assert len(plugin._runs) == 2
 
 
 # Production

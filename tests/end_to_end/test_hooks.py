@@ -473,6 +473,44 @@ def test_call_resource(shop):
     assert [row["id"] for row in made.dicts("silver.sales")] == [1, 2, 3]
 
 
+PARTS = """
+import json
+from dataclasses import replace
+from oreflow import hookimpl
+
+TOLD = []
+
+@hookimpl(wrapper=True)
+def call_resource(resource, operation):
+    result = yield
+    if operation in ("scan", "process"):
+        TOLD.append([resource, operation, type(result).__name__])
+    if operation == "stage":
+        TOLD.append([resource, operation, [path.suffix for path in result if path.is_file()]])
+    if operation == "scan":
+        return replace(result, rows=result.rows.head(0), rows_read=0)
+    return result
+
+@hookimpl
+def run_finished():
+    with open("told.json", "w") as file:
+        json.dump(TOLD, file)
+"""
+
+
+def test_the_parts_of_a_call_are_wrapped_and_the_step_goes_on_with_their_results(shop):
+    made = shop(PARTS)
+    assert made.cli("run", "--table", "bronze.sales").code == 0
+    assert json.loads((made.root / "told.json").read_text()) == [
+        ["sales", "scan", "SourceScan"],
+        ["bronze.sales", "process", "Output"],
+        ["bronze.sales", "stage", []],
+    ]
+    (made.root / "oreflow_plugins.py").write_text(PARTS.replace('"scan":', '"nothing":'))
+    assert made.cli("run", "--full-refresh", "bronze.sales").code == 0
+    assert ["bronze.sales", "stage", [".parquet"]] in json.loads((made.root / "told.json").read_text())
+
+
 def test_resource_event(shop):
     made = shop(WRAPPED)
     assert made.cli("run").code == 0

@@ -87,18 +87,20 @@ class Batch:
 
         Raises:
             StepError: one is not. It comes of an OSError, since to write it again may help.
+            OSError: the disk does not say.
         """
         for file in files:
             path = folder / file.path
             try:
                 size = path.stat().st_size
-                if size == file.bytes:
-                    continue
-                fault = OSError(errno.EIO, f"has {size} bytes", str(path))
-                message = f"the staged file {path} has {size:,} bytes where {file.bytes:,} were written"
-            except OSError as error:
-                fault, message = error, f"the staged file {path} cannot be found: {error.strerror}"
-            raise StepError(f"{message} - look after the disk; nothing was published") from fault
+            except FileNotFoundError:
+                size = 0
+            if size != file.bytes:
+                found = f"has {size:,} bytes where {file.bytes:,} were written"
+                fault = OSError(errno.EIO, found, str(path))
+                raise StepError(
+                    f"the staged file {path} {found} - look after the disk; nothing was published"
+                ) from fault
 
 
 @dataclass
