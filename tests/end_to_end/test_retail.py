@@ -280,6 +280,43 @@ def test_ten_runs_of_a_day_each_on_these_engines_in_turn_give_the_tables_of_one_
             assert total[name][kind] == getattr(wanted[name], f"rows_{kind}")
 
 
+CHAOS = """
+seed: 11
+faults:
+  - {fault: exception, rate: 0.05, error: connection_reset}
+  - {fault: exception, rate: 0.05, error: timeout, when: after}
+  - {fault: latency, rate: 0.1, delay: 0.001}
+  - {fault: corrupt_file, resource: "*.*", rate: 0.1}
+"""
+PATIENT = """
+resilience:
+  defaults: {retry: {max_attempts: 8, base: 1ms, cap: 10ms}, breaker: false}
+"""
+
+
+@pytest.mark.parametrize("engine", ["polars", "spark"])
+def test_a_tenth_of_all_calls_failing_changes_no_row(engine, empty, days, on_polars, reference, request):
+    """Before and after the work was done, and files that are cut off; each day's batches are published once."""
+    if engine == "spark":
+        request.getfixturevalue("spark")
+    empty.declare(DECLARATION + PATIENT)
+    empty.put("config/chaos.yaml", CHAOS)
+    chunk = 5 if engine == "polars" else 48
+    total: dict[str, Counter[str]] = defaultdict(Counter)
+    failed: Counter[str] = Counter()
+    for start in range(0, len(days), chunk):
+        _arrive(empty, days[start : start + chunk])
+        report = empty.run(engine=engine, chaos=empty.root / "config/chaos.yaml")
+        assert report.succeeded, {table.table: table.reason for table in report.tables}
+        _add_up(total, {table.table: table for table in report.tables})
+        failed.update({use["kind"]: use["retries"] for use in report.resources})
+    _same(empty, total, on_polars, reference)
+    assert set(failed) == {"source", "table", "lake"}
+    assert all(failed.values()) if engine == "polars" else sum(failed.values()) > 10
+    made = {batch for row in empty.dicts("bronze.transactions") for batch in [row["_batch_id"]]}
+    assert made == set(range(1, -(-len(days) // chunk) + 1))
+
+
 def _same(project, total, wanted, reference) -> None:
     found = _contents(project)
     for name, rows in wanted.items():

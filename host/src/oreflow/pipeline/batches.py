@@ -23,6 +23,7 @@ from oreflow.pipeline.access import Access
 from oreflow.pipeline.journal import Claim, ClaimedFile, Journal
 from oreflow.pipeline.lake import Lake
 from oreflow.pipeline.model import Pipeline, Source, TableSpec
+from oreflow.resilience import ResilienceError
 
 _BLOCK = 1 << 20  # bytes
 
@@ -93,7 +94,9 @@ class Batches:
     def _list_files(self, source: Source) -> list[ClaimedFile]:
         try:
             return self._access.call(source.name, "list", _listed, self._pipeline.project, source)
-        except OSError as error:
+        except ResilienceError:
+            raise
+        except Exception as error:
             raise OreflowError(f"the files of source '{source.name}' cannot be listed: {error}") from error
 
     def _new_files(self, source: Source, done: int, written: Claim | None, *, refresh: bool) -> Pending:

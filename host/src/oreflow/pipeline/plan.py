@@ -26,7 +26,7 @@ from oreflow.pipeline.lake import Lake
 from oreflow.pipeline.model import Pipeline, TableSpec
 from oreflow.pipeline.mounts import on_network
 from oreflow.quantities import size_text
-from oreflow.resilience import ResilienceError
+from oreflow.resilience import ResilienceError, attempts_of
 
 _GROWTH = {"raw": 3, "table": 40}
 """How many bytes of memory a byte of a raw file, and one of a table's files, may need with intermediate results.
@@ -117,7 +117,11 @@ def plan_pipeline(
             planned.append(PlannedTable(pipeline.name, spec, config, selection, work, memory, options))
         except DeclarationError as error:
             problems += [pipeline.config.document.locate(problem) for problem in _placed(error, spec, engine)]
-        except (OSError, ResilienceError) as error:
+        except OreflowError:
+            raise
+        except Exception as error:
+            if attempts_of(error) is None and not isinstance(error, (OSError, ResilienceError)):
+                raise
             raise OreflowError(f"the lake {pipeline.lake} cannot be read: {told(error)}") from error
     if problems:
         raise DeclarationError(dict.fromkeys(problems))

@@ -155,6 +155,7 @@ class Run:
         brought += [("check type", check.type) for table in self._planned for check in table.spec.checks]
         plugins = [(f"{what} {name}", factory.bringer(what, name)) for what, name in brought]
         plugins += [("around each step", plugin) for plugin in factory.wrappers]
+        plugins += [(f"section {name}", factory.bringer("section", name)) for name in self._pipeline.sections]
         found += [(what, plugin.distribution, plugin.version) for what, plugin in plugins if plugin]
         rows = dict.fromkeys(found)
         return [{"part": what, "distribution": home, "version": version} for what, home, version in rows]
@@ -186,7 +187,7 @@ class Run:
             result.status, result.reason = "failed", self._not_called(error)
             failure = error
         except OSError as error:
-            result.status, result.reason = "failed", f"{error.filename or 'a file'}: {error.strerror or error}"
+            result.status, result.reason = "failed", _of_a_file(error)
             failure = error
         except KeyboardInterrupt:
             raise
@@ -346,6 +347,12 @@ class Run:
 
 
 _AWAY = (ErrorClass.TRANSIENT, ErrorClass.RESOURCE, ErrorClass.RATE_LIMITED)
+
+
+def _of_a_file(error: OSError) -> str:
+    if error.filename is None:
+        return told(error)
+    return f"{error.filename}: {error.strerror or error}"
 
 
 def _words(error: Exception) -> str:
