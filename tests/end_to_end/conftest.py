@@ -1,13 +1,18 @@
-"""Environments in which packages can be installed without a trace here, and a run that somebody has enough of."""
+"""Environments into which packages are installed without a trace here, a run that somebody has enough of, a Redis."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import signal
+import socket
 import subprocess
 import sys
 import sysconfig
 import textwrap
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -68,3 +73,55 @@ def never_ending() -> Callable[[Any], None]:
         (project.root / "oreflow_plugins.py").write_text(textwrap.dedent(CTRL_C))
 
     return add
+
+
+@dataclass
+class Server:
+    """A Redis of a test's own; its password has what divides an address."""
+
+    folder: Path
+    port: int
+    password: str = "r3d1s@s/3#cr%t"
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"redis://:${{env:REDIS_PASSWORD}}@127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
+        command += ["--requirepass", self.password, "--save", "", "--appendonly", "yes"]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log)
+        deadline = time.monotonic() + 20
+        while True:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            assert time.monotonic() < deadline, (self.folder / "log").read_text()
+            time.sleep(0.05)
+
+    def stop(self, how: int = signal.SIGTERM) -> None:
+        if self.process:
+            self.process.send_signal(how)
+            self.process.wait(20)
+            self.process = None
+
+
+@pytest.fixture
+def server(
+    require: Callable[[Path | bool, str], None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Server]:
+    """A real Redis, whose password is in the variable REDIS_PASSWORD."""
+    require(bool(shutil.which("redis-server")), "Redis is missing: apt-get install redis-server")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    folder = tmp_path / "redis"
+    folder.mkdir()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    made = Server(folder, port)
+    monkeypatch.setenv("REDIS_PASSWORD", made.password)
+    made.start()
+    yield made
+    made.stop(signal.SIGKILL)

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import socket
-import subprocess
 import threading
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
@@ -20,61 +17,11 @@ from oreflow.config import ConfigManager
 from oreflow.contract import OreflowError, StoreConflict, StoreError
 from oreflow.factory import get_processor_factory
 
-PASSWORD = "r3d1s@s/3#cr%t"
-
-
-@dataclass
-class Server:
-    """A Redis of this test's own."""
-
-    folder: Path
-    port: int
-    process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def address(self) -> str:
-        return f"redis://:${{env:REDIS_PASSWORD}}@127.0.0.1:{self.port}/0"
-
-    def start(self) -> None:
-        command = ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.folder)]
-        command += ["--requirepass", PASSWORD, "--save", "", "--appendonly", "yes"]
-        with (self.folder / "log").open("ab") as log:
-            self.process = subprocess.Popen(command, stdout=log, stderr=log)
-        deadline = time.monotonic() + 20
-        while True:
-            with socket.socket() as probe:
-                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            assert time.monotonic() < deadline, (self.folder / "log").read_text()
-            time.sleep(0.05)
-
-    def stop(self, how: int = signal.SIGTERM) -> None:
-        if self.process:
-            self.process.send_signal(how)
-            self.process.wait(20)
-            self.process = None
-
-
-@pytest.fixture
-def server(require, tmp_path, monkeypatch):
-    require(bool(shutil.which("redis-server")), "Redis is missing: apt-get install redis-server")
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    folder = tmp_path / "redis"
-    folder.mkdir()
-    monkeypatch.setenv("REDIS_PASSWORD", PASSWORD)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    made = Server(folder, port)
-    made.start()
-    yield made
-    made.stop(signal.SIGKILL)
-
 
 @pytest.fixture
 def store(server):
     """The store itself, as the contract has it."""
-    address = server.address.replace("${env:REDIS_PASSWORD}", quote(PASSWORD, safe=""))
+    address = server.address.replace("${env:REDIS_PASSWORD}", quote(server.password, safe=""))
     made = get_processor_factory().create_config_store("redis", address)
     yield made
     made.close()
@@ -150,14 +97,14 @@ def test_who_waits_is_told_of_the_next_version_and_of_no_older_one(store):
     timer.join()
 
 
-def test_the_store_is_a_layer_between_files_and_variables(shop, store):
+def test_the_store_is_a_layer_between_files_and_variables(shop, store, server):
     store.publish("app", {"host": "store", "pool": {"size": 9}, "port": 2}, expected=0, author="")
     found = shop.cli("config", "explain", "app", env={"APP_PORT": "3"})
     assert found.code == 0, found.err
     assert "store  redis://:${env:REDIS_PASSWORD}@127.0.0.1" in found.out.replace("'", "")
     shown = shop.cli("config", "show", "app", "--json", env={"APP_PORT": "3"})
     assert shown.json["data"] == {"port": 3, "host": "store", "pool": {"size": 9}}
-    assert PASSWORD not in found.out + found.err + shown.out
+    assert server.password not in found.out + found.err + shown.out
 
 
 def test_pull_edit_and_push_by_two_people_loses_nothing(shop, store):

@@ -38,6 +38,7 @@ class Model:
     opened_at: float = 0.0
     recovery: float = 10.0
     half_open_at: float = 0.0
+    known_until: float = -1.0
 
     def become(self, state: str) -> None:
         self.state, self.epoch = state, self.epoch + 1
@@ -46,7 +47,19 @@ class Model:
     def open(self, now: float) -> None:
         self.become("open")
         self.opened_at, self.wait = now, self.recovery
+        self.known_until = max(self.known_until, now + self.recovery)
         self.recovery = min(self.recovery * self.policy.recovery_growth, self.policy.max_recovery)
+
+    def others_open(self, now: float, seconds: float) -> None:
+        if now + seconds > self.known_until + 0.5 and self.state in ("closed", "open", "half_open"):
+            if self.state != "open":
+                self.become("open")
+            self.opened_at, self.wait, self.known_until = now, seconds, now + seconds
+
+    def others_close(self, now: float) -> None:
+        self.known_until = now
+        if self.state == "open":
+            self.opened_at, self.wait = now, 0.0
 
     def admits(self, now: float) -> bool:
         recovered = self.state == "open" and now >= self.opened_at + self.wait
@@ -131,6 +144,16 @@ class Breakers(RuleBasedStateMachine):
         self.breaker.force(BreakerState(state))
         self.model.recovery = self.model.policy.recovery
         self.model.become(state)
+
+    @rule(seconds=st.sampled_from([0.25, 1.0, 10.0, 30.0]))
+    def others_have_opened_it(self, seconds: float) -> None:
+        self.breaker.open_for(seconds)
+        self.model.others_open(self.clock.now, seconds)
+
+    @rule()
+    def others_have_closed_it(self) -> None:
+        self.breaker.recover()
+        self.model.others_close(self.clock.now)
 
     @invariant()
     def they_agree(self) -> None:

@@ -102,7 +102,9 @@ def prove(
         seconds: dict[str, float] = {}
         # Both are planned before either is run: a mistake is told before anything is done.
         runs = {
-            engine: Run(replace(pipeline, lake=folder / engine), factory, engine=engine, now=lambda: claimed_at)
+            engine: Run(
+                replace(pipeline, lake=folder / engine, share=""), factory, engine=engine, now=lambda: claimed_at
+            )
             for engine in engines
         }
         for engine, run in runs.items():

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from oreflow.contract import (
+    BreakerBoard,
+    BreakerBoardMetadata,
     CheckType,
     Classification,
     ConfigStore,
@@ -86,6 +88,16 @@ def config_stores() -> Sequence[ConfigStoreMetadata]:  # type: ignore[empty-body
 @hookspec(firstresult=True)
 def create_config_store(name: str, address: str) -> ConfigStore | None:
     """A store of the kind called `name`, which is the scheme of `address`; None where it is not the plugin's."""
+
+
+@hookspec
+def breaker_boards() -> Sequence[BreakerBoardMetadata]:  # type: ignore[empty-body]
+    """Metadata of the kinds of board that the plugin brings, by which processes tell each other of open breakers."""
+
+
+@hookspec(firstresult=True)
+def create_breaker_board(name: str, address: str) -> BreakerBoard | None:
+    """A board of the kind called `name`, which is the scheme of `address`; None where it is not the plugin's."""
 
 
 @hookspec

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from typing import Any, Protocol
 
 from oreflow.contract import (
+    BreakerBoardMetadata,
     ConfigStoreMetadata,
     DeclarationError,
     EngineMetadata,
@@ -114,7 +115,7 @@ def _kind(item: Any) -> str:
     if isinstance(item, ProcessorMetadata):
         return "processor"
     kinds = {EngineMetadata: "engine", TableFormatMetadata: "table format", ConfigStoreMetadata: "config store"}
-    kinds[SectionMetadata] = "section"
+    kinds |= {BreakerBoardMetadata: "breaker board", SectionMetadata: "section"}
     return next((word for kind, word in kinds.items() if isinstance(item, kind)), "check")
 
 

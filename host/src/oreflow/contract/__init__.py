@@ -4,6 +4,7 @@ It imports only the standard library, pluggy and narwhals' types, so that descri
 nothing. Plugins import from here (or from `oreflow`, which offers the same names).
 """
 
+from oreflow.contract.boards import BreakerBoard
 from oreflow.contract.checks import Check, CheckContext, CheckType, RowCheck, TableCheck
 from oreflow.contract.engine import Engine, Executed, SourceFile, SourceScan, Staged, Staging, Unreadable
 from oreflow.contract.errors import (
@@ -18,6 +19,7 @@ from oreflow.contract.errors import (
 from oreflow.contract.faults import Classification, ErrorClass, Severity
 from oreflow.contract.metadata import (
     API_VERSION,
+    BreakerBoardMetadata,
     ConfigStoreMetadata,
     EngineMetadata,
     ProcessingConfig,
@@ -43,6 +45,8 @@ __all__ = [
     "LINEAGE",
     "UNKNOWN_BATCH",
     "Append",
+    "BreakerBoard",
+    "BreakerBoardMetadata",
     "Check",
     "CheckContext",
     "CheckType",

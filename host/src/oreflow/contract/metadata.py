@@ -206,6 +206,21 @@ class ConfigStoreMetadata:
 
 
 @dataclass(frozen=True)
+class BreakerBoardMetadata:
+    """A kind of board of open breakers as its plugin describes it; `name` is the scheme of its addresses.
+
+    Raises `InvalidMetadata` as `ProcessorMetadata` does.
+    """
+
+    name: str
+    version: str
+    description: str
+
+    def __post_init__(self) -> None:
+        _check_name(self.name, self.version, self.description)
+
+
+@dataclass(frozen=True)
 class SectionMetadata:
     """A section that a plugin adds to declarations: `name` is its key at the top, `option_schema` of what is below.
 

@@ -15,6 +15,7 @@ import pluggy
 
 from oreflow.contract import (
     API_VERSION,
+    BreakerBoardMetadata,
     CheckType,
     ConfigStoreMetadata,
     EngineMetadata,
@@ -38,6 +39,7 @@ DESCRIPTIONS: Mapping[str, type] = {
     "table_formats": TableFormatMetadata,
     "check_types": CheckType,
     "config_stores": ConfigStoreMetadata,
+    "breaker_boards": BreakerBoardMetadata,
     "sections": SectionMetadata,
 }
 """The hooks by which a plugin says what it brings, with the type of what they answer."""

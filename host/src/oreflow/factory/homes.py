@@ -17,6 +17,8 @@ HOMES: Mapping[tuple[str, str], str] = {
     ("check type", "row_count"): "oreflow-silver",
     ("config store", "redis"): "oreflow-redis",
     ("config store", "rediss"): "oreflow-redis",
+    ("breaker board", "redis"): "oreflow-redis",
+    ("breaker board", "rediss"): "oreflow-redis",
     ("section", "chaos"): "oreflow-chaos",
 }
 

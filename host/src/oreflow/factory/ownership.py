@@ -16,6 +16,7 @@ KINDS = {
     "table format": "table_formats",
     "check type": "check_types",
     "config store": "config_stores",
+    "breaker board": "breaker_boards",
     "section": "sections",
 }
 """What a plugin can bring, with the hook that describes it."""

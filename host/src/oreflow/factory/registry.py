@@ -12,6 +12,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from oreflow.contract import (
+    BreakerBoard,
     CheckType,
     ConfigStore,
     DeclarationError,
@@ -321,6 +322,16 @@ class ProcessorFactory:
         """
         brought = self._brought_as("config store", name)
         return self._asked(brought.plugin, "create_config_store", ConfigStore, name=name, address=address)
+
+    def create_breaker_board(self, name: str, address: str) -> BreakerBoard:
+        """A connection to the board of open breakers at an address, whose scheme is `name`.
+
+        Raises:
+            DeclarationError: no plugin knows its kind.
+            OreflowError: its plugin fails to create it.
+        """
+        brought = self._brought_as("breaker board", name)
+        return self._asked(brought.plugin, "create_breaker_board", BreakerBoard, name=name, address=address)
 
     def create(self, offer: Offer, config: ProcessingConfig) -> Processor:
         """The processor of an offer that was selected for this configuration.

@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
 
-from oreflow.contract import Commit, Table, TableFormat
+from oreflow.contract import Commit, DeclarationError, Problem, StoreError, Table, TableFormat
 from oreflow.contract.errors import told
 from oreflow.factory import ProcessorFactory
 from oreflow.pipeline.lake import read_json, write_json
 from oreflow.pipeline.model import Pipeline
-from oreflow.pipeline.resources import LAKE, Resource
-from oreflow.resilience import Event, EventKind, Policy, get_resilience
+from oreflow.pipeline.resources import LAKE, SHARE, Resource
+from oreflow.resilience import Event, EventKind, Policy, Resilience, get_resilience
+from oreflow.secrets import followed_address
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -49,7 +50,11 @@ class ResourceUse:
 class Access:
     """The calls to the resources of a pipeline. `on_event` is told of each decision, on the thread that it is made on.
 
-    Where plugins implement `call_resource`, each attempt is made inside of it.
+    Where plugins implement `call_resource`, each attempt is made inside of it. With a run, what others have told of
+    breakers by the pipeline's board is taken over first.
+
+    Raises:
+        DeclarationError: no plugin knows a board of this kind, or its address is none.
     """
 
     def __init__(
@@ -65,6 +70,8 @@ class Access:
             (pipeline.lake, pipeline.name), policies, classifier=factory.classifier, on_event=_hear
         )
         self._executors = {name: shared.executor(name) for name in policies}
+        if run_id:
+            _share(shared, pipeline, factory)
         self._hook = factory.hooks.hook.call_resource
         self._is_wrapped = bool(run_id) and len(self._hook.get_hookimpls()) > 1  # the host's own is one
         self._run_id, self._on_event = run_id, on_event
@@ -169,6 +176,30 @@ publish files that a later attempt has swept away."""
 def _untimed(resource: Resource) -> Policy:
     """What an executor goes by: of the timeouts only that of a source, of which every call may be cut."""
     return resource.policy if resource.kind == "source" else replace(resource.policy, timeout=None)
+
+
+def _share(resilience: Resilience, pipeline: Pipeline, factory: ProcessorFactory) -> None:
+    """Share the breakers of a part by the board that the declaration names.
+
+    Its pipeline and its environment are what machines agree on: a lake may be mounted elsewhere on each.
+
+    Raises:
+        DeclarationError: no plugin knows a board of this kind, or its address is none.
+    """
+    if not pipeline.share:
+        resilience.share(None)
+        return
+    kind, scope = pipeline.share.partition(":")[0], f"{pipeline.name}@{pipeline.config.environment}"
+    try:
+        address = followed_address(pipeline.share)
+        resilience.share(lambda: factory.create_breaker_board(kind, address), address, scope=scope)
+    except DeclarationError as error:
+        problems = [replace(each, path=SHARE) for each in error.problems]
+    except StoreError as error:  # asked for nothing yet, it can have only something against the address
+        problems = [Problem(str(error), SHARE)]
+    else:
+        return
+    raise DeclarationError([pipeline.config.document.locate(each) for each in problems])
 
 
 _hearing: ContextVar[Access | None] = ContextVar("hearing", default=None)

@@ -33,7 +33,7 @@ from oreflow.contract import Check, DataType, DeclarationError, Problem, Process
 from oreflow.factory import RESERVED_OPTIONS, ProcessorFactory, get_processor_factory
 from oreflow.pipeline.missing import explain_missing
 from oreflow.pipeline.report import READABLE
-from oreflow.pipeline.resources import Resource, declared_resources
+from oreflow.pipeline.resources import SHARE, Resource, declared_resources
 from oreflow.pipeline.schema import CHECK_KEYS, PLUGINS_SCHEMA, declaration_schema
 from oreflow.quantities import bytes_of
 from oreflow.secrets import reference_fault, refers, resembles_reference
@@ -119,7 +119,8 @@ class Pipeline:
     """A declaration that has been checked. `tables` come in the order in which they can be made.
 
     `engines` are the options of engines by name, `resources` what it depends on, `sections` what it says
-    in the sections that plugins add; `in_process_up_to` is how many bytes
+    in the sections that plugins add; `share` is the address of the board by which breakers are shared ('': none);
+    `in_process_up_to` is how many bytes
     of memory an input may need for `engine: auto` to choose an engine inside the process (None: as many as the machine
     has).
     """
@@ -134,6 +135,7 @@ class Pipeline:
     sections: Mapping[str, Any] = field(hash=False)
     in_process_up_to: int | None
     config: Snapshot = field(repr=False, compare=False, hash=False)
+    share: str = field(default="", repr=False)
 
     def table(self, name: str) -> TableSpec:
         """The table called `name`.
@@ -193,7 +195,9 @@ def load_pipeline(
     sections = {name: data[name] for name in factory.sections if name in data}
     about = data["name"], data.get("description", "")
     up_to = None if limit is None else bytes_of(limit)
-    return Pipeline(*about, project, lake, _in_order(specs), engines, resources, sections, up_to, config), factory
+    share = data.get("resilience", {}).get("share", "")
+    tables = _in_order(specs)
+    return Pipeline(*about, project, lake, tables, engines, resources, sections, up_to, config, share), factory
 
 
 def _may_be_missing(problem: Problem) -> bool:
@@ -283,16 +287,20 @@ def read_declaration(
 
 
 def _secret_problems(value: Any, path: KeyPath) -> Iterator[Problem]:
-    """References to secrets where nobody follows them: only engines are handed any."""
+    """References to secrets where nobody follows them: only engines and the board are handed any."""
     if isinstance(value, Mapping):
         for key, each in value.items():
             yield from _secret_problems(each, (*path, key))
     elif isinstance(value, list):
         for index, each in enumerate(value):
             yield from _secret_problems(each, (*path, index))
-    elif isinstance(value, str) and path[:1] != ("engines",) and (refers(value) or resembles_reference(value)):
-        yield Problem("a secret has no place here", path, "only settings of engines may refer to one")
-    elif isinstance(value, str) and path[:1] == ("engines",) and (fault := reference_fault(value)):
+    elif not isinstance(value, str):
+        return
+    elif path[:1] != ("engines",) and path != SHARE:
+        if refers(value) or resembles_reference(value):
+            mend = "only settings of engines and resilience.share may refer to one"
+            yield Problem("a secret has no place here", path, mend)
+    elif fault := reference_fault(value):
         yield Problem(fault, path, "write ${env:NAME} or ${file:/run/secrets/name}")
 
 

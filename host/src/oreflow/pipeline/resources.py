@@ -14,6 +14,9 @@ from oreflow.validation import did_you_mean
 LAKE = "lake"
 """The name of the resource that all tables lie in: their commits, and what is written down of them."""
 
+SHARE = ("resilience", "share")
+"""Where a declaration says by which board its breakers are shared."""
+
 
 @dataclass(frozen=True)
 class Resource:

@@ -39,6 +39,9 @@ class BreakerState(StrEnum):
     METRICS_ONLY = "metrics_only"
 
 
+_BY_ITSELF = (BreakerState.CLOSED, BreakerState.OPEN, BreakerState.HALF_OPEN)
+
+
 @dataclass(frozen=True)
 class BreakerFigures:
     """A breaker as it stands: shares are of the calls in the window (None: there is no window, or nothing in it)."""
@@ -101,8 +104,12 @@ class CircuitBreaker:
     is that number while every call is let through, and 0 otherwise; `streak` how many failures there were in a row:
     who looks at both first saves two calls. `reopens_at` is when an open one recovers, by the clock. `needs_time`:
     whether `succeeded` and `failed` want the seconds that a call took; `counts_successes`: whether they want to
-    hear of a success that ends no streak.
+    hear of a success that ends no streak. `found` is told what the calls through this breaker have shown: that it
+    opens, for so many seconds, or (None) that it closes.
     """
+
+    SAME = 0.5
+    """Seconds by which the end of an opening may differ where it is told by way of others."""
 
     def __init__(
         self,
@@ -110,6 +117,7 @@ class CircuitBreaker:
         policy: BreakerPolicy,
         clock: Clock = CLOCK,
         told: Callable[[str, BreakerState], None] | None = None,
+        found: Callable[[str, float | None], None] | None = None,
     ) -> None:
         self.name, self.policy = name, policy
         self.admits = self._generation = 0
@@ -117,13 +125,14 @@ class CircuitBreaker:
         self.needs_time = policy.slow_call is not None
         self.counts_successes = policy.window_calls is not None or policy.window_seconds is not None
         self._slow_call = policy.slow_call or float("inf")
-        self._clock, self._told = clock, told
+        self._clock, self._told, self.found = clock, told, found
         self._lock = threading.Lock()
         self._minimum = min(policy.minimum_calls, policy.window_calls or policy.minimum_calls)
         self._recovery = policy.recovery  # grows until it is closed
         self._patience = policy.recovery  # with calls that were let through half open
         self.rejections = itertools.count(1).__next__  # counts without a lock
         self.rejected = self._opened = 0
+        self._known_until = _NEVER  # when the last opening ends of which it knows, also one that is over by now
         self._become(BreakerState.CLOSED)
 
     def acquire(self) -> int:
@@ -191,6 +200,37 @@ class CircuitBreaker:
             self._become(state)
         self._tell(state)
 
+    def open_for(self, seconds: float) -> None:
+        """Others have found that the resource is down: be open for so long, and forget the calls that are under way.
+
+        What has been set by hand stays, and so does what it knows already: an opening that ends no later, give or take
+        half a second, than one that it has been through.
+
+        Raises:
+            ValueError: it is no number of seconds above 0.
+        """
+        if not 0 < seconds < float("inf"):
+            raise ValueError(f"a breaker is open for a number of seconds above 0, not {seconds!r}")
+        with self._lock:
+            until = self._clock.monotonic() + seconds
+            if until <= self._known_until + self.SAME or self._state not in _BY_ITSELF:
+                return
+            self._known_until = until
+            was = self._state
+            if was is not BreakerState.OPEN:
+                self._opened += 1
+                self._become(BreakerState.OPEN)
+            self.reopens_at = until
+        if was is not BreakerState.OPEN:
+            self._tell(BreakerState.OPEN)
+
+    def recover(self) -> None:
+        """Others have found that the resource is back: an open breaker becomes half open with the next call."""
+        with self._lock:
+            self._known_until = self._clock.monotonic()
+            if self._state is BreakerState.OPEN:
+                self.reopens_at = self._known_until
+
     def _acquire(self) -> int:
         became = None
         with self._lock:
@@ -224,6 +264,7 @@ class CircuitBreaker:
     def _record(self, permit: int, outcome: int, seconds: float) -> None:
         became = None
         with self._lock:
+            recovery = self._recovery  # grows where it opens
             if permit != self._generation or self._state is BreakerState.DISABLED:
                 return  # an outcome of an earlier state
             if seconds >= self._slow_call:
@@ -237,6 +278,8 @@ class CircuitBreaker:
                 if outcome and self._state is BreakerState.CLOSED and self._too_bad():
                     became = self._open()
         if became:
+            if self.found:
+                self.found(self.name, recovery if became is BreakerState.OPEN else None)
             self._tell(became)
 
     def _too_bad(self) -> bool:
@@ -276,6 +319,7 @@ class CircuitBreaker:
         self._opened += 1
         self._become(BreakerState.OPEN)
         self.reopens_at = reopens_at
+        self._known_until = max(self._known_until, reopens_at)
         return BreakerState.OPEN
 
     def _become(self, state: BreakerState) -> None:

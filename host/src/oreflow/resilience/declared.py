@@ -123,6 +123,12 @@ _RESOURCE = _section(
 SCHEMA = _section(
     "what is done when sources, tables and the lake fail",
     {
+        "share": {
+            "type": "string",
+            "pattern": "^$|^[a-z][a-z0-9+.-]*:",
+            "description": "the address of a board by which runs elsewhere share the breakers, such as "
+            "redis://host:6379/0; empty: none",
+        },
         "defaults": {**_RESOURCE, "description": "for every resource"},
         "resources": {
             "type": "object",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 
+from oreflow.contract import BreakerBoard
 from oreflow.resilience.breaker import BreakerState, CircuitBreaker
 from oreflow.resilience.classification import Classifier
 from oreflow.resilience.clock import CLOCK, Clock
@@ -13,13 +14,15 @@ from oreflow.resilience.events import Event, EventKind, Listener
 from oreflow.resilience.executor import ResilientExecutor
 from oreflow.resilience.limits import AdaptiveRateLimit, Bulkhead, RateLimit, RetryBudget
 from oreflow.resilience.policy import Policy, RateLimitPolicy
+from oreflow.resilience.sharing import LOOK_EVERY, Sharing
 
 
 class Resilience:
     """Executors by the name of what they call.
 
     `policies` are those of resources by name, `default` is that of all others. `on_event` is told each `Event`, on the
-    thread on which it happened; a failure of its own goes to the log `oreflow.resilience`, and no further.
+    thread on which it happened; a failure of its own goes to the log `oreflow.resilience`, and no further. With a
+    `board`, breakers are shared by it: see `share`.
     """
 
     def __init__(
@@ -30,6 +33,9 @@ class Resilience:
         clock: Clock = CLOCK,
         classifier: Classifier | None = None,
         on_event: Listener | None = None,
+        board: BreakerBoard | None = None,
+        scope: str = "",
+        look_every: float = LOOK_EVERY,
     ) -> None:
         self._policies = dict(policies or {})
         self._default = default or Policy()
@@ -37,6 +43,43 @@ class Resilience:
         self._executors: dict[str, ResilientExecutor] = {}
         self._parts: dict[Hashable, tuple[dict[str, Policy], Resilience]] = {}
         self._lock = threading.Lock()
+        self._sharing: Sharing | None = None
+        self._shared_by: object = None
+        if board is not None:
+            self.share(lambda: board, board, scope=scope, look_every=look_every)
+
+    def share(
+        self,
+        board: Callable[[], BreakerBoard] | None,
+        key: object = None,
+        *,
+        scope: str = "",
+        look_every: float = LOOK_EVERY,
+    ) -> None:
+        """Share the breakers with other processes by a board, which is closed in the end; None: no longer.
+
+        A breaker that its calls open or close tells the board; what others have told is taken over every `look_every`
+        seconds. Processes mean the same breaker where `scope` and its name are the same. `key` tells the board from
+        another one: with the key that it has already nothing changes, and `board` is not called. No call ever waits for
+        the board; this method, and whoever first asks for a resource, does for a second at most.
+
+        Raises:
+            ValueError: `look_every` is no number of seconds above 0.
+        """
+        wanted = None if board is None else (key, scope, look_every)
+        with self._lock:
+            if wanted == self._shared_by:
+                return
+            before = self._sharing
+            self._sharing = None if board is None else Sharing(board(), scope, look_every, self._clock)
+            self._shared_by, now = wanted, self._sharing
+            breakers = [each.breaker for each in self._executors.values() if each.breaker]
+            for breaker in breakers:
+                breaker.found = now.found if now else None
+        if before:
+            before.stop()
+        if now:
+            now.add(*breakers)
 
     def part(
         self,
@@ -71,7 +114,12 @@ class Resilience:
                 return there
             made = self.made(name, policy or self._policies.get(name, self._default))
             self._executors[name] = made
-            return made
+            sharing = self._sharing if made.breaker else None
+            if sharing and made.breaker:
+                made.breaker.found = sharing.found
+        if sharing and made.breaker:
+            sharing.add(made.breaker)
+        return made
 
     def made(self, name: str, policy: Policy) -> ResilientExecutor:
         """An executor of its own, which shares nothing."""

@@ -1,1 +1,1 @@
-"""oreflow-redis: a shared configuration store in Redis."""
+"""oreflow-redis: a shared configuration store, and shared circuit breakers, in Redis."""

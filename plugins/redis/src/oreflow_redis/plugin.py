@@ -1,10 +1,17 @@
-"""The entry point of oreflow-redis: says what it brings, and loads Redis' client only when a store is opened."""
+"""The entry point of oreflow-redis: says what it brings, and loads Redis' client only when that is opened."""
 
 from __future__ import annotations
 
 import sys
 
-from oreflow.contract import Classification, ConfigStore, ConfigStoreMetadata, ErrorClass
+from oreflow.contract import (
+    BreakerBoard,
+    BreakerBoardMetadata,
+    Classification,
+    ConfigStore,
+    ConfigStoreMetadata,
+    ErrorClass,
+)
 from oreflow.hookspecs import hookimpl
 
 oreflow_api = 1
@@ -12,6 +19,10 @@ oreflow_api = 1
 METADATA = [
     ConfigStoreMetadata("redis", "0.1.0", "a shared store in Redis"),
     ConfigStoreMetadata("rediss", "0.1.0", "a shared store in Redis, by TLS"),
+]
+BOARDS = [
+    BreakerBoardMetadata("redis", "0.1.0", "breakers shared by Redis"),
+    BreakerBoardMetadata("rediss", "0.1.0", "breakers shared by Redis, by TLS"),
 ]
 
 
@@ -29,6 +40,22 @@ def create_config_store(name: str, address: str) -> ConfigStore | None:
     from oreflow_redis.store import RedisStore
 
     return RedisStore(address)
+
+
+@hookimpl
+def breaker_boards() -> list[BreakerBoardMetadata]:
+    """The same two."""
+    return BOARDS
+
+
+@hookimpl
+def create_breaker_board(name: str, address: str) -> BreakerBoard | None:
+    """Create a board of either kind."""
+    if name not in {metadata.name for metadata in BOARDS}:
+        return None
+    from oreflow_redis.board import RedisBoard
+
+    return RedisBoard(address)
 
 
 _RAISED = {

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
-import redis
-
-from oreflow.contract import ConfigStore, StoreAway, StoreConflict, StoredConfig, StoreError
+from oreflow.contract import ConfigStore, StoreConflict, StoredConfig, StoreError
+from oreflow_redis.server import Server
 
 _PATIENCE = 3.0
 """Seconds that a store may take to answer: a run that is about to begin waits for it."""
@@ -35,16 +33,8 @@ class RedisStore(ConfigStore):
 
     def __init__(self, address: str) -> None:
         """Raises StoreError where the address is none."""
-        try:
-            self._redis = redis.Redis.from_url(
-                address, decode_responses=True, socket_timeout=_PATIENCE, socket_connect_timeout=_PATIENCE
-            )
-        except ValueError:
-            what = "redis://[user:password@]host[:port][/database], with %2F for / in a password"
-            raise StoreError(f"this is no address of Redis: {what}") from None  # the error may have a password in it
-        place = self._redis.connection_pool.connection_kwargs
-        where = place.get("path") or f"{place.get('host', 'localhost')}:{place.get('port', 6379)}"
-        self._place = f"the store redis://{where}/{place.get('db') or 0}"
+        self._server = Server(address, "config.store", "the store", _PATIENCE)
+        self._redis, self._place, self._told = self._server.client, self._server.place, self._server.told
 
     def fetch(self, name: str, version: int | None = None) -> StoredConfig | None:
         """The latest version of a configuration, or the one asked for; None where there is none."""
@@ -110,27 +100,6 @@ class RedisStore(ConfigStore):
             return StoredConfig(name, version, dict(found["data"]), str(found["author"]), str(found["at"]))
         except (ValueError, KeyError, TypeError) as error:
             raise StoreError(f"{self._place} has something else than a configuration as '{name}'") from error
-
-    @contextmanager
-    def _told(self) -> Iterator[None]:
-        try:
-            yield
-        except ValueError:
-            raise StoreError(f"{self._place} has something else than oreflow wrote") from None
-        except redis.AuthenticationError:
-            raise StoreAway(f"{self._place} does not let us in by the user and password of config.store") from None
-        except (redis.ConnectionError, redis.TimeoutError) as error:
-            raise StoreAway(f"{self._place} does not answer: {_in_one_line(error)}") from None
-        except redis.ReadOnlyError:
-            raise StoreError(f"{self._place} is a replica that can only be read - name its master") from None
-        except redis.RedisError as error:
-            raise StoreError(f"{self._place} refuses: {_in_one_line(error)}") from None
-        except OSError as error:
-            raise StoreAway(f"{self._place} does not answer: {error.strerror or error}") from None
-
-
-def _in_one_line(error: Exception) -> str:
-    return " ".join(str(error).split()).rstrip(".")
 
 
 def _key(name: str, what: str) -> str:
