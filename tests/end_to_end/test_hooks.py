@@ -217,6 +217,52 @@ def test_create_config_store(shop):
         factory.create_config_store("etcd", "etcd://x")
 
 
+BOARD = """
+import json, time
+from pathlib import Path
+from oreflow import hookimpl
+from oreflow.contract import BreakerBoard, BreakerBoardMetadata
+
+class File(BreakerBoard):
+    def __init__(self, address):
+        self.path = Path(address.removeprefix("file:"))
+    def read(self): return json.loads(self.path.read_text()) if self.path.exists() else {}
+    def opened(self, name, seconds):
+        self.path.write_text(json.dumps({**self.read(), name: time.time() + seconds}))
+    def closed(self, name):
+        self.path.write_text(json.dumps({key: value for key, value in self.read().items() if key != name}))
+    def open_for(self, names):
+        return {name: self.read()[name] - time.time() for name in names if name in self.read()}
+    def close(self): pass
+
+@hookimpl
+def breaker_boards(): return [BreakerBoardMetadata("file", "1.0", "For a test")]
+
+@hookimpl
+def create_breaker_board(name, address): return File(address) if name == "file" else None
+"""
+
+
+def test_breaker_boards(shop):
+    made = shop(BOARD)
+    board = oreflow.project_factory(made.root).create_breaker_board("file", f"file:{made.root}/board.json")
+    board.opened("shop@development/sales", 60.0)
+    text = (made.root / "config/pipeline.yaml").read_text()
+    made.declare(text + f"resilience: {{share: 'file:{made.root}/board.json'}}\n")
+    report = made.run()
+    (sales,) = [use for use in report.resources if use["resource"] == "sales"]
+    assert (report.succeeded, sales["attempts"], sales["breaker"]) == (False, 0, "open")
+    (shown,) = [each for each in oreflow.plugins(made.root) if "breaker board file" in each["brings"]]
+    assert shown["status"] == "ok"
+
+
+def test_create_breaker_board(shop):
+    factory = oreflow.project_factory(shop(BOARD).root)
+    assert factory.create_breaker_board("file", "file:/nowhere").open_for(["x"]) == {}
+    with pytest.raises(oreflow.DeclarationError, match="no breaker board 'etcd'"):
+        factory.create_breaker_board("etcd", "etcd://x")
+
+
 def test_check_types(shop):
     source = '''
 import narwhals as nw

@@ -92,6 +92,7 @@ class Resilience:
         """The resources of a part of the program, which have names of their own.
 
         They are the same ones each time, with what their breakers know; new ones where the policies are others by now.
+        What is shared of this one is not shared of its parts: each has a `share` of its own.
         """
         with self._lock:
             before, there = self._parts.get(key, ({}, None))

@@ -57,14 +57,13 @@ class Sharing:
 
     def add(self, *breakers: CircuitBreaker) -> None:
         """Have breakers shared from now on; what the board has of them is taken over, if it says so in `PATIENCE`."""
+        if not breakers:
+            return
         with self._lock:
-            for breaker in breakers:
-                self._breakers[self._qualified(breaker.name)] = breaker
-            if not breakers or self._is_away:
-                return
+            self._breakers.update({self._qualified(each.name): each for each in breakers})
             turns = self._turns + (2 if self._is_turning else 1)  # a look that is under way does not know of them
             self._wake()
-            if self._thread is threading.current_thread():  # a listener, told of what this look has found
+            if self._is_away or self._thread is threading.current_thread():  # it is a listener of what a look has found
                 return
             late = not self._turned.wait_for(lambda: self._turns >= turns or self._is_away, PATIENCE)
             is_news = late and self._goes_away()
