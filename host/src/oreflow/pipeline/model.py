@@ -120,9 +120,8 @@ class Pipeline:
 
     `engines` are the options of engines by name, `resources` what it depends on, `sections` what it says
     in the sections that plugins add; `share` is the address of the board by which breakers are shared ('': none);
-    `in_process_up_to` is how many bytes
-    of memory an input may need for `engine: auto` to choose an engine inside the process (None: as many as the machine
-    has).
+    `in_process_up_to` is how many bytes of memory an input may need for `engine: auto` to choose an engine inside the
+    process (None: as many as the machine has).
     """
 
     name: str
