@@ -21,7 +21,7 @@ from oreflow.pipeline.lake import read_json, write_json
 from oreflow.pipeline.model import Pipeline
 from oreflow.pipeline.resources import LAKE, SHARE, Resource
 from oreflow.resilience import Event, EventKind, Policy, Resilience, get_resilience
-from oreflow.secrets import followed_address
+from oreflow.secrets import followed_address, redacted
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -163,7 +163,7 @@ class Access:
         elif event.kind is EventKind.REJECTED:
             use.rejected += 1
         if event.error is not None and event.kind is not EventKind.REJECTED:
-            use.last_error = told(event.error)
+            use.last_error = redacted(told(event.error))  # an error may have what its maker was told
         if self._on_event:
             self._on_event(event)
 
