@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 from urllib.parse import quote
 
@@ -191,6 +192,37 @@ def test_nothing_is_published_where_it_would_be_lost_or_hide_something(store):
     store._redis.execute_command("REPLICAOF", "127.0.0.1", "1")
     with pytest.raises(StoreError, match="is a replica that can only be read - name its master"):
         store.publish("app", {"port": 3}, expected=1, author="")
+
+
+def test_a_store_that_fails_for_a_moment_is_asked_again(shop, store, server, caplog):
+    """A proxy drops the first connections."""
+    store.publish("app", {"port": 2}, expected=0, author="")
+    dropped = []
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+
+        def serve():
+            with suppress(OSError):  # the socket is closed at the end
+                while True:
+                    client, _ = proxy.accept()
+                    if len(dropped) < 2:
+                        dropped.append(client.close())
+                        continue
+                    there = socket.create_connection(("127.0.0.1", server.port))
+                    for pair in ((client, there), (there, client)):
+                        threading.Thread(target=_pass_on, args=pair, daemon=True).start()
+
+        threading.Thread(target=serve, daemon=True).start()
+        address = server.address.replace(f":{server.port}", f":{proxy.getsockname()[1]}")
+        shop.put("config/oreflow.yaml", f"config: {{store: '{address}'}}\n")
+        assert ConfigManager(shop.root).snapshot("app").values["port"] == 2
+    assert (len(dropped), caplog.records) == (2, [])
+
+
+def _pass_on(one, other):
+    with suppress(OSError):
+        while data := one.recv(65536):
+            other.sendall(data)
+    other.close()
 
 
 def test_a_store_that_hangs_is_waited_for_once_in_a_command(shop):

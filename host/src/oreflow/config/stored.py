@@ -19,9 +19,13 @@ from oreflow.config.python_file import run_once
 from oreflow.config.settings import NAME as SETTINGS
 from oreflow.contract import ConfigStore, DeclarationError, OreflowError, Problem, StoreAway, StoredConfig, StoreError
 from oreflow.factory import ProcessorFactory
+from oreflow.resilience import Policy, RetryPolicy, get_resilience
 from oreflow.secrets import followed_address, masked
 
 _log = logging.getLogger("oreflow.config")
+_STORE = "configuration store"
+_PATIENCE = Policy(retry=RetryPolicy(max_attempts=3, base=0.1, cap=0.5, deadline=2.0))
+"""A store that fails for a moment is no reason to go by what was had of it last; whoever begins a run waits for it."""
 
 
 @contextlib.contextmanager
@@ -95,7 +99,8 @@ def _ask(address: str, name: str, factory: ProcessorFactory, asked: _Asked) -> S
         if address in asked.away:
             raise asked.away[address]
         with opened(address, factory) as store:
-            found = kept.checked(store.fetch(name))
+            resources = get_resilience().part(__name__, {_STORE: _PATIENCE}, classifier=factory.classifier)
+            found = kept.checked(resources.executor(_STORE).execute(store.fetch, name))
         kept.write(found)
     except StoreError as error:
         if isinstance(error, StoreAway):

@@ -33,7 +33,7 @@ from oreflow.contract.metadata import (
 )
 from oreflow.contract.patterns import portable_pattern
 from oreflow.contract.processor import INTERNAL, LINEAGE, Append, Merge, Mode, Output, Overwrite, Processor, Rule, Step
-from oreflow.contract.stores import ConfigStore, StoreAway, StoreConflict, StoredConfig, StoreError
+from oreflow.contract.stores import ConfigStore, StoreAway, StoreConflict, StoredConfig, StoreDenied, StoreError
 from oreflow.contract.tables import UNKNOWN_BATCH, Commit, DataFile, Table, TableFormat
 from oreflow.contract.texts import text_of
 from oreflow.contract.types import DIRECTIVES, Columns, DataType, format_fault, is_wildcard
@@ -89,6 +89,7 @@ __all__ = [
     "StepError",
     "StoreAway",
     "StoreConflict",
+    "StoreDenied",
     "StoreError",
     "StoredConfig",
     "Table",

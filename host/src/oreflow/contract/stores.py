@@ -33,6 +33,10 @@ class StoreAway(StoreError):
     """A store that does not answer: asking again within the same command would only be to wait again."""
 
 
+class StoreDenied(StoreAway):
+    """A store that does not let us in; to ask again is of no use before somebody has given us another password."""
+
+
 class StoreConflict(StoreError):
     """Somebody else has published since; `current` is the version that the store has (0: none)."""
 

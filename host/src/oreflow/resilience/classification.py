@@ -74,6 +74,7 @@ _TYPES = _by_name(
     ("oreflow.contract.errors.DeclarationError oreflow.contract.errors.InvalidMetadata", _CONFIGURATION),
     ("oreflow.contract.errors.CommitConflict", _NOT_DONE),
     ("oreflow.contract.stores.StoreAway", _TRANSIENT),
+    ("oreflow.contract.stores.StoreDenied", _PERMISSION),
     ("oreflow.contract.stores.StoreConflict", _CONFLICT),
 )
 """By the name of a type; of the types of an error, the nearest counts."""

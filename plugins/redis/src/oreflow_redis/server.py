@@ -9,7 +9,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from oreflow.contract import StoreAway, StoreError
+from oreflow.contract import StoreAway, StoreDenied, StoreError
 
 
 class Server:
@@ -42,7 +42,7 @@ class Server:
         except ValueError:
             raise StoreError(f"{self.place} has something else than oreflow wrote") from None
         except redis.AuthenticationError:
-            raise StoreAway(f"{self.place} does not let us in by the user and password of {self._key}") from None
+            raise StoreDenied(f"{self.place} does not let us in by the user and password of {self._key}") from None
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise StoreAway(f"{self.place} does not answer: {_in_one_line(error)}") from None
         except redis.ReadOnlyError:
