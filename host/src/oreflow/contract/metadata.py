@@ -179,8 +179,8 @@ class EngineMetadata:
 
 
 @dataclass(frozen=True)
-class TableFormatMetadata:
-    """A table format as its plugin describes it. Raises `InvalidMetadata` as `ProcessorMetadata` does."""
+class _Described:
+    """What has a name, a version and a description, and nothing else."""
 
     name: str
     version: str
@@ -191,49 +191,37 @@ class TableFormatMetadata:
 
 
 @dataclass(frozen=True)
-class ConfigStoreMetadata:
+class TableFormatMetadata(_Described):
+    """A table format as its plugin describes it. Raises `InvalidMetadata` as `ProcessorMetadata` does."""
+
+
+@dataclass(frozen=True)
+class ConfigStoreMetadata(_Described):
     """A kind of shared configuration store as its plugin describes it; `name` is the scheme of its addresses.
 
     Raises `InvalidMetadata` as `ProcessorMetadata` does.
     """
 
-    name: str
-    version: str
-    description: str
-
-    def __post_init__(self) -> None:
-        _check_name(self.name, self.version, self.description)
-
 
 @dataclass(frozen=True)
-class BreakerBoardMetadata:
+class BreakerBoardMetadata(_Described):
     """A kind of board of open breakers as its plugin describes it; `name` is the scheme of its addresses.
 
     Raises `InvalidMetadata` as `ProcessorMetadata` does.
     """
 
-    name: str
-    version: str
-    description: str
-
-    def __post_init__(self) -> None:
-        _check_name(self.name, self.version, self.description)
-
 
 @dataclass(frozen=True)
-class SectionMetadata:
+class SectionMetadata(_Described):
     """A section that a plugin adds to declarations: `name` is its key at the top, `option_schema` of what is below.
 
     Raises `InvalidMetadata` as `ProcessorMetadata` does.
     """
 
-    name: str
-    version: str
-    description: str
     option_schema: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        _check_name(self.name, self.version, self.description)
+        super().__post_init__()
         if self.name in _OWN_SECTIONS:
             raise InvalidMetadata("name", f"'{self.name}' is a section of every declaration")
         if not isinstance(self.option_schema, Mapping):
