@@ -62,6 +62,7 @@ def test_every_key_has_its_effect():
     [
         ({"bulkhead": 4}, Policy(bulkhead=BulkheadPolicy(limit=4))),
         ({"breaker": {"window": 20}}, Policy(breaker=BreakerPolicy(window_calls=20))),
+        ({"breaker": {"window": 20.0}}, Policy(breaker=BreakerPolicy(window_calls=20))),
         ({"rate_limit": {"adaptive": True}}, Policy(rate_limit=RateLimitPolicy(adaptive=True))),
         ({"retry": {"base": "5m"}}, Policy(retry=RetryPolicy(base=300.0, cap=300.0))),
     ],
@@ -81,6 +82,9 @@ def test_a_resource_is_laid_over_the_defaults_key_by_key():
     }
     files, _ = policy(said)
     assert files == Policy(retry=RetryPolicy(max_attempts=5, base=2.0), bulkhead=BulkheadPolicy(limit=3), timeout=1.0)
+    said["resources"]["none"] = dict.fromkeys(("breaker", "bulkhead", "rate_limit", "timeout", "fallback"), False)
+    said["defaults"] |= {"rate_limit": {"calls": 5}, "fallback": "stale"}
+    assert policy(said, name="none") == (Policy(retry=RetryPolicy(max_attempts=5, base=1.0)), False)
     others, _ = policy(said, name="others")
     assert others.breaker == BreakerPolicy(window_calls=20, recovery=5.0)
 
@@ -89,7 +93,18 @@ def test_a_resource_is_laid_over_the_defaults_key_by_key():
     ("section", "told"),
     [
         ({"retry": {"base": "2s", "cap": "1s"}}, "retry: cap is at least base, not 1.0"),
-        ({"breaker": {"slow_call": 1}}, "breaker: slow_call is only with a window, not 1.0"),
+        ({"breaker": {"slow_call": 1}}, "breaker: slow_call is of a window - add `window:`, or take it away"),
+        ({"breaker": {"failure_rate": 0.9}}, "breaker: failure_rate is of a window"),
+        ({"breaker": {"window": 20, "slow_call_rate": 0.9}}, "breaker: slow_call_rate is of slow calls"),
+        ({"breaker": {"window": 20, "minimum_calls": 30}}, "breaker: minimum_calls is at most the window, 20, not 30"),
+        ({"breaker": {"half_open_concurrency": 2}}, "breaker: half_open_concurrency is at most half_open_permits"),
+        ({"breaker": {"recovery": "20m", "max_recovery": "10m"}}, "breaker: max_recovery is at least recovery"),
+        ({"breaker": {"window": 10**21}}, "breaker: window is at most 1000000, not"),
+        ({"bulkhead": {"limit": 1, "wait": "5s"}}, "bulkhead: wait is of a queue - add `queue:`, or take it away"),
+        ({"bulkhead": 10**14}, "bulkhead: limit is at most 1000000, not"),
+        ({"timeout": "1000w"}, "timeout: is a number of seconds, above 0, to 1e8, not 604800000.0"),
+        ({"timeout": "0s"}, "timeout: is a number of seconds, above 0, to 1e8, not 0.0"),
+        ({"timeout": "PT"}, "timeout: 'PT' is no time such as 300 (seconds), 5m or PT5M"),
         ({"rate_limit": {"calls": 1, "adaptive": True}}, "rate_limit: calls is a number, or adaptive is true, not 1"),
         ({"rate_limit": {}}, "rate_limit: calls is a number, or adaptive is true, not None"),
         ({"retry": {"strategy": "random_jitter", "jitter": "none"}}, "retry: jitter is full, equal or decorrelated"),

@@ -57,9 +57,9 @@ def plan(planned: Sequence[PlannedTable], *, why: bool) -> None:
 
 def report(run: RunReport) -> None:
     """The account of a run: a line for each table; on a narrow screen without what the lines above it said."""
-    published = sum(table.status == "published" for table in run.tables)
+    told = sum(table.status in ("published", "stale") for table in run.tables)
     click.echo()
-    if run.succeeded and not published:
+    if run.succeeded and not told:
         click.echo(f"run {run.run_id}: nothing new, nothing was changed, {run.seconds:.2f} s")
     else:
         rows = [_account(table) for table in run.tables]

@@ -33,10 +33,11 @@ class SourceFile:
 
 @dataclass(frozen=True)
 class Unreadable:
-    """A raw file that could not be read at all, and why."""
+    """A raw file that could not be read at all, and why; `error` where the system refused to give it."""
 
     label: str
     reason: str
+    error: OSError | None = None
 
 
 @dataclass(frozen=True)

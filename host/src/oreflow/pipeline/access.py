@@ -6,15 +6,24 @@ run, so that a source that was down is left alone by the next one too.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ParamSpec, TypeVar
+from uuid import uuid4
 
-from oreflow.contract import Commit, DeclarationError, Problem, StoreError, Table, TableFormat
+from oreflow.contract import (
+    Commit,
+    CommitConflict,
+    DeclarationError,
+    Problem,
+    StepError,
+    StoreError,
+    Table,
+    TableFormat,
+)
 from oreflow.contract.errors import told
 from oreflow.factory import ProcessorFactory
 from oreflow.pipeline.lake import read_json, write_json
@@ -69,6 +78,7 @@ class Access:
         shared = get_resilience().part(
             (pipeline.lake, pipeline.name), policies, classifier=factory.classifier, on_event=_hear
         )
+        self.classify = factory.classifier.classify
         self._executors = {name: shared.executor(name) for name in policies}
         if run_id:
             _share(shared, pipeline, factory)
@@ -76,6 +86,9 @@ class Access:
         self._is_wrapped = bool(run_id) and len(self._hook.get_hookimpls()) > 1  # the host's own is one
         self._run_id, self._on_event = run_id, on_event
         self._uses = {name: ResourceUse(name, each.kind) for name, each in pipeline.resources.items()}
+        self.was_retried = False
+        """Whether a call was made again since `forget`."""
+        self._given_up: tuple[BaseException, str] | None = None
         self.tables: TableFormat = _Tables(self, factory.create_table_format())
 
     def call(self, resource: str, operation: str, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
@@ -152,10 +165,28 @@ class Access:
         finally:
             _hearing.reset(token)
 
+    def blamed(self, error: BaseException | None) -> str:
+        """The resource whose calls have failed with an error, or with one that it comes of; '' where none is known."""
+        for _ in range(_DEEPEST):
+            if error is None or self._given_up is None:
+                break
+            if error is self._given_up[0]:
+                return self._given_up[1]
+            error = error.__cause__
+        return ""
+
+    def forget(self) -> None:
+        """Forget with which error a call has failed, and that any was made again."""
+        self._given_up, self.was_retried = None, False
+
     def hear(self, event: Event) -> None:
         """Take down what has happened."""
         use = self._uses[event.resource]
+        innermost = self._given_up is None or self._given_up[0] is not event.error
+        if event.kind is EventKind.GAVE_UP and event.error is not None and innermost:
+            self._given_up = event.error, event.resource
         if event.kind is EventKind.RETRY:
+            self.was_retried = True
             use.retries += 1
             use.waited_seconds += event.seconds
         elif event.kind is EventKind.GAVE_UP:
@@ -168,6 +199,7 @@ class Access:
             self._on_event(event)
 
 
+_DEEPEST = 32
 _READS = ("account", "load", "read")
 """The calls to the lake that may be cut. One that writes may not: what it does in its thread could come too late, and
 publish files that a later attempt has swept away."""
@@ -227,23 +259,32 @@ class _Tables(TableFormat):
 
     def commit(self, path: Path, commit: Commit) -> None:
         """See `TableFormat.commit`. It is made again only where it is not in the table: the answer may be lost."""
-        again = False
+        mark = {_MARK: uuid4().hex}
+        marked = replace(commit, account={**commit.account, **mark})
+        tried = done = False
+        conflict: CommitConflict | None = None
 
         def attempt() -> None:
-            nonlocal again
-            if again and self._is_in(path, commit):
-                return
-            again = True
-            self._tables.commit(path, commit)
+            nonlocal tried, done
+            if not (tried and self._is_in(path, marked)):
+                tried = True
+                self._tables.commit(path, marked)
+            done = True
 
-        self._access.call(LAKE, "commit", attempt)
+        try:
+            self._access.call(LAKE, "commit", attempt)
+        except CommitConflict as error:
+            conflict = CommitConflict(*error.args)
+        if conflict:  # without what was tried before it: the step is to be made again, on the table as it has become
+            raise conflict
+        if not done:
+            raise StepError(f"{path} was not committed to: a plugin around the call has not let it through")
 
     def _is_in(self, path: Path, commit: Commit) -> bool:
-        """Whether a commit is in the table: its batch, and no other account of it."""
         table = self._tables.load(path)
-        base = -1 if commit.base is None else commit.base
-        if table is None or table.version <= base or table.batch != commit.batch:
-            return False
-        there: Mapping[str, Any] = self._tables.account(path, commit.batch)
-        said: dict[str, Any] = json.loads(json.dumps(dict(commit.account)))
-        return dict(there) == said
+        found = table is not None and table.batch == commit.batch
+        return found and self._tables.account(path, commit.batch).get(_MARK) == commit.account[_MARK]
+
+
+_MARK = "commit"
+"""The key by which a commit has a name of its own in the table's log."""

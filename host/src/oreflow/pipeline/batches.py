@@ -7,9 +7,9 @@ same batch is either run again with the same inputs or found done.
 
 from __future__ import annotations
 
-import contextlib
 import glob
 import hashlib
+import itertools
 import os
 import stat
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +20,7 @@ from typing import Any
 
 from oreflow.contract import OreflowError, SourceFile, Table
 from oreflow.pipeline.access import Access
+from oreflow.pipeline.faults import SourceAway
 from oreflow.pipeline.journal import Claim, ClaimedFile, Journal
 from oreflow.pipeline.lake import Lake
 from oreflow.pipeline.model import Pipeline, Source, TableSpec
@@ -53,6 +54,7 @@ class Batches:
         self._access = access
         self._now = now or _utc_now
         self._lake = Lake(pipeline.lake)
+        self.table = spec.name
         self.journal = Journal(self._lake, access, spec.name)
 
     def next(self, done: int, *, refresh: bool = False) -> Pending:
@@ -81,17 +83,24 @@ class Batches:
         return not untouched and before.sha256 != self._digest(now)
 
     def _digest(self, file: ClaimedFile) -> str:
-        """The digest of the content; '' where it cannot be read."""
+        """The digest of the content; '' where it cannot be read, and that is no matter of the moment.
+
+        Raises:
+            OSError: it cannot be read now.
+        """
         source = self._spec.source
         if file.bytes < 0 or source is None:
             return ""
         try:
             # A path object for each of a thousand files takes longer than the reading.
             return self._access.call(source.name, "digest", _digest, os.path.join(self._pipeline.project, file.label))  # noqa: PTH118
-        except OSError:
+        except OSError as error:
+            if self._access.classify(error).retryable:
+                raise
             return ""
 
-    def _list_files(self, source: Source) -> list[ClaimedFile]:
+    def _list_files(self, source: Source) -> list[ClaimedFile] | None:
+        """The files as they are; None where their folder is not there."""
         try:
             return self._access.call(source.name, "list", _listed, self._pipeline.project, source)
         except ResilienceError:
@@ -102,7 +111,13 @@ class Batches:
     def _new_files(self, source: Source, done: int, written: Claim | None, *, refresh: bool) -> Pending:
         refresh = refresh or (written is not None and written.refresh)
         loaded, set_aside, batches = self._loaded(done)
-        files = self._list_files(source)
+        found = self._list_files(source)
+        if found is None and loaded:
+            raise SourceAway(
+                f"the folder of source '{source.name}' is not there ({source.path}), of which files were loaded"
+                " - bring it back; an empty folder says that nothing is new"
+            )
+        files = found or []
         listed = {file.label for file in files}
         gone = [label for label in loaded if label not in listed and label not in set_aside]
         if refresh and files:
@@ -210,24 +225,31 @@ def _look(project: Path, label: str) -> ClaimedFile | None:
 
 def _digest(path: str) -> str:
     digest = hashlib.sha256()
-    with open(path, "rb", buffering=0) as stream:  # noqa: PTH123  see where it is called
-        while block := stream.read(_BLOCK):  # file_digest would make and clear a buffer for each small file
-            digest.update(block)
+    try:
+        with open(path, "rb", buffering=0) as stream:  # noqa: PTH123  see where it is called
+            while block := stream.read(_BLOCK):  # file_digest would make and clear a buffer for each small file
+                digest.update(block)
+    except OSError as error:
+        error.filename = path  # of a file that was opened the system does not say which it is
+        raise
     return digest.hexdigest()
 
 
-def _listed(project: Path, source: Source) -> list[ClaimedFile]:
-    """The files of a source as they are now.
+def _listed(project: Path, source: Source) -> list[ClaimedFile] | None:
+    """The files of a source as they are now; None where their folder is not there.
 
     Raises:
         OSError: its folder cannot be looked into.
     """
-    found = [_look(project, label) for label in _labels(project, source)]
+    labels = _labels(project, source)
+    if labels is None:
+        return None
+    found = [_look(project, label) for label in labels]
     return sorted((file for file in found if file), key=lambda file: file.label)
 
 
-def _labels(project: Path, source: Source) -> set[str]:
-    """The files of a source, each by one name.
+def _labels(project: Path, source: Source) -> set[str] | None:
+    """The files of a source, each by one name; None where their folder is not there.
 
     A relative pattern gives relative names, also outside the project, so that both can be moved together.
 
@@ -235,11 +257,11 @@ def _labels(project: Path, source: Source) -> set[str]:
         OSError: a folder cannot be looked into.
     """
     pattern = os.path.expanduser(source.path)  # noqa: PTH111  a pattern is no path yet
-    folder = project / pattern
-    while glob.has_magic(str(folder)):
-        folder = folder.parent
-    # glob takes a folder that it cannot look into, such as that of a server that is away, for an empty one.
-    with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+    plain = itertools.takewhile(lambda part: not glob.has_magic(part), Path(pattern).parts[:-1])
+    folder = project.joinpath(*plain)
+    try:  # glob takes a folder that it cannot look into, such as that of a server that is away, for an empty one
         os.scandir(folder).close()
+    except (FileNotFoundError, NotADirectoryError):
+        return None
     found = glob.glob(pattern, root_dir=project, recursive=True)  # noqa: PTH207  pathlib's refuses absolute patterns
     return {os.path.normpath(match).replace(os.sep, "/") for match in found}

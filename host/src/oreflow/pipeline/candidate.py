@@ -71,16 +71,22 @@ class Batch:
         """What the names of this batch's files begin with."""
         return f"batch-{self.claim.batch:06d}"
 
-    def sweep(self) -> None:
-        """Delete what an attempt at this batch left staged and uncommitted."""
+    def sweep(self, but: Candidate | None = None) -> None:
+        """Delete what an attempt at this batch left staged and uncommitted, but for the files of a candidate.
+
+        Never on a thread that a timeout may give up: it could come late, and find files to be left over that have been
+        committed since.
+        """
         for folder in (self.path, self.quarantine):
             table = self.tables.load(folder)
             live = {file.path for file in table.files} if table else set()
+            if but:
+                live |= {file.path for file in (*but.published.files, *but.add, *but.quarantined.files)}
             for stale in folder.glob(f"{self.prefix}-*.parquet"):
                 if stale.name not in live:
-                    stale.unlink()
+                    stale.unlink(missing_ok=True)
             for stale in folder.glob(f".{self.prefix}-*"):
-                shutil.rmtree(stale)
+                shutil.rmtree(stale, ignore_errors=True)  # a thread that was given up may still write there
 
     def examine(self, folder: Path, files: Iterable[DataFile]) -> None:
         """See that staged files are on the disk as they were written, by their sizes.

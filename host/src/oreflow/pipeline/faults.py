@@ -1,9 +1,13 @@
-"""The error of a step that failed because a plugin did what no plugin may."""
+"""Errors of a step that decide what becomes of it."""
 
 from __future__ import annotations
 
-from oreflow.contract import StepError
+from oreflow.contract import OreflowError, StepError
 
 
 class PluginFault(StepError):
     """A plugin broke the contract; the error that it raised, if it did, is the cause."""
+
+
+class SourceAway(OreflowError):
+    """The folder of a source is not there, of which files were loaded."""

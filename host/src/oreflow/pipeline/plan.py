@@ -21,12 +21,14 @@ from oreflow.contract.errors import told
 from oreflow.factory import Memory, Offer, ProcessorFactory, Selection, engine_mend
 from oreflow.pipeline.access import Access
 from oreflow.pipeline.batches import Batches
+from oreflow.pipeline.faults import SourceAway
 from oreflow.pipeline.history import profiles
 from oreflow.pipeline.lake import Lake
 from oreflow.pipeline.model import Pipeline, TableSpec
 from oreflow.pipeline.mounts import on_network
 from oreflow.quantities import size_text
 from oreflow.resilience import ResilienceError, attempts_of
+from oreflow.secrets import redacted
 
 _GROWTH = {"raw": 3, "table": 40}
 """How many bytes of memory a byte of a raw file, and one of a table's files, may need with intermediate results.
@@ -37,7 +39,10 @@ Measured on retail: a byte of csv is 0.9 bytes of columns, one of Parquet 14 to 
 
 @dataclass(frozen=True)
 class PlannedTable:
-    """A table of a pipeline, the processor chosen for it, and what there is to do."""
+    """A table of a pipeline, the processor chosen for it, and what there is to do.
+
+    `fault` is with what its source has failed, where it could not be asked, and `blame` the source's name.
+    """
 
     pipeline: str
     spec: TableSpec
@@ -47,6 +52,8 @@ class PlannedTable:
     memory: Memory
     engine_options: Mapping[str, Any]
     parallelism: int | None = None
+    fault: Exception | None = None
+    blame: str = ""
 
     @property
     def incremental(self) -> bool:
@@ -94,13 +101,14 @@ def plan_pipeline(
     problems: list[Problem] = []
     planned: list[PlannedTable] = []
     needs: dict[str, int] = {}
+    faults: dict[str, Exception] = {}
     remote = factory.remote_engines(pipeline.engines)
     beside = remote if remote and on_network(pipeline.lake) else []
     limit = _memory_bytes() if pipeline.in_process_up_to is None else pipeline.in_process_up_to
     speed = _speed_in(Lake(pipeline.lake))
     for spec in pipeline.tables:
         try:
-            work, needed = _work(pipeline, spec, access, needs)
+            work, needed = _work(pipeline, spec, access, needs, faults)
             config = _config(pipeline, spec, engine)
             memory = Memory(needed, limit)
             selection = factory.select(
@@ -114,7 +122,9 @@ def plan_pipeline(
             )
             config = config.for_processor(selection.offer.processor)
             options = pipeline.engines.get(selection.offer.engine, {})
-            planned.append(PlannedTable(pipeline.name, spec, config, selection, work, memory, options))
+            table = PlannedTable(pipeline.name, spec, config, selection, work, memory, options)
+            fault = faults.get(spec.name)
+            planned.append(replace(table, fault=fault, blame=spec.source.name if fault and spec.source else ""))
         except DeclarationError as error:
             problems += [pipeline.config.document.locate(problem) for problem in _placed(error, spec, engine)]
         except OreflowError:
@@ -122,10 +132,17 @@ def plan_pipeline(
         except Exception as error:
             if attempts_of(error) is None and not isinstance(error, (OSError, ResilienceError)):
                 raise
-            raise OreflowError(f"the lake {pipeline.lake} cannot be read: {told(error)}") from error
+            raise OreflowError(
+                f"the lake {pipeline.lake} cannot be read: {redacted(told(error))}{_tried(error)}"
+            ) from error
     if problems:
         raise DeclarationError(dict.fromkeys(problems))
     return tuple(replace(table, parallelism=_highest(planned, table.selection.offer.engine)) for table in planned)
+
+
+def _tried(error: Exception) -> str:
+    attempts = attempts_of(error)
+    return f" - after {attempts.number} attempts in {attempts.waited:.3g} s" if attempts and attempts.number > 1 else ""
 
 
 def _highest(planned: Sequence[PlannedTable], engine: str) -> int | None:
@@ -164,10 +181,13 @@ def _placed(error: DeclarationError, spec: TableSpec, engine: str | None) -> Ite
             yield spec.place(problem)
 
 
-def _work(pipeline: Pipeline, spec: TableSpec, access: Access, needs: dict[str, int]) -> tuple[str, int]:
+def _work(
+    pipeline: Pipeline, spec: TableSpec, access: Access, needs: dict[str, int], faults: dict[str, Exception]
+) -> tuple[str, int]:
     """What there is to do, in words, and how many bytes of memory its input may need.
 
     `needs` are those of the tables that will be made before this one; it is added to them where it will be made too.
+    To `faults` is added with what its source has failed.
     """
     lake, tables = Lake(pipeline.lake), access.tables
     if ahead := [name for name in spec.inputs if name in needs]:
@@ -179,8 +199,11 @@ def _work(pipeline: Pipeline, spec: TableSpec, access: Access, needs: dict[str, 
         pending = Batches(pipeline, spec, access).next(table.batch if table else 0)
     except DeclarationError:
         raise
-    except (OreflowError, ResilienceError) as error:  # the run will say it of this table, and make the others
-        return str(error), 0
+    except (OreflowError, ResilienceError, OSError) as error:  # the run says it of this table, and makes the others
+        blame = error.resource if isinstance(error, ResilienceError) else access.blamed(error)
+        if spec.source and (isinstance(error, SourceAway) or blame == spec.source.name):
+            faults[spec.name] = error
+        return redacted(str(error)), 0
     claim = pending.claim
     if claim is None:
         return "; ".join(["nothing new", *pending.remarks]), 0

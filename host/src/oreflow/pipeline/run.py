@@ -8,6 +8,7 @@ import time
 import traceback
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from oreflow.contract.errors import told
 from oreflow.factory import ProcessorFactory, Profile, answers, home_of
 from oreflow.pipeline.access import Access
 from oreflow.pipeline.batches import Batches, Clock
-from oreflow.pipeline.faults import PluginFault
+from oreflow.pipeline.faults import PluginFault, SourceAway
 from oreflow.pipeline.journal import Claim, settle
 from oreflow.pipeline.lake import Lake
 from oreflow.pipeline.lock import held
@@ -66,7 +67,6 @@ class Run:
         self._configure()
         self._access = Access(pipeline, factory, self.run_id, self._heard)
         self._tables = self._access.tables
-        self._current: TableResult | None = None
         self._now = now
         self._full_refresh = frozenset(full_refresh)
         planned = plan_pipeline(pipeline, factory, self._access, engine)
@@ -130,6 +130,7 @@ class Run:
             configuration=used,
             resources=[dict(vars(use)) for use in self._access.uses],
         )
+        report.remarks = [redacted(remark) for remark in report.remarks]
         report.remarks += self._tell("run_finished", run_id=self.run_id, report=report.to_dict())
         try:
             self._access.write(self._lake.runs / f"{self.run_id}.json", report.to_dict())
@@ -164,44 +165,50 @@ class Run:
         offer = planned.selection.offer
         result = TableResult(planned.spec.name, None, offer.name, offer.engine, offer.distribution, offer.version)
         start = time.perf_counter()
-        self._current = result
         broken = [name for name in planned.spec.inputs if name in results and not results[name].is_made]
-        failure: BaseException | None = None
+        making = _making.set(result)
         try:
             result.batch = self._last_batch(planned)
             if broken:
                 result.status, result.reason = "skipped", f"{', '.join(broken)} was not made"
             else:
-                with self._lock(planned.spec.name):
-                    self._make_batches(planned, result)
-        except PluginFault as error:
-            result.status, result.reason = "failed", self._unforeseen(planned, error)
-            failure = error
-        except OreflowError as error:
-            place = self._pipeline.config.document.locate(Problem("", ("tables", planned.spec.name)))
-            own = home_of("processor", offer.processor.name) == offer.distribution
-            maker = "" if own or offer.origin in str(error) else f"made by {offer.name} of {offer.origin}, "
-            result.status, result.reason = "failed", f"{error} ({maker}declared in {place.file}:{place.line})"
-            failure = error
-        except ResilienceError as error:
-            result.status, result.reason = "failed", self._not_called(error)
-            failure = error
-        except OSError as error:
-            result.status, result.reason = "failed", _of_a_file(error)
-            failure = error
+                self._make_under_lock(planned, result)
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            result.status, result.reason = "failed", self._unforeseen(planned, error)
-            failure = error
-        if failure:
-            self._degrade(planned, result, failure)
-            del failure  # an error whose frames have it is garbage only for the collector
+            result.status, result.reason = "failed", self._reason(planned, error)
+            self._degrade(planned, result, error)
+        finally:
+            _making.reset(making)
+            self._access.forget()
         result.seconds, result.waited_seconds = _since(start), round(result.waited_seconds, 3)
         if result.status in ("published", "failed"):
             profile = self._factory.profiles.setdefault(offer.name, Profile())
             profile.ran(result.rows_read, result.seconds, result.reason if result.status == "failed" else "")
         return result
+
+    def _make_under_lock(self, planned: PlannedTable, result: TableResult) -> None:
+        if planned.fault:
+            raise planned.fault  # its source has just been asked, as often as its policy says
+        with self._lock(planned.spec.name):
+            self._make_batches(planned, result)
+
+    def _reason(self, planned: PlannedTable, error: BaseException) -> str:
+        """Why a table was not made, in one line."""
+        if isinstance(error, PluginFault):
+            return self._unforeseen(planned, error)
+        if isinstance(error, OreflowError):
+            offer = planned.selection.offer
+            place = self._pipeline.config.document.locate(Problem("", ("tables", planned.spec.name)))
+            own = home_of("processor", offer.processor.name) == offer.distribution
+            maker = "" if own or offer.origin in str(error) else f"made by {offer.name} of {offer.origin}, "
+            return f"{error} ({maker}declared in {place.file}:{place.line})"
+        if isinstance(error, ResilienceError):
+            return self._not_called(error)
+        if isinstance(error, OSError):
+            return _of_a_file(error)
+        is_plain = isinstance(error, Exception) and self._classify(error).error_class in _OF_A_RESOURCE
+        return told(error) if is_plain and self._access.blamed(error) else self._unforeseen(planned, error)
 
     def _not_called(self, error: ResilienceError) -> str:
         """That a resource was not called, with what it failed with last; or that it did not answer in time."""
@@ -215,14 +222,25 @@ class Run:
         if attempts and attempts.number > 1:
             result.reason += f" - after {attempts.number} attempts of {attempts.resource} in {attempts.waited:.3g} s"
         spec, resources = planned.spec, self._pipeline.resources
+        away = planned.blame or self._away(error, spec.source.name if spec.source else "")
         names = (spec.name, *((spec.source.name,) if spec.source else ()))
-        is_away = isinstance(error, ResilienceError) or self._classify(error).error_class in _AWAY
-        if result.batch is not None and is_away and any(resources[name].stale for name in names):
+        falls_back = away in names and (resources[away].stale or resources[spec.name].stale)
+        if result.batch is not None and falls_back:
             result.status = "stale"
+
+    def _away(self, error: BaseException, source: str) -> str:
+        """The resource that is away, by an error; '' where none is: what was read was wrong, or the lake has failed."""
+        if isinstance(error, SourceAway):
+            return source
+        if isinstance(error, RejectedError):
+            return error.resource
+        if self._classify(error).error_class not in _AWAY or _is_within(error, self._lake.root):
+            return ""
+        return self._access.blamed(error)
 
     def _heard(self, event: Event) -> None:
         """A decision about a call: the table in whose making it was made has it, and plugins are told."""
-        result = self._current
+        result = _making.get()
         if result and event.kind is EventKind.RETRY:
             result.retries += 1
             result.waited_seconds += event.seconds
@@ -301,9 +319,8 @@ class Run:
         progress("claimed")
 
         def attempt() -> Account:
-            table = self._tables.load(self._lake.table(name))
-            if table and table.batch == claim.batch:  # an attempt before this one did not hear that it was done
-                return Account.from_dict(batches.journal.account(claim.batch))
+            if done := self._account_of(batches, claim):  # an attempt before this one did not hear that it was done
+                return done
             batch = Batch(
                 planned=planned,
                 claim=claim,
@@ -314,20 +331,48 @@ class Run:
                 source_files=batches.source_files(claim),
                 progress=progress,
                 tasks=tasks,
-                table=table,
+                table=self._tables.load(self._lake.table(name)),
             )
             return run_batch(batch)
 
         try:
             account = self._access.call(name, "make", attempt)
-        except Exception as error:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             if isinstance(error, RefusedError):
                 result.refuse(error.account)
-            # Nothing was published. The next run shall look anew at what there is and at what is declared;
-            # only a crash, of which nobody knows how far it came, leads back to the same claim.
-            batches.journal.release(claim)
-            raise
+            found = self._found_done(batches, claim)
+            if found is None:
+                raise
+            account = found
+            account.remarks.append(f"batch {claim.batch} was published, though its making ended with {told(error)}")
         result.add(claim.batch, account)
+
+    def _found_done(self, batches: Batches, claim: Claim) -> Account | None:
+        """Of a batch whose making has failed the account, where it is in the table nevertheless.
+
+        Where it is not, its claim is released: the next run shall look anew at what there is and at what is declared.
+        Where nobody can tell, it stays, and leads back to the batch as after a crash.
+        """
+        try:
+            account = self._account_of(batches, claim)
+            if account is None:
+                batches.journal.release(claim)
+        except Exception:
+            return None
+        return account
+
+    def _account_of(self, batches: Batches, claim: Claim) -> Account | None:
+        """The account of a claimed batch, if it is in the table by now."""
+        name = batches.table
+        table = self._tables.load(self._lake.table(name))
+        if table is None or table.batch != claim.batch:
+            return None
+        account = Account.from_dict(batches.journal.account(claim.batch))
+        if account.replaces:  # what was cut off after the commit
+            settle(self._tables, self._lake.quarantine(name), claim.batch)
+        return account
 
     def _lock(self, name: str) -> AbstractContextManager[None]:
         """The table's lock, so that two runs at once do not do the same work twice."""
@@ -346,7 +391,23 @@ class Run:
         return remarks
 
 
-_AWAY = (ErrorClass.TRANSIENT, ErrorClass.RESOURCE, ErrorClass.RATE_LIMITED)
+_making: ContextVar[TableResult | None] = ContextVar("making", default=None)
+"""The table that is made; also for what goes on in a thread that was begun for it."""
+_AWAY = (ErrorClass.TRANSIENT, ErrorClass.RATE_LIMITED)
+_OF_A_RESOURCE = (*_AWAY, ErrorClass.RESOURCE, ErrorClass.PERMISSION)
+_DEEPEST = 32
+
+
+def _is_within(error: BaseException | None, folder: Path) -> bool:
+    """Whether an error, or one that it comes of, is one of a file in a folder."""
+    for _ in range(_DEEPEST):
+        if error is None:
+            break
+        name = getattr(error, "filename", None)
+        if isinstance(name, str) and Path(name).is_relative_to(folder):
+            return True
+        error = error.__cause__
+    return False
 
 
 def _of_a_file(error: OSError) -> str:

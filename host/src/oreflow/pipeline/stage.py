@@ -154,6 +154,7 @@ class Stage:
         if source := self._batch.spec.source:
             raw = self._batch.source_files
             scan = self._batch.access.within(source.name, "scan", lambda: engine.scan_source(raw, source.options))
+            self._refuse_lost(scan)
             frames = {source.name: scan.rows} if scan.rows is not None else {}
             if isinstance(scan.rows_read, int):
                 return _Inputs(frames, scan.rows_read, scan=scan)
@@ -172,6 +173,18 @@ class Stage:
                 frames[name] = frames[name].filter(nw.col("_batch_id").is_between(first, last))
                 uncounted[name] = frames[name].select(nw.len().alias("_read"))
         return _Inputs(frames, counted, uncounted, history=lambda name: self._history(engine, snapshots[name], name))
+
+    def _refuse_lost(self, scan: SourceScan) -> None:
+        """Refuse what the system does not give any more: what could be read when it was claimed is no bad file.
+
+        Raises:
+            StepError: there is such a file. It comes of the system's error, which tells whether to try again.
+        """
+        claimed = dict(zip((each.label for each in self._batch.source_files), self._batch.claim.files, strict=True))
+        for file in scan.unreadable:
+            if file.error is not None and claimed[file.label].sha256:
+                what = f"the source file {file.label} could be read when it was claimed, and now no more: {file.reason}"
+                raise StepError(f"{what} - nothing was published; the next run looks anew") from file.error
 
     def _snapshot(self, name: str) -> Table:
         table = self._batch.tables.load(self._batch.lake.table(name))

@@ -19,11 +19,14 @@ def run_batch(batch: Batch) -> Account:
     Raises:
         StepError: the batch failed; nothing of it can be seen in the table.
     """
+    batch.sweep()
     planned = batch.planned
     engine = batch.factory.create_engine(planned.selection.offer.engine, planned.engine_options, planned.parallelism)
     try:
         candidate = batch.access.timed(batch.spec.name, lambda: _candidate(batch, Stage(batch, engine)))
         candidate.account.remarks += engine.remarks
+        if batch.access.was_retried:
+            batch.sweep(candidate)  # what attempts at reading have left
         publication = Publication(batch, candidate, engine)
         publication.audit()
         batch.progress("audited")
@@ -35,7 +38,6 @@ def run_batch(batch: Batch) -> Account:
 
 def _candidate(batch: Batch, stage: Stage) -> Candidate:
     def work() -> Candidate:
-        batch.sweep()  # also of what an attempt before this one has left
         return around(batch.factory, stage.step(), stage.make, Candidate)
 
     try:

@@ -45,8 +45,11 @@ def _section(description: str, properties: dict[str, Any]) -> dict[str, Any]:
     return {"type": "object", "additionalProperties": False, "description": description, "properties": properties}
 
 
-def _or(other: dict[str, Any], section: dict[str, Any]) -> dict[str, Any]:
-    return {"description": section["description"], "anyOf": [other, section]}
+def _or(*forms: dict[str, Any]) -> dict[str, Any]:
+    return {"description": forms[-1]["description"], "anyOf": [*forms]}
+
+
+_NONE = {"const": False, "description": "none, whatever the defaults say"}
 
 
 _RETRY = _section(
@@ -110,12 +113,12 @@ _RESOURCE = _section(
     "what is done when a resource fails",
     {
         "retry": _RETRY,
-        "breaker": _or({"const": False, "description": "none"}, _BREAKER),
-        "bulkhead": _or(_count("so many calls at the same time"), _BULKHEAD),
-        "rate_limit": _RATE_LIMIT,
-        "timeout": _time("how long one attempt may take"),
+        "breaker": _or(_NONE, _BREAKER),
+        "bulkhead": _or(_NONE, _count("so many calls at the same time"), _BULKHEAD),
+        "rate_limit": _or(_NONE, _RATE_LIMIT),
+        "timeout": _or(_NONE, _time("how long one attempt may take")),
         "fallback": {
-            "enum": [STALE],
+            "enum": [STALE, False],
             "description": "stale: where the resource is away, a table stays as it is and those after it are made",
         },
     },
@@ -175,10 +178,17 @@ def declared_policy(said: Mapping[str, Any], name: str, *, breaker: bool) -> tup
                 parts[part] = _made(part, layers)
         except ValueError as error:
             problems.append(Problem(_in_its_words(str(error)), ("resilience", *place, part)))
+    last = {key: layer[key] for layer in layers for key in ("timeout", "fallback") if key in layer}
+    timeout = None
+    try:
+        if last.get("timeout", False) is not False:
+            timeout = _seconds(last["timeout"])
+            Policy(timeout=timeout)
+    except ValueError as error:
+        place = ("resources", name) if "timeout" in own else ("defaults",)
+        problems.append(Problem(str(error).removeprefix("timeout "), ("resilience", *place, "timeout")))
     if problems:
         raise DeclarationError(problems)
-    last = {key: layer[key] for layer in layers for key in ("timeout", "fallback") if key in layer}
-    timeout = _seconds(last["timeout"]) if "timeout" in last else None
     made = {part: policy for part, policy in parts.items() if policy is not None}
     return Policy(timeout=timeout, **made), last.get("fallback") == STALE
 
@@ -191,12 +201,49 @@ def _made(part: str, layers: Sequence[Mapping[str, Any]]) -> Any:
     """
     said = [_full(part, layer[part]) for layer in layers if part in layer]
     merged: Any = reduce(_laid, said) if said else False
-    return None if merged is False else _KINDS[part](**_fields(part, merged))
+    if merged is False:
+        return None
+    if idle := _idle(part, merged):
+        raise ValueError(idle)
+    return _KINDS[part](**_fields(part, merged))
+
+
+def _idle(part: str, said: Mapping[str, Any]) -> str:
+    """What is said and would have no effect; '' where nothing is."""
+    return _idle_breaker(said) if part == "breaker" else _idle_bulkhead(said) if part == "bulkhead" else ""
+
+
+def _idle_bulkhead(said: Mapping[str, Any]) -> str:
+    if "wait" in said and not said.get("queue"):
+        return "wait is of a queue - add `queue:`, or take it away"
+    return ""
+
+
+def _idle_breaker(said: Mapping[str, Any]) -> str:
+    window, least = said.get("window"), said.get("minimum_calls", 0)
+    keys = [key for key in _OF_A_WINDOW if key in said and window is None]
+    recovery = [_seconds(said[key]) for key in ("recovery", "max_recovery") if key in said]
+    permits = said.get("half_open_permits", BreakerPolicy().half_open_permits)
+    found = {
+        f"{keys[0] if keys else ''} is of a window - add `window:`, or take it away": bool(keys),
+        "slow_call_rate is of slow calls - add `slow_call:`, or take it away": (
+            "slow_call_rate" in said and "slow_call" not in said
+        ),
+        f"minimum_calls is at most the window, {window}, not {least}": (
+            window is not None and not isinstance(window, str) and least > window
+        ),
+        "half_open_concurrency is at most half_open_permits": said.get("half_open_concurrency", 0) > permits,
+        "max_recovery is at least recovery": recovery != sorted(recovery),
+    }
+    return next((fault for fault, holds in found.items() if holds), "")
+
+
+_OF_A_WINDOW = ("failure_rate", "minimum_calls", "slow_call", "slow_call_rate")
 
 
 def _full(part: str, value: Any) -> Any:
     """A part in its long form."""
-    return {"limit": value} if part == "bulkhead" and not isinstance(value, dict) else value
+    return {"limit": value} if part == "bulkhead" and not isinstance(value, (dict, bool)) else value
 
 
 def _laid(below: Any, above: Any) -> Any:
@@ -208,9 +255,8 @@ def _fields(part: str, section: Mapping[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in section.items():
         if key == "window":
-            found["window_calls" if isinstance(value, int) else "window_seconds"] = (
-                value if isinstance(value, int) else _seconds(value)
-            )
+            counts = not isinstance(value, str)  # the schema takes 20.0 for an integer
+            found["window_calls" if counts else "window_seconds"] = int(value) if counts else _seconds(value)
         elif key in _TIMES:
             found["seconds" if key == "per" else key] = _seconds(value)
         else:
@@ -243,9 +289,15 @@ def policy_document(policy: Policy, *, stale: bool) -> dict[str, Any]:
 
 
 def _said(policy: Any) -> Iterator[tuple[str, Any]]:
-    for field, value in vars(policy).items():
+    fields = vars(policy)
+    without_effect: tuple[str, ...] = ()
+    if isinstance(policy, BreakerPolicy):
+        windowless = policy.window_calls is None and policy.window_seconds is None
+        without_effect = _OF_A_WINDOW if windowless else () if policy.slow_call else ("slow_call_rate",)
+        fields = {**fields, "minimum_calls": min(policy.minimum_calls, policy.window_calls or policy.minimum_calls)}
+    for field, value in fields.items():
         key = _SAYS.get(field, field)
-        if value is not None and value is not False and key in _KEYS:
+        if value is not None and value is not False and key in _KEYS and key not in without_effect:
             yield key, _text(value) if key in _TIMES or field == "window_seconds" else value
 
 

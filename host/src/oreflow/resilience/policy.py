@@ -17,8 +17,12 @@ Errors = tuple[type[BaseException], ...]
 _WITHOUT_CHANCE = {RetryStrategy.FIXED_INTERVAL, RetryStrategy.LINEAR, RetryStrategy.FIBONACCI}
 
 
-_LONGEST = 1e8
+LONGEST = 1e8
 """Seconds, some three years: what the system's own waits can still take."""
+
+
+_MOST = 1_000_000
+"""Places that are kept in memory."""
 
 
 def _is_number(value: object) -> bool:
@@ -27,7 +31,7 @@ def _is_number(value: object) -> bool:
 
 def _check_time(value: object, name: str, *, or_zero: bool = False) -> None:
     wanted = f"a number of seconds, {'0' if or_zero else 'above 0,'} to 1e8"
-    fits = _is_number(value) and (0 < value <= _LONGEST or (or_zero and value == 0))  # type: ignore[operator]  # one
+    fits = _is_number(value) and (0 < value <= LONGEST or (or_zero and value == 0))  # type: ignore[operator]  # one
     _check(holds=value is None or fits, field_name=name, wanted=wanted, found=value)
 
 
@@ -153,6 +157,8 @@ class BreakerPolicy:
             "half_open_concurrency",
         ):
             _check_count(getattr(self, name), name)
+        small = self.window_calls is None or self.window_calls <= _MOST
+        _check(holds=small, field_name="window_calls", wanted="at most 1000000", found=self.window_calls)
         for name in ("window_seconds", "slow_call", "recovery", "max_recovery"):
             _check_time(getattr(self, name), name)
         for name in ("failure_rate", "slow_call_rate"):
@@ -186,6 +192,7 @@ class BulkheadPolicy:
 
     def __post_init__(self) -> None:
         _check_count(self.limit, "limit")
+        _check(holds=self.limit <= _MOST, field_name="limit", wanted="at most 1000000", found=self.limit)
         _check_count(self.queue, "queue", least=0)
         _check_time(self.wait, "wait", or_zero=True)
 
@@ -260,6 +267,8 @@ class Policy:
 
     def __post_init__(self) -> None:
         _check_time(self.timeout, "timeout")
+        callable_or_none = self.fallback is None or callable(self.fallback)
+        _check(holds=callable_or_none, field_name="fallback", wanted="a function of the error", found=self.fallback)
         for name, kind in _PARTS.items():
             value = getattr(self, name)
             fits = value is None or isinstance(value, kind)

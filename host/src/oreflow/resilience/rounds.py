@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from oreflow.resilience.classification import Classification, ErrorClass
 from oreflow.resilience.errors import RejectedError, ResilienceError, attach, retried_since
 from oreflow.resilience.events import Event, EventKind
-from oreflow.resilience.policy import RetryPolicy
+from oreflow.resilience.policy import LONGEST, RetryPolicy
 from oreflow.resilience.waits import Jitter, backoff
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Round:
         wait = backoff(policy.strategy, jitter, self.attempt, self._previous, policy.base, policy.cap, chance)
         self._previous = wait
         if retry_after is not None and retry_after > wait:
-            wait = retry_after
+            wait = min(retry_after, LONGEST)
         if policy.deadline is not None and executor.clock.monotonic() + wait > self.began + policy.deadline:
             self._suppressed("deadline", error)
             return None

@@ -79,7 +79,8 @@ def read_headers(files: Iterable[SourceFile], delimiter: str) -> tuple[list[CsvF
         try:
             header = read_header(file.path, delimiter)
         except UnreadableError as error:
-            unreadable.append(Unreadable(file.label, str(error)))
+            cause = error.__cause__
+            unreadable.append(Unreadable(file.label, str(error), cause if isinstance(cause, OSError) else None))
         else:
             names = tuple(spelled.setdefault(name.lower(), name) for name in header.columns)
             readable.append(CsvFile(str(file.path), file.label, replace(header, columns=names)))
@@ -102,14 +103,14 @@ def read_header(path: Path, delimiter: str) -> Header:
             raise UnreadableError("it is no regular file")
         with path.open("rb") as file:
             return _parse(file, delimiter)
-    except FileNotFoundError:
-        raise UnreadableError("there is no such file") from None
-    except IsADirectoryError:
-        raise UnreadableError("it is a directory") from None
-    except PermissionError:
-        raise UnreadableError("permission denied") from None
+    except FileNotFoundError as error:
+        raise UnreadableError("there is no such file") from error
+    except IsADirectoryError as error:
+        raise UnreadableError("it is a directory") from error
+    except PermissionError as error:
+        raise UnreadableError("permission denied") from error
     except OSError as error:
-        raise UnreadableError(error.strerror or str(error)) from None
+        raise UnreadableError(error.strerror or str(error)) from error
 
 
 def _parse(file: BinaryIO, delimiter: str) -> Header:

@@ -55,8 +55,9 @@ class DeltaFormat(TableFormat):
     def __init__(self) -> None:
         self._opened: dict[Path, _Opened] = {}
         # An opened table moves on with every commit made through it: between the look at its version and the commit
-        # no other thread may use it, or a conflict would go unseen.
-        self._lock = RLock()
+        # no other thread may use it, or a conflict would go unseen. Each has its own lock: one that hangs holds up
+        # itself only.
+        self._locks: dict[Path, RLock] = {}
 
     def load(self, path: Path) -> Table | None:
         """See `TableFormat.load`."""
@@ -64,10 +65,13 @@ class DeltaFormat(TableFormat):
         if not (path / "_delta_log").is_dir():
             return None
         try:
-            with self._lock:
+            with self._lock_of(path):
                 return self._open(path).snapshot(path)
         except TableNotFoundError:
             return None  # a first commit that was cut off left its log folder empty
+
+    def _lock_of(self, path: Path) -> RLock:
+        return self._locks.setdefault(path, RLock())
 
     def _open(self, path: Path) -> _Opened:
         """The table at its newest version; of one that was opened before, only what is new in the log is read."""
@@ -99,7 +103,7 @@ class DeltaFormat(TableFormat):
                     commit_properties=properties,
                 )
             else:
-                with self._lock:
+                with self._lock_of(path):
                     self._change(path, commit, adds, properties)
         except CommitFailedError as error:
             raise CommitConflict(f"{path}: {error}") from error
@@ -129,7 +133,7 @@ class DeltaFormat(TableFormat):
 
     def account(self, path: Path, batch: int) -> Mapping[str, Any]:
         """See `TableFormat.account`."""
-        with self._lock:
+        with self._lock_of(path):
             history = self._open(path).table.history()
         for entry in history:
             account: dict[str, Any] = json.loads(entry.get(_APPLICATION, "{}"))
