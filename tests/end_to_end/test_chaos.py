@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import signal
 import subprocess
 import sys
@@ -76,7 +77,8 @@ def by_table(report: oreflow.RunReport) -> dict[str, Any]:
 
 def injected(caplog: pytest.LogCaptureFixture) -> list[str]:
     """What was injected, without the run's id."""
-    return [r.getMessage().partition(" of run")[0] for r in caplog.records if r.name == "oreflow.chaos"]
+    told = [record for record in caplog.records if record.name == "oreflow.chaos" and record.levelname == "INFO"]
+    return [record.getMessage().partition(" of run")[0] for record in told]
 
 
 @pytest.fixture
@@ -536,3 +538,22 @@ def test_runs_that_are_killed_until_one_is_not_make_the_tables_of_a_run_without(
     assert json.loads(done.out)["status"] == "success"
     assert kills
     assert made.state() == calm
+
+
+def test_nobody_takes_such_a_run_for_a_true_one(shop, tmp_path):
+    made = shop("warned")
+    done = made.cli("run", "--set", "chaos={faults: [{fault: latency, rate: 1, delay: 0.001, at_most: 3}]}")
+    assert done.code == 0
+    assert re.search(r"chaos: faults were injected on purpose into run \S+: 3 of latency", done.err)
+    assert "chaos" not in made.cli("run").err
+
+
+def test_a_part_of_a_call_is_befallen_where_it_is_said(shop):
+    """And the timeout of a table is for what is staged."""
+    made = shop("parts")
+    faults = "{fault: latency, resource: silver.orders, operation: stage, rate: 1, delay: 3, at_most: 1}"
+    policy = "resilience.resources={silver.orders: {timeout: 500ms}}"
+    done = made.cli("run", "--json", "--set", f"chaos={{faults: [{faults}]}}", "--set", policy)
+    assert done.code == 0
+    (use,) = [use for use in done.json["resources"] if use["resource"] == "silver.orders"]
+    assert use["last_error"] == "AttemptTimeoutError: silver.orders did not answer within 0.5 s"

@@ -358,6 +358,26 @@ def test_a_result_that_was_not_liked_is_not_lost_when_the_next_attempt_is_turned
         call(executor, lambda: None)
 
 
+def test_who_says_a_name_alone_has_the_policy_that_is_there():
+    before = set_resilience(Resilience())
+    try:
+        one = create_resilient_executor(name="store", max_attempts=7)
+        assert create_resilient_executor(name="store") is one
+        assert resilient(name="store")(print).executor is one
+        with pytest.raises(ValueError, match=r"another policy already \(retry, timeout\) - say the same for both"):
+            create_resilient_executor(name="store", timeout=3.0)
+    finally:
+        set_resilience(before)
+
+
+def test_what_makes_no_sense_is_told_when_it_is_said():
+    with pytest.raises(TypeError, match=r"resilient is written with parentheses: @resilient\(\)"):
+        resilient(print)
+    with pytest.raises(ValueError, match="fallback is a function of the error, not 3"):
+        create_resilient_executor(fallback=3)
+    assert {"resilient", "attempts_of"} <= set(dir(oreflow.resilience))
+
+
 def test_an_async_fallback_is_awaited_where_the_call_is():
     async def instead(error: BaseException) -> str:
         return f"instead of {error}"

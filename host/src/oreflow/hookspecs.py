@@ -178,8 +178,9 @@ def tasks_progressed(run_id: str, table: str, batch: int, done: int, total: int)
 def resource_event(run_id: str, table: str, resource: str, event: dict[str, Any]) -> None:
     """What was decided about a call to a resource that did not go well, while a table was made ('' where none was).
 
-    `event` has `kind` (retry, gave_up, suppressed, recovered, rejected, state), `attempt` (from 1), `seconds` (of the
-    wait), `error` (in one line) and `detail` (the state that a breaker came to, why a call was given up).
+    `event` has `kind` (retry, delayed, gave_up, suppressed, recovered, rejected, state), `attempt` (from 1),
+    `seconds` (of the wait), `error` (in one line) and `detail` (the state that a breaker came to, why a call was given
+    up).
     """
 
 

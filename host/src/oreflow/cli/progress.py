@@ -44,6 +44,8 @@ class _Lines:
     @hookimpl
     def resource_event(self, resource: str, event: dict[str, Any]) -> None:
         """Show what is waited for."""
+        if self._live and event["kind"] == "delayed":
+            _say(f"\r\x1b[2K  {resource}  {event['seconds']:.1f} s for the rate limit ...", nl=False)
         if self._live and event["kind"] == "retry":
             wait = f"attempt {event['attempt'] + 1} in {event['seconds']:.1f} s"
             _say(f"\r\x1b[2K  {resource}  {wait}: {event['error'][:60]} ...", nl=False)

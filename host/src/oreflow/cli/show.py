@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 ROWS = 20
 _KINDS = ("published", "quarantined", "superseded")
 _ROOMY = 100
+_LONG = 0.005
+"""Seconds of waiting that are told: 0.00 would say nothing."""
 
 
 def counted(number: int, what: str) -> str:
@@ -80,7 +82,9 @@ def _use(use: dict[str, Any]) -> str:
     parts = []
     if use["retries"]:
         again = "1 attempt" if use["retries"] == 1 else f"{use['retries']:,} attempts"
-        parts.append(f"{again} of {use['attempts']:,} made again, {use['waited_seconds']:.2f} s waited")
+        parts.append(f"{again} of {use['attempts']:,} made again")
+    if use["waited_seconds"] >= _LONG:
+        parts.append(f"{use['waited_seconds']:.2f} s waited")
     if use["gave_up"]:
         parts.append(f"{counted(use['gave_up'], 'call')} failed")
     if use["rejected"]:

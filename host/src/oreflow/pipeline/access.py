@@ -40,8 +40,9 @@ T = TypeVar("T")
 class ResourceUse:
     """What became of the calls to a resource: how many `attempts`, how many of them `retries` of one that had failed.
 
-    `waited_seconds` is what was waited between them, `gave_up` how many calls failed for good, `rejected` how many were
-    not made; `breaker` is its state at the end ('' where there is none), `opened` how often it opened in this process.
+    `waited_seconds` is what was waited between them and for the rate limit, `gave_up` how many calls failed for good,
+    `rejected` how many were not made; `breaker` is its state at the end ('' where there is none), `opened` how often it
+    opened in this process.
     """
 
     resource: str
@@ -188,6 +189,8 @@ class Access:
         if event.kind is EventKind.RETRY:
             self.was_retried = True
             use.retries += 1
+            use.waited_seconds += event.seconds
+        elif event.kind is EventKind.DELAYED:
             use.waited_seconds += event.seconds
         elif event.kind is EventKind.GAVE_UP:
             use.gave_up += 1

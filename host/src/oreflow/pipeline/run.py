@@ -241,8 +241,8 @@ class Run:
     def _heard(self, event: Event) -> None:
         """A decision about a call: the table in whose making it was made has it, and plugins are told."""
         result = _making.get()
-        if result and event.kind is EventKind.RETRY:
-            result.retries += 1
+        if result and event.kind in (EventKind.RETRY, EventKind.DELAYED):
+            result.retries += event.kind is EventKind.RETRY
             result.waited_seconds += event.seconds
         said = {
             "kind": event.kind.value,

@@ -7,7 +7,7 @@ import functools
 import inspect
 from collections.abc import Callable
 from dataclasses import fields
-from typing import Any, ParamSpec, TypedDict, TypeVar, Unpack
+from typing import Any, Never, ParamSpec, TypedDict, TypeVar, Unpack
 
 from oreflow.resilience.executor import ResilientExecutor
 from oreflow.resilience.policy import (
@@ -105,32 +105,34 @@ def _refuse(function: object) -> None:
 
 
 def create_resilient_executor(**options: Unpack[Options]) -> ResilientExecutor:
-    """An executor with the policy that the options say.
+    """An executor with the policy that the options say; with a name alone, the one that the name has already.
 
     Raises:
         TypeError: an option is unknown.
         ValueError: a value makes no sense, or the name has another policy already.
     """
     name = options.pop("name", "")
-    policy = _policy(options)
-    return get_resilience().executor(name, policy) if name else get_resilience().made("this call", policy)
+    policy = _policy(options) if options or not name else None
+    return get_resilience().executor(name, policy) if name else get_resilience().made("this call", policy or Policy())
 
 
-def resilient(**options: Unpack[Options]) -> Callable[[Callable[P, T]], Callable[P, T]]:
+def resilient(*function: Never, **options: Unpack[Options]) -> Callable[[Callable[P, T]], Callable[P, T]]:
     """Call the decorated function, sync or async, by the policy that the options say; its `executor` is an attribute.
 
     Raises:
         TypeError: an option is unknown, or what is decorated is no function whose call does its work.
         ValueError: a value makes no sense, or the name has another policy already.
     """
+    if function:
+        raise TypeError("resilient is written with parentheses: @resilient()")
     name = options.pop("name", "")
-    policy = _policy(options)
+    policy = _policy(options) if options or not name else None
 
     def decorate(function: Callable[P, T]) -> Callable[P, T]:
         _refuse(function)
         resources = get_resilience()
         own = getattr(function, "__qualname__", type(function).__qualname__)
-        executor = resources.executor(name, policy) if name else resources.made(own, policy)
+        executor = resources.executor(name, policy) if name else resources.made(own, policy or Policy())
         call: Any
         if inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(type(function).__call__):
             execute: Any = executor.execute_async

@@ -13,7 +13,7 @@ class EventKind(StrEnum):
     `RETRY`: an attempt has failed, and there is another one after `seconds`. `GAVE_UP`: it has failed for good, and
     `detail` says why. `SUPPRESSED`: it could be retried, and the budget or the deadline does not allow it. `RECOVERED`:
     a later attempt went well. `REJECTED`: the call was not made. `STATE`: a breaker became what `detail` says.
-    `FALLBACK`: the fallback gave the result.
+    `FALLBACK`: the fallback gave the result. `DELAYED`: the call waits `seconds` for its place in the rate limit.
     """
 
     RETRY = "retry"
@@ -23,6 +23,7 @@ class EventKind(StrEnum):
     REJECTED = "rejected"
     STATE = "state"
     FALLBACK = "fallback"
+    DELAYED = "delayed"
 
 
 @dataclass(frozen=True, slots=True)

@@ -593,6 +593,8 @@ class ResilientExecutor:
         wait = limit.reserve(self.clock.monotonic(), most)
         if wait > most:
             raise RateLimitedError(self.name, wait)
+        if wait > 0 and self.tell:
+            self.tell(Event(EventKind.DELAYED, self.name, seconds=wait))
         return wait
 
     def _went(self, permit: int, *, liked: bool, began: float) -> None:

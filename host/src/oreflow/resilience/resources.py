@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Hashable, Mapping
+from dataclasses import fields
 
 from oreflow.contract import BreakerBoard
 from oreflow.resilience.breaker import BreakerState, CircuitBreaker
@@ -111,7 +112,9 @@ class Resilience:
             there = self._executors.get(name)
             if there is not None:
                 if policy is not None and policy != there.policy:
-                    raise ValueError(f"the resource '{name}' has another policy already: {there.policy}")
+                    parts = [each.name for each in fields(Policy) if _differs(each.name, policy, there.policy)]
+                    mend = "say the same for both, or its name alone"
+                    raise ValueError(f"the resource '{name}' has another policy already ({', '.join(parts)}) - {mend}")
                 return there
             made = self.made(name, policy or self._policies.get(name, self._default))
             self._executors[name] = made
@@ -153,6 +156,10 @@ class Resilience:
                 self._on_event(event)
         except Exception:
             logging.getLogger("oreflow.resilience").exception("a listener has failed at the event '%s'", event.kind)
+
+
+def _differs(part: str, one: Policy, other: Policy) -> bool:
+    return bool(getattr(one, part) != getattr(other, part))
 
 
 def _rate_limit(policy: RateLimitPolicy) -> RateLimit | AdaptiveRateLimit:

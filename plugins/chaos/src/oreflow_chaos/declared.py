@@ -9,12 +9,15 @@ from typing import Any
 from oreflow.contract import Problem
 
 OPERATIONS: Mapping[str, tuple[str, ...]] = {
-    "source": ("list", "digest", "read"),
-    "table": ("make",),
+    "source": ("list", "digest", "read", "scan"),
+    "table": ("make", "process", "stage"),
     "lake": ("load", "account", "commit", "read", "write"),
 }
-"""What is called of each kind of resource."""
+"""What is called of each kind of resource; the last of a source and of a table are parts of the call before."""
+_PARTS = ("scan", "process", "stage")
 EVERY_OPERATION = tuple(dict.fromkeys(name for names in OPERATIONS.values() for name in names))
+CALLS = tuple(name for name in EVERY_OPERATION if name not in _PARTS)
+"""What is meant where no operation is said: a part is not befallen besides its call."""
 OF_PARTS: Mapping[str, tuple[str, str]] = {
     "corrupt_input": ("source", "scan"),
     "wrong_result": ("table", "process"),

@@ -13,11 +13,12 @@ import random
 import signal
 import threading
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from oreflow_chaos.damage import DAMAGES
-from oreflow_chaos.declared import EVERY_OPERATION, OF_PARTS, befalls
+from oreflow_chaos.declared import CALLS, OF_PARTS, befalls
 
 _log = logging.getLogger("oreflow.chaos")
 
@@ -60,6 +61,12 @@ class Chaos:
         """The faults that are due at a call. It is asked once for each call, since that draws."""
         return [fault for fault in self._faults if fault.is_due(resource, operation)]
 
+    def tell(self, run_id: str) -> None:
+        """Warn of what was injected: nobody is to take the run for a true one."""
+        counts = Counter(fault.kind for fault in self._faults for _ in range(fault.count))
+        told = ", ".join(f"{count} of {kind}" for kind, count in counts.items()) or "none was due"
+        _log.warning("chaos: faults were injected on purpose into run %s: %s", run_id, told)
+
 
 class _Fault:
     """One fault. It may be asked by several threads."""
@@ -67,12 +74,12 @@ class _Fault:
     def __init__(self, declared: Mapping[str, Any], seed: int, index: int, run_id: str) -> None:
         self._declared = declared
         self._rate: float = declared["rate"]
-        self._kind: str = declared["fault"]
-        self._is_after = self._kind in OF_PARTS or declared.get("when") == "after"
+        self.kind: str = declared["fault"]
+        self._is_after = self.kind in OF_PARTS or declared.get("when") == "after"
         self._operations = _operations_of(declared)
         self._place = f"faults.{index} of run {run_id}"
         self._lock = threading.Lock()
-        self._count = 0
+        self.count = 0
         self._random = random.Random(f"{seed}:{index}")  # noqa: S311  nothing secret is made of it
 
     def is_due(self, resource: str, operation: str) -> bool:
@@ -91,38 +98,38 @@ class _Fault:
         """What it makes of the result of the call; it raises an error that it stands for."""
         if not self._is_after:
             return result
-        if self._kind not in OF_PARTS:
+        if self.kind not in OF_PARTS:
             if self._is_taken(resource, operation):
                 self._strike()
             return result
-        if not DAMAGES[self._kind].can(result) or not self._is_taken(resource, operation):
+        if not DAMAGES[self.kind].can(result) or not self._is_taken(resource, operation):
             return result
         with self._lock:
             chance = self._random.random()
-        return DAMAGES[self._kind].do(result, chance, self._declared)
+        return DAMAGES[self.kind].do(result, chance, self._declared)
 
     def _is_taken(self, resource: str, operation: str) -> bool:
         """Whether it may still be injected; it is then counted and told."""
         with self._lock:
-            if self._count >= self._declared.get("at_most", self._count + 1):
+            if self.count >= self._declared.get("at_most", self.count + 1):
                 return False
-            self._count += 1
-            count = self._count
+            self.count += 1
+            count = self.count
         when = "after" if self._is_after else "before"
-        what = self._declared.get("error", "connection_reset") if self._kind == "exception" else self._kind
+        what = self._declared.get("error", "connection_reset") if self.kind == "exception" else self.kind
         _log.info("chaos: %s %s %s of %s, number %d of %s", what, when, operation, resource, count, self._place)
         return True
 
     def _strike(self) -> None:
-        if self._kind == "latency":
+        if self.kind == "latency":
             time.sleep(self._declared["delay"])
-        elif self._kind == "kill":
+        elif self.kind == "kill":
             os.kill(os.getpid(), _KILL)
         else:
             raise self._error()
 
     def _error(self) -> Exception:
-        name = self._declared.get("error", "connection_reset") if self._kind == "exception" else self._kind
+        name = self._declared.get("error", "connection_reset") if self.kind == "exception" else self.kind
         if name in _SYSTEM:
             number, text = _SYSTEM[name]
             return OSError(number, f"chaos: {text}")
@@ -134,4 +141,4 @@ class _Fault:
 def _operations_of(declared: Mapping[str, Any]) -> frozenset[str]:
     if part := OF_PARTS.get(declared["fault"]):
         return frozenset({part[1]})
-    return frozenset({declared["operation"]} if "operation" in declared else EVERY_OPERATION)
+    return frozenset({declared["operation"]} if "operation" in declared else CALLS)

@@ -65,5 +65,6 @@ def call_resource(run_id: str, resource: str, operation: str) -> Generator[None,
 
 @hookimpl
 def run_finished(run_id: str) -> None:
-    """Forget the faults of a run."""
-    _runs.pop(run_id, None)
+    """Say what was injected, and forget the faults of the run."""
+    if chaos := _runs.pop(run_id, None):
+        chaos.tell(run_id)
