@@ -235,3 +235,23 @@ def _cpu_seconds(project, *args: str) -> float:
     after = os.times()
     assert done.returncode == 0
     return after.children_user - before.children_user + after.children_system - before.children_system
+
+
+def test_runs_at_the_same_time_leave_standard_output_to_the_program(tmp_path):
+    """While plugins are loaded, what they print is caught; by one thread at a time."""
+    oreflow.init(tmp_path / "shop")
+    program = f"""
+import sys, threading
+import oreflow
+
+out, projects = sys.stdout, [{str(tmp_path / "shop")!r}] * 4
+threads = [threading.Thread(target=oreflow.run, args=(project,)) for project in projects]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+assert sys.stdout is out
+print([run.status for run in oreflow.runs(projects[0])])
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "['success', 'success', 'success', 'success']\n"), done.stderr

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import json
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -435,6 +436,8 @@ class ProcessorFactory:
 
 
 _factories: dict[Any, ProcessorFactory] = {}
+_making = threading.Lock()
+"""Held while plugins are loaded, which takes standard output from the whole process for that time."""
 
 
 def get_processor_factory(project: Path | None = None, allow: Iterable[str] | None = None) -> ProcessorFactory:
@@ -447,6 +450,7 @@ def get_processor_factory(project: Path | None = None, allow: Iterable[str] | No
     file = project / PROJECT_FILE if project else None
     own = (file.resolve(), file.stat().st_mtime_ns) if file and file.is_file() else None
     key = (policy, own)
-    if key not in _factories:
-        _factories[key] = ProcessorFactory(policy, project if own else None)
-    return _factories[key]
+    with _making:
+        if key not in _factories:
+            _factories[key] = ProcessorFactory(policy, project if own else None)
+        return _factories[key]

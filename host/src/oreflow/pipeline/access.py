@@ -183,9 +183,8 @@ class Access:
     def hear(self, event: Event) -> None:
         """Take down what has happened."""
         use = self._uses[event.resource]
-        innermost = self._given_up is None or self._given_up[0] is not event.error
-        if event.kind is EventKind.GAVE_UP and event.error is not None and innermost:
-            self._given_up = event.error, event.resource
+        if event.kind is EventKind.GAVE_UP and event.error is not None and not self.blamed(event.error):
+            self._given_up = event.error, event.resource  # the innermost call, around which others give up as well
         if event.kind is EventKind.RETRY:
             self.was_retried = True
             use.retries += 1

@@ -257,13 +257,17 @@ class Run:
     def _unforeseen(self, planned: PlannedTable, error: BaseException) -> str:
         """A fault in a plugin or in oreflow: the traceback goes to a file, for whoever mends it."""
         file = self._lake.runs / f"{self.run_id}.{planned.spec.name}.traceback.txt"
-        file.write_text(redacted("".join(traceback.format_exception(error))), encoding="utf-8")
+        where = f"the traceback is in {file}"
+        try:
+            file.write_text(redacted("".join(traceback.format_exception(error))), encoding="utf-8")
+        except OSError as fault:
+            where = f"its traceback could not be kept: {_of_a_file(fault)}"
         if isinstance(error, PluginFault):
-            return f"{error}, the traceback is in {file}"
+            return f"{error}, {where}"
         offer = planned.selection.offer
         return (
             f"{told(error)} - a fault in {offer.name} (package {offer.distribution}) or in oreflow;"
-            f" nothing was published, the traceback is in {file}"
+            f" nothing was published, {where}"
         )
 
     def _make_batches(self, planned: PlannedTable, result: TableResult) -> None:
