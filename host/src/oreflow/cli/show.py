@@ -78,20 +78,23 @@ def report(run: RunReport) -> None:
 
 
 def _use(use: dict[str, Any]) -> str:
-    """What of the calls to a resource did not go well; '' where all did."""
+    """What of the calls to a resource did not go well; '' where all did.
+
+    With which error a call failed for good stands at the table that it was made for.
+    """
     parts = []
     if use["retries"]:
         again = "1 attempt" if use["retries"] == 1 else f"{use['retries']:,} attempts"
         parts.append(f"{again} of {use['attempts']:,} made again")
     if use["waited_seconds"] >= _LONG:
         parts.append(f"{use['waited_seconds']:.2f} s waited")
-    if use["gave_up"]:
+    if use["gave_up"] and use["kind"] != "table":
         parts.append(f"{counted(use['gave_up'], 'call')} failed")
     if use["rejected"]:
         parts.append(f"{counted(use['rejected'], 'call')} not made")
     if use["breaker"] not in ("", "closed"):
         parts.append(f"its breaker is {use['breaker'].replace('_', ' ')}")
-    error = f" - {use['last_error']}" if use["last_error"] else ""
+    error = f" - {use['last_error']}" if use["last_error"] and not use["gave_up"] else ""
     return f"{use['resource']}: {', '.join(parts)}{error}" if parts else ""
 
 
