@@ -357,7 +357,7 @@ def test_plan_shows_what_holds_for_each_resource_and_variables_change_it(project
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_a_wait_at_once(shop, how):
-    made = shop("if resource == 'sales': raise TimeoutError('too late')")
+    made = shop("if resource == 'sales': open('called', 'w').close(); raise TimeoutError('too late')")
     process = subprocess.Popen(
         [
             sys.executable,
@@ -372,7 +372,10 @@ def test_a_signal_ends_a_wait_at_once(shop, how):
         stderr=subprocess.PIPE,
         env={**os.environ},
     )
-    time.sleep(6)
+    while not (made.root / "called").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    time.sleep(0.5)  # by now it waits for its next attempt
     assert process.poll() is None
     began = time.monotonic()
     process.send_signal(how)
