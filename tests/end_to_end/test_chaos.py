@@ -485,7 +485,10 @@ def test_without_the_plugin_the_mend_is_to_install_it(shop, monkeypatch):
     assert done.returncode == 2
     assert "pip install oreflow-chaos" in done.stderr
     real = discovery.entry_points
-    others = lambda **wanted: [point for point in real(**wanted) if point.name != "chaos"]  # noqa: E731
+
+    def others(**wanted):
+        return [point for point in real(**wanted) if point.name != "chaos"]
+
     monkeypatch.setattr(discovery, "entry_points", others)
     monkeypatch.setattr("oreflow.factory.registry._factories", {})
     with pytest.raises(oreflow.DeclarationError, match="pip install oreflow-chaos"):

@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from oreflow import DataType, Problem, ProcessingConfig, ProcessingStage, ProcessorMetadata
-from oreflow.contract import DIRECTIVES, EngineMetadata, InvalidMetadata, TableFormatMetadata, format_fault
+from oreflow import DataType, Problem, ProcessingConfig, ProcessingStage, ProcessorMetadata, get_processor_factory
+from oreflow.contract import (
+    DIRECTIVES,
+    EngineMetadata,
+    InvalidMetadata,
+    SectionMetadata,
+    TableFormatMetadata,
+    format_fault,
+)
+from oreflow.pipeline.schema import declaration_schema
 
 
 @pytest.mark.parametrize(
@@ -128,3 +136,13 @@ def test_a_configuration_takes_names_for_members():
 )
 def test_a_problem_is_one_line(problem, text):
     assert str(problem) == text
+
+
+def test_no_plugin_can_take_a_section_that_every_declaration_has():
+    factory = get_processor_factory()
+    own = declaration_schema(factory)["properties"].keys() - factory.sections.keys()
+    assert "tables" in own
+    for name in own:
+        with pytest.raises(InvalidMetadata, match=f"'{name}' is a section of every declaration"):
+            SectionMetadata(name, "1.0", "For a test")
+    assert SectionMetadata("voice", "1.0", "For a test").option_schema == {}

@@ -375,8 +375,8 @@ executor.execute(down)
     assert (tmp_path / "told").read_text() == "store 60"
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-def test_a_child_looks_and_tells_for_itself():
+def test_a_child_looks_and_tells_for_itself(require):
+    require(hasattr(os, "fork"), "this system does not fork")
     program = """
 import os, time, warnings
 warnings.simplefilter("ignore")  # of forks with threads

@@ -42,7 +42,7 @@ hookimpl = pluggy.HookimplMarker("oreflow")
 
 
 @hookspec
-def processors() -> Sequence[ProcessorMetadata]:  # type: ignore[empty-body]
+def processors() -> Sequence[ProcessorMetadata]:
     """Metadata of the processors that the plugin brings."""
 
 
@@ -52,12 +52,12 @@ def create_processor(name: str, config: ProcessingConfig) -> Processor | None:
 
 
 @hookspec
-def validate_config(name: str, config: ProcessingConfig) -> Sequence[Problem]:  # type: ignore[empty-body]
+def validate_config(name: str, config: ProcessingConfig) -> Sequence[Problem]:
     """What is wrong in a configuration for processor `name`, beyond its schema; paths are within its options."""
 
 
 @hookspec
-def engines() -> Sequence[EngineMetadata]:  # type: ignore[empty-body]
+def engines() -> Sequence[EngineMetadata]:
     """Metadata of the engines that the plugin brings."""
 
 
@@ -71,7 +71,7 @@ def create_engine(name: str, options: Mapping[str, Any], parallelism: int | None
 
 
 @hookspec
-def table_formats() -> Sequence[TableFormatMetadata]:  # type: ignore[empty-body]
+def table_formats() -> Sequence[TableFormatMetadata]:
     """Metadata of the table formats that the plugin brings."""
 
 
@@ -81,7 +81,7 @@ def create_table_format(name: str) -> TableFormat | None:
 
 
 @hookspec
-def config_stores() -> Sequence[ConfigStoreMetadata]:  # type: ignore[empty-body]
+def config_stores() -> Sequence[ConfigStoreMetadata]:
     """Metadata of the kinds of shared configuration store that the plugin brings."""
 
 
@@ -91,7 +91,7 @@ def create_config_store(name: str, address: str) -> ConfigStore | None:
 
 
 @hookspec
-def breaker_boards() -> Sequence[BreakerBoardMetadata]:  # type: ignore[empty-body]
+def breaker_boards() -> Sequence[BreakerBoardMetadata]:
     """Metadata of the kinds of board that the plugin brings, by which processes tell each other of open breakers."""
 
 
@@ -101,12 +101,12 @@ def create_breaker_board(name: str, address: str) -> BreakerBoard | None:
 
 
 @hookspec
-def sections() -> Sequence[SectionMetadata]:  # type: ignore[empty-body]
+def sections() -> Sequence[SectionMetadata]:
     """Metadata of the sections that the plugin adds to declarations; what they say comes with `run_configured`."""
 
 
 @hookspec
-def check_types() -> Sequence[CheckType]:  # type: ignore[empty-body]
+def check_types() -> Sequence[CheckType]:
     """The kinds of quality check that the plugin brings."""
 
 
@@ -128,7 +128,7 @@ def run_step(step: Step, call: Callable[[], Any]) -> Any:
 
 
 @hookspec
-def run_configured(  # type: ignore[empty-body]
+def run_configured(
     run_id: str, sections: Mapping[str, Any], resources: Mapping[str, str], environment: str
 ) -> Sequence[Problem]:
     """A run is about to begin; problems keep it from it, each at a path in the declaration.
@@ -195,5 +195,5 @@ def run_finished(run_id: str, report: dict[str, Any]) -> None:
 
 
 @hookspec
-def cli_commands() -> Sequence[click.Command]:  # type: ignore[empty-body]
+def cli_commands() -> Sequence[click.Command]:
     """Commands that the plugin adds to `oreflow`."""

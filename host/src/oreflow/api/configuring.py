@@ -39,8 +39,8 @@ from oreflow.config.stored import asked_once, opened
 from oreflow.contract import ConfigStore, DeclarationError, OreflowError, Problem, StoredConfig
 from oreflow.contract.errors import told
 from oreflow.factory import get_processor_factory
+from oreflow.pipeline.declaration import load_pipeline, read_pipeline
 from oreflow.pipeline.lake import Lake
-from oreflow.pipeline.model import load_pipeline, read_pipeline
 from oreflow.pipeline.schema import declaration_schema
 from oreflow.pipeline.versions import ConfigVersion, Versions, overlay, user
 from oreflow.validation import did_you_mean

@@ -30,7 +30,7 @@ def project_factory(
     """
     if pipeline == DEFAULT_NAME and not any(Path(project, "config").glob(f"{DEFAULT_NAME}.*")):
         return get_processor_factory(Path(project).resolve())
-    from oreflow.pipeline.model import read_declaration
+    from oreflow.pipeline.declaration import read_declaration
 
     return read_declaration(Path(project).resolve(), pipeline, environment, options)[1]
 
@@ -43,6 +43,6 @@ def load(
     sections: Mapping[str, Path] = MappingProxyType({}),
 ) -> tuple[Pipeline, ProcessorFactory]:
     """A pipeline that has been checked, and the factory of the plugins that it lets in."""
-    from oreflow.pipeline.model import load_pipeline
+    from oreflow.pipeline.declaration import load_pipeline
 
     return load_pipeline(Path(project), pipeline, environment, options, sections=sections)

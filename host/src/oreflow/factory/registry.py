@@ -321,8 +321,7 @@ class ProcessorFactory:
             DeclarationError: no plugin knows its kind.
             OreflowError: its plugin fails to create it.
         """
-        brought = self._brought_as("config store", name)
-        return self._asked(brought.plugin, "create_config_store", ConfigStore, name=name, address=address)
+        return self._connected("config store", "create_config_store", ConfigStore, name, address)
 
     def create_breaker_board(self, name: str, address: str) -> BreakerBoard:
         """A connection to the board of open breakers at an address, whose scheme is `name`.
@@ -331,8 +330,7 @@ class ProcessorFactory:
             DeclarationError: no plugin knows its kind.
             OreflowError: its plugin fails to create it.
         """
-        brought = self._brought_as("breaker board", name)
-        return self._asked(brought.plugin, "create_breaker_board", BreakerBoard, name=name, address=address)
+        return self._connected("breaker board", "create_breaker_board", BreakerBoard, name, address)
 
     def create(self, offer: Offer, config: ProcessingConfig) -> Processor:
         """The processor of an offer that was selected for this configuration.
@@ -353,6 +351,9 @@ class ProcessorFactory:
         brought = self._brought_as(what, name)
         created = self._made[key] = self._asked(brought.plugin, hook, kind, name=brought.item.name, **settings)
         return created
+
+    def _connected(self, what: str, hook: str, kind: type[_Kind], name: str, address: str) -> _Kind:
+        return self._asked(self._brought_as(what, name).plugin, hook, kind, name=name, address=address)
 
     def _brought_as(self, what: str, name: str) -> Brought:
         brought = next((b for b in self._brought[what] if b.name == name), None)

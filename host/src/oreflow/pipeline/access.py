@@ -76,10 +76,9 @@ class Access:
     ) -> None:
         self._resources = pipeline.resources
         policies = {name: _untimed(resource) for name, resource in pipeline.resources.items()}
-        shared = get_resilience().part(
-            (pipeline.lake, pipeline.name), policies, classifier=factory.classifier, on_event=_hear
-        )
-        self.classify = factory.classifier.classify
+        classifier = factory.classifier
+        self.classify = classifier.classify
+        shared = get_resilience().part((pipeline.lake, pipeline.name), policies, classifier=classifier, on_event=_hear)
         self._executors = {name: shared.executor(name) for name in policies}
         if run_id:
             _share(shared, pipeline, factory)

@@ -93,7 +93,8 @@ class Batches:
             return ""
         try:
             # A path object for each of a thousand files takes longer than the reading.
-            return self._access.call(source.name, "digest", _digest, os.path.join(self._pipeline.project, file.label))  # noqa: PTH118
+            path = os.path.join(self._pipeline.project, file.label)  # noqa: PTH118  see above
+            return self._access.call(source.name, "digest", _digest, path)
         except OSError as error:
             if self._access.classify(error).retryable:
                 raise

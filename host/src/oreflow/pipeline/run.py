@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import secrets
 import time
-import traceback
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from contextvars import ContextVar
@@ -13,12 +12,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from oreflow.contract import DeclarationError, OreflowError, Problem, StepError
+from oreflow.contract import DeclarationError, Problem, StepError
 from oreflow.contract.errors import told
-from oreflow.factory import ProcessorFactory, Profile, answers, home_of
+from oreflow.factory import ProcessorFactory, Profile, answers
 from oreflow.pipeline.access import Access
 from oreflow.pipeline.batches import Batches, Clock
-from oreflow.pipeline.faults import PluginFault, SourceAway
+from oreflow.pipeline.failures import Failures
 from oreflow.pipeline.journal import Claim, settle
 from oreflow.pipeline.lake import Lake
 from oreflow.pipeline.lock import held
@@ -28,7 +27,7 @@ from oreflow.pipeline.plan import PlannedTable, plan_pipeline
 from oreflow.pipeline.report import Account, RefusedError, RunReport, TableResult
 from oreflow.pipeline.resources import LAKE
 from oreflow.pipeline.versions import Versions
-from oreflow.resilience import ErrorClass, Event, EventKind, RejectedError, ResilienceError, attempts_of
+from oreflow.resilience import Event, EventKind
 from oreflow.secrets import redacted
 
 
@@ -67,6 +66,7 @@ class Run:
         self._configure()
         self._access = Access(pipeline, factory, self.run_id, self._heard)
         self._tables = self._access.tables
+        self._failures = Failures(pipeline, self._access, self._lake.runs / self.run_id)
         self._now = now
         self._full_refresh = frozenset(full_refresh)
         planned = plan_pipeline(pipeline, factory, self._access, engine)
@@ -106,7 +106,6 @@ class Run:
         except OSError as error:
             problem = Problem(f"the lake {self._lake.root} cannot be written: {error.strerror}", ("lake",))
             raise DeclarationError([self._pipeline.config.document.locate(problem)]) from error
-        self._classify = self._factory.classifier.classify
         used, remarks = self._configuration()
         remarks += [f"{plugin} is broken and was left out: {plugin.reason}" for plugin in self._factory.missing]
         remarks += self._tell("run_started", run_id=self.run_id, pipeline=self._pipeline.name, tables=names)
@@ -176,8 +175,9 @@ class Run:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            result.status, result.reason = "failed", self._reason(planned, error)
-            self._degrade(planned, result, error)
+            result.status, result.reason = "failed", self._failures.reason(planned, error)
+            if result.batch is not None and self._failures.falls_back(planned, error):
+                result.status = "stale"
         finally:
             _making.reset(making)
             self._access.forget()
@@ -192,51 +192,6 @@ class Run:
             raise planned.fault  # its source has just been asked, as often as its policy says
         with self._lock(planned.spec.name):
             self._make_batches(planned, result)
-
-    def _reason(self, planned: PlannedTable, error: BaseException) -> str:
-        """Why a table was not made, in one line."""
-        if isinstance(error, PluginFault):
-            return self._unforeseen(planned, error)
-        if isinstance(error, OreflowError):
-            offer = planned.selection.offer
-            place = self._pipeline.config.document.locate(Problem("", ("tables", planned.spec.name)))
-            own = home_of("processor", offer.processor.name) == offer.distribution
-            maker = "" if own or offer.origin in str(error) else f"made by {offer.name} of {offer.origin}, "
-            return f"{error} ({maker}declared in {place.file}:{place.line})"
-        if isinstance(error, ResilienceError):
-            return self._not_called(error)
-        if isinstance(error, OSError):
-            return _of_a_file(error)
-        is_plain = isinstance(error, Exception) and self._classify(error).error_class in _OF_A_RESOURCE
-        return told(error) if is_plain and self._access.blamed(error) else self._unforeseen(planned, error)
-
-    def _not_called(self, error: ResilienceError) -> str:
-        """That a resource was not called, with what it failed with last; or that it did not answer in time."""
-        use = next((use for use in self._access.uses if use.resource == error.resource), None)
-        known = isinstance(error, RejectedError) and use and use.last_error
-        return f"{error}; it failed with {use.last_error}" if use and known else str(error)
-
-    def _degrade(self, planned: PlannedTable, result: TableResult, error: BaseException) -> None:
-        """Say how often it was tried; and where what has failed is away, and there is a fallback, fall back on it."""
-        attempts = attempts_of(error)
-        if attempts and attempts.number > 1:
-            result.reason += f" - after {attempts.number} attempts of {attempts.resource} in {attempts.waited:.3g} s"
-        spec, resources = planned.spec, self._pipeline.resources
-        away = planned.blame or self._away(error, spec.source.name if spec.source else "")
-        names = (spec.name, *((spec.source.name,) if spec.source else ()))
-        falls_back = away in names and (resources[away].stale or resources[spec.name].stale)
-        if result.batch is not None and falls_back:
-            result.status = "stale"
-
-    def _away(self, error: BaseException, source: str) -> str:
-        """The resource that is away, by an error; '' where none is: what was read was wrong, or the lake has failed."""
-        if isinstance(error, SourceAway):
-            return source
-        if isinstance(error, RejectedError):
-            return error.resource
-        if self._classify(error).error_class not in _AWAY or _is_within(error, self._lake.root):
-            return ""
-        return self._access.blamed(error)
 
     def _heard(self, event: Event) -> None:
         """A decision about a call: the table in whose making it was made has it, and plugins are told."""
@@ -253,22 +208,6 @@ class Run:
         }
         table = result.table if result else ""
         self._say("resource_event", run_id=self.run_id, table=table, resource=event.resource, event=said)
-
-    def _unforeseen(self, planned: PlannedTable, error: BaseException) -> str:
-        """A fault in a plugin or in oreflow: the traceback goes to a file, for whoever mends it."""
-        file = self._lake.runs / f"{self.run_id}.{planned.spec.name}.traceback.txt"
-        where = f"the traceback is in {file}"
-        try:
-            file.write_text(redacted("".join(traceback.format_exception(error))), encoding="utf-8")
-        except OSError as fault:
-            where = f"its traceback could not be kept: {_of_a_file(fault)}"
-        if isinstance(error, PluginFault):
-            return f"{error}, {where}"
-        offer = planned.selection.offer
-        return (
-            f"{told(error)} - a fault in {offer.name} (package {offer.distribution}) or in oreflow;"
-            f" nothing was published, {where}"
-        )
 
     def _make_batches(self, planned: PlannedTable, result: TableResult) -> None:
         """Run the batch that a crash left, if any, and then whatever is new."""
@@ -397,27 +336,6 @@ class Run:
 
 _making: ContextVar[TableResult | None] = ContextVar("making", default=None)
 """The table that is made; also for what goes on in a thread that was begun for it."""
-_AWAY = (ErrorClass.TRANSIENT, ErrorClass.RATE_LIMITED)
-_OF_A_RESOURCE = (*_AWAY, ErrorClass.RESOURCE, ErrorClass.PERMISSION)
-_DEEPEST = 32
-
-
-def _is_within(error: BaseException | None, folder: Path) -> bool:
-    """Whether an error, or one that it comes of, is one of a file in a folder."""
-    for _ in range(_DEEPEST):
-        if error is None:
-            break
-        name = getattr(error, "filename", None)
-        if isinstance(name, str) and Path(name).is_relative_to(folder):
-            return True
-        error = error.__cause__
-    return False
-
-
-def _of_a_file(error: OSError) -> str:
-    if error.filename is None:
-        return told(error)
-    return f"{error.filename}: {error.strerror or error}"
 
 
 def _words(error: Exception) -> str:

@@ -31,7 +31,7 @@ def _is_number(value: object) -> bool:
 
 def _check_time(value: object, name: str, *, or_zero: bool = False) -> None:
     wanted = f"a number of seconds, {'0' if or_zero else 'above 0,'} to 1e8"
-    fits = _is_number(value) and (0 < value <= LONGEST or (or_zero and value == 0))  # type: ignore[operator]  # one
+    fits = _is_number(value) and (0 < value <= LONGEST or (or_zero and value == 0))  # type: ignore[operator]  # a number
     _check(holds=value is None or fits, field_name=name, wanted=wanted, found=value)
 
 
