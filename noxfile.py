@@ -74,7 +74,8 @@ def tests(session: nox.Session) -> None:
     check_lint(session)
     check_types(session)
     check_docs(session)
-    session.run("pytest", "-n", "2", "--dist", "loadgroup")
+    # Hundreds of processes are started: without its bytecode each would compile oreflow anew, for half a second.
+    session.run("pytest", "-n", "2", "--dist", "loadgroup", env={"PYTHONDONTWRITEBYTECODE": None})
 
 
 @nox.session

@@ -57,6 +57,43 @@ def spark(require: Callable[[Path | bool, str], None]) -> None:
     session({"master": "local[2]", "conf": conf})
 
 
+# A driver in a Spark that is running already: each start of one takes many seconds.
+ATTACHED = """
+import os
+
+if "PYSPARK_GATEWAY_PORT" in os.environ:
+    from pyspark import SparkContext
+    from pyspark.java_gateway import launch_gateway
+    from pyspark.sql import SparkSession
+
+    gateway = launch_gateway()
+    running = gateway.jvm.org.apache.spark.SparkContext.getOrCreate()
+    SparkSession(SparkContext(gateway=gateway, jsc=gateway.jvm.org.apache.spark.api.java.JavaSparkContext(running)))
+"""
+
+
+@pytest.fixture(scope="session")
+def way_to_this_spark(spark: None, tmp_path_factory: pytest.TempPathFactory) -> Callable[[], dict[str, str]]:
+    """The variables by which a Python process works in the Spark of this one, as in a session of its user's."""
+    site = tmp_path_factory.mktemp("attached")
+    (site / "sitecustomize.py").write_text(ATTACHED, encoding="utf-8")
+
+    def variables() -> dict[str, str]:
+        from pyspark.sql import SparkSession
+
+        session = SparkSession.active()
+        session.catalog.clearCache()  # what a driver that died kept would have gone with its own Spark
+        gateway = session.sparkContext._gateway.gateway_parameters
+        return {
+            "PYSPARK_GATEWAY_PORT": str(gateway.port),
+            "PYSPARK_GATEWAY_SECRET": gateway.auth_token,
+            "PYSPARK_PYTHON": sys.executable,
+            "PYTHONPATH": str(site),
+        }
+
+    return variables
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Of several test processes one does all that needs Spark in one half of the tests, so that few are started."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import ClassVar
 
 import pytest
@@ -10,10 +11,21 @@ from oreflow_testkit import ProcessorConformance
 
 
 @pytest.fixture(autouse=True)
-def small_spark(request: pytest.FixtureRequest) -> None:
-    """The kit would start a Spark for this machine; the one that all tests share is smaller."""
-    if "spark" in request.node.name.partition("[")[2]:
-        request.getfixturevalue("spark")
+def small_spark(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kit would start a Spark for this machine; the one that all tests share is smaller.
+
+    So does the process of its own in which the kit judges whether a processor is pure.
+    """
+    if "spark" not in request.node.name.partition("[")[2]:
+        return
+    request.getfixturevalue("spark")
+    if request.node.originalname == "test_purity":
+        variables: Callable[[], dict[str, str]] = request.getfixturevalue("way_to_this_spark")
+        for name, value in variables().items():
+            if name == "PYTHONPATH":
+                monkeypatch.syspath_prepend(value)
+            else:
+                monkeypatch.setenv(name, value)
 
 
 class TestBronze(ProcessorConformance):

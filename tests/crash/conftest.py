@@ -48,19 +48,6 @@ MERGED = """
       - {name: sold something, type: validity, expression: "quantity > 0"}
 """
 
-# A driver in a Spark that is running already.
-ATTACHED = """
-from pyspark import SparkContext
-from pyspark.java_gateway import launch_gateway
-from pyspark.sql import SparkSession
-import oreflow
-
-gateway = launch_gateway()
-running = gateway.jvm.org.apache.spark.SparkContext.getOrCreate()
-SparkSession(SparkContext(gateway=gateway, jsc=gateway.jvm.org.apache.spark.api.java.JavaSparkContext(running)))
-print(oreflow.run(".", engine="spark"))
-"""
-
 
 @dataclass(frozen=True)
 class Scene:
@@ -147,20 +134,19 @@ def killer(tmp_path_factory) -> Path:
 
 
 @pytest.fixture
-def start_on_spark(spark, killer) -> Callable[..., subprocess.Popen[str]]:
+def start_on_spark(way_to_this_spark, killer) -> Callable[..., subprocess.Popen[str]]:
     """A run on Spark as a process of its own with the killer in it; keywords become its variables.
 
     It has a Spark of its own, or is attached to the one of this process: each start of one takes many seconds.
     """
 
     def start(project: Any, *, attached: bool, **env: str) -> subprocess.Popen[str]:
-        command = ["-c", ATTACHED] if attached else ["-m", "oreflow", "run", "--engine", "spark"]
-        env |= _way_to_this_spark() if attached else {}
-        path = os.pathsep.join(filter(None, [str(killer), os.environ.get("PYTHONPATH")]))
+        env |= way_to_this_spark() if attached else {}
+        paths = [str(killer), env.pop("PYTHONPATH", ""), os.environ.get("PYTHONPATH", "")]
         return subprocess.Popen(
-            [sys.executable, *command],
+            [sys.executable, "-m", "oreflow", "run", "--engine", "spark"],
             cwd=project.root,
-            env={**os.environ, "PYTHONPATH": path, **env},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), **env},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -168,20 +154,6 @@ def start_on_spark(spark, killer) -> Callable[..., subprocess.Popen[str]]:
         )
 
     return start
-
-
-def _way_to_this_spark() -> dict[str, str]:
-    """The variables by which pyspark finds the Spark of this process."""
-    from pyspark.sql import SparkSession
-
-    session = SparkSession.active()
-    session.catalog.clearCache()  # what a driver that died kept would have gone with its own Spark
-    gateway = session.sparkContext._gateway.gateway_parameters
-    return {
-        "PYSPARK_GATEWAY_PORT": str(gateway.port),
-        "PYSPARK_GATEWAY_SECRET": gateway.auth_token,
-        "PYSPARK_PYTHON": sys.executable,
-    }
 
 
 @pytest.fixture

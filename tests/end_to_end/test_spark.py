@@ -1,7 +1,7 @@
 """Spark as its user meets it: the same tables as on Polars, one line where Java is missing, nothing left behind.
 
 What is about a whole process (its start, its terminal, its session) runs in one of its own; Spark's start is dear, so
-that each does several things at once.
+that each is looked at by several tests.
 """
 
 from __future__ import annotations
@@ -83,20 +83,35 @@ def tasks_progressed(table, batch, done, total):
 """
 
 
-def test_a_run_by_itself_is_quiet_but_for_its_progress_and_its_executors_need_no_oreflow(spark, sample, tmp_path):
-    project = sample("shop")
-    (project.root / "oreflow_plugins.py").write_text(WATCH)
-    blocked = tmp_path / "blocked"
-    blocked.mkdir()
-    (blocked / "sitecustomize.py").write_text(WITHOUT_OREFLOW)
-    before = set(project.root.iterdir())
-    scratch = tmp_path / "with a blank"
-    scratch.mkdir()
-    done = project.cli("run", "--engine", "spark", env={"PYTHONPATH": str(blocked), "TMPDIR": str(scratch)})
+@pytest.fixture(scope="module")
+def alone(spark, tmp_path_factory, project_in):
+    """A run by itself, whose executors have no oreflow: the project, what was said, Spark's log, what is new there."""
+    root, apart = tmp_path_factory.mktemp("shop"), tmp_path_factory.mktemp("apart")
+    oreflow.init(root)
+    project = project_in(root)
+    (root / "oreflow_plugins.py").write_text(WATCH)
+    day = min((root / "data/raw").glob("*.csv"))
+    header, *lines = day.read_text().splitlines()
+    more = [f"7{number:05}{line[6:]}" for number in range(20_000) for line in lines[:1]]
+    day.write_text("\n".join([header, *lines, *more, ""]))
+    for folder in ("blocked", "events", "with a blank"):
+        (apart / folder).mkdir()
+    (apart / "blocked/sitecustomize.py").write_text(WITHOUT_OREFLOW)
+    events = {"spark.eventLog.enabled": True, "spark.eventLog.compress": False}
+    events["spark.eventLog.dir"] = (apart / "events").as_uri()
+    (root / "config/pipeline.local.yaml").write_text(json.dumps({"engines": {"spark": {"conf": events}}}))
+    before = set(root.iterdir())
+    env = {"PYTHONPATH": str(apart / "blocked"), "TMPDIR": str(apart / "with a blank")}
+    done = project.cli("run", "--engine", "spark", env=env)
     assert done.code == 0, done.out + done.err
+    return project, done, apart / "events", set(root.iterdir()) - before - {root / "__pycache__"}
+
+
+def test_a_run_by_itself_is_quiet_but_for_its_progress_and_its_executors_need_no_oreflow(alone):
+    project, done, _, new = alone
     spoken = done.out + done.err
     assert not [word for word in ("WARN", "INFO", "Stage", "log4j", "incubator", "Setting default") if word in spoken]
-    assert set(project.root.iterdir()) - before == {project.root / "lake", project.root / "tasks.jsonl"}
+    assert new == {project.root / "lake", project.root / "tasks.jsonl"}
     told = [json.loads(line) for line in (project.root / "tasks.jsonl").read_text().splitlines()]
     assert ["bronze.transactions", 1] in [each[:2] for each in told]
     assert any(total for *_, total in told)
@@ -105,22 +120,10 @@ def test_a_run_by_itself_is_quiet_but_for_its_progress_and_its_executors_need_no
     assert not hidden
 
 
-def test_no_row_passes_through_the_driver(spark, sample, tmp_path):
+def test_no_row_passes_through_the_driver(alone):
     """Spark's own event log has each plan, and how many bytes each task gave back to the driver."""
-    project = sample("shop")
-    days = sorted((project.root / "data/raw").glob("*.csv"))
-    header, *lines = days[0].read_text().splitlines()
-    more = [f"7{number:05}{line[6:]}" for number in range(20_000) for line in lines[:1]]
-    days[0].write_text("\n".join([header, *lines, *more, ""]))
-    log = tmp_path / "events"
-    log.mkdir()
-    conf = {"spark.eventLog.enabled": True, "spark.eventLog.dir": log.as_uri(), "spark.eventLog.compress": False}
-    (project.root / "config" / "pipeline.local.yaml").write_text(json.dumps({"engines": {"spark": {"conf": conf}}}))
-    done = project.cli("run", "--engine", "spark", "--json")
-    assert done.code == 0, done.err
-    silver = done.json["tables"][1]
-    assert silver["rows_published"] > 15_000
-
+    project, _, log, _ = alone
+    assert len(project.rows("silver.transactions")) > 15_000
     files = [path for path in log.rglob("*") if path.is_file() and not path.name.startswith((".", "appstatus"))]
     events = [json.loads(line) for path in files for line in path.read_text().split("\n") if line]
     returned = [e["Task Metrics"]["Result Size"] for e in events if e["Event"] == "SparkListenerTaskEnd"]
@@ -134,6 +137,7 @@ def test_no_row_passes_through_the_driver(spark, sample, tmp_path):
 
 
 FOREIGN = """
+    import time
     from pyspark.sql import SparkSession
     import oreflow
     settings = {"spark.sql.session.timeZone": "Asia/Tokyo", "spark.sql.ansi.enabled": "false",
@@ -143,6 +147,14 @@ FOREIGN = """
     mine.range(3).createTempView("numbers")
     report = oreflow.run(".", engine="spark")
     assert report.succeeded, report
+    try:
+        oreflow.run("../endless", engine="spark", tables=["gold.endless"])
+    except KeyboardInterrupt:
+        end, tracker = time.monotonic() + 30, mine.sparkContext.statusTracker()
+        while tracker.getActiveJobsIds():
+            assert time.monotonic() < end, "jobs that nobody waits for go on"
+            time.sleep(0.1)
+        print("nothing of it goes on")
     assert {key: mine.conf.get(key) for key in settings} == settings
     assert mine.sql("select count(*) from numbers").collect()[0][0] == 3
     assert [table.name for table in mine.catalog.listTables()] == ["numbers"]
@@ -150,38 +162,14 @@ FOREIGN = """
 """
 
 
-def test_a_session_that_is_there_stays_as_it_is(spark, sample):
+def test_a_session_that_is_there_stays_as_it_is_and_ctrl_c_ends_our_jobs_in_it(spark, sample, never_ending):
     project = sample("shop")
+    never_ending(sample("endless"))
     done = use(project, FOREIGN)
-    assert "the session is mine still" in done.stdout, done.stdout + done.stderr
+    assert done.stdout.splitlines() == ["nothing of it goes on", "the session is mine still"], done.stdout + done.stderr
     other = sample("other")
     other.run_well(engine="polars")
     assert project.state("_rules") == other.state("_rules")
-
-
-INTERRUPTED = """
-    import time
-    from pyspark.sql import SparkSession
-    import oreflow
-    builder = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false")
-    mine = builder.config("spark.sql.shuffle.partitions", "2").getOrCreate()
-    try:
-        oreflow.run(".", engine="spark", tables=["gold.endless"])
-    except KeyboardInterrupt:
-        end, tracker = time.monotonic() + 30, mine.sparkContext.statusTracker()
-        while tracker.getActiveJobsIds():
-            assert time.monotonic() < end, "jobs that nobody waits for go on"
-            time.sleep(0.1)
-        assert mine.range(3).count() == 3
-        print("nothing of it goes on")
-"""
-
-
-def test_ctrl_c_ends_the_jobs_of_a_spark_that_lives_on(spark, sample, never_ending):
-    project = sample("shop")
-    never_ending(project)
-    done = use(project, INTERRUPTED)
-    assert "nothing of it goes on" in done.stdout, done.stdout + done.stderr
 
 
 def _alive(mark: str) -> list[str]:
