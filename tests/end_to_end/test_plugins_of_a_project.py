@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -86,7 +87,8 @@ def test_a_file_that_cannot_be_imported_is_told_as_any_broken_plugin(shop):
     assert "mend oreflow_plugins.py" in doctor.out
 
 
-def test_what_is_edited_counts_at_once(shop):
+def test_what_is_edited_counts_at_once(shop, monkeypatch):
+    monkeypatch.setattr(sys, "dont_write_bytecode", False)
     made = shop("capitals: name")
     made.run_well()
     (made.root / "oreflow_plugins.py").write_text(

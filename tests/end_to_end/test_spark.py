@@ -104,7 +104,7 @@ def alone(spark, tmp_path_factory, project_in):
     env = {"PYTHONPATH": str(apart / "blocked"), "TMPDIR": str(apart / "with a blank")}
     done = project.cli("run", "--engine", "spark", env=env)
     assert done.code == 0, done.out + done.err
-    return project, done, apart / "events", set(root.iterdir()) - before - {root / "__pycache__"}
+    return project, done, apart / "events", set(root.iterdir()) - before
 
 
 def test_a_run_by_itself_is_quiet_but_for_its_progress_and_its_executors_need_no_oreflow(alone):
