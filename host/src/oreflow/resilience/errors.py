@@ -18,6 +18,8 @@ class ResilienceError(Exception):
     The words are put together when somebody reads them: a resource that is down rejects calls by the thousand.
     """
 
+    __slots__ = ()
+
     @property
     def resource(self) -> str:
         """The name of what was called."""
@@ -36,6 +38,8 @@ class ResilienceError(Exception):
 class RejectedError(ResilienceError):
     """The call was not made. It is never retried by whoever rejected it, and never counted as a failure."""
 
+    __slots__ = ()
+
     @property
     def retry_after(self) -> float | None:
         """Seconds after which a call may be let through; None where nobody can know."""
@@ -44,6 +48,8 @@ class RejectedError(ResilienceError):
 
 class CircuitOpenError(RejectedError):
     """The breaker of the resource is open: its name, the state, and the seconds until a call may be let through."""
+
+    __slots__ = ()
 
     @property
     def state(self) -> str:

@@ -144,7 +144,8 @@ class ResilientExecutor:
 
             return call
         breaker, budget, after_error, ended = self._breaker, self.budget, self._after_error, ENDED
-        silent, clock, judge = self._silent, self.clock, self._judge if self._judges else None
+        silent, judge = self._silent, self._judge if self._judges else None
+        rejections, monotonic, name = breaker.rejections, self.clock.monotonic, breaker.name
 
         @functools.wraps(function)
         def plain_call(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -167,9 +168,9 @@ class ResilientExecutor:
                 finally:
                     del failure
             if silent:  # the shortest way to what `acquire` does: what is down is called by the thousand
-                if (wait := breaker.reopens_at - clock.monotonic()) > 0:
-                    breaker.rejected = breaker.rejections()
-                    raise CircuitOpenError(breaker.name, "open", wait)
+                if (wait := breaker.reopens_at - monotonic()) > 0.0:  # with a whole number it takes longer
+                    breaker.rejected = rejections()
+                    raise CircuitOpenError(name, "open", wait)
                 return self._probe(breaker.acquire(), function, args, kwargs)
             return self.execute(function, *args, **kwargs)
 
