@@ -258,19 +258,18 @@ def test_days_that_arrive_in_reverse_give_the_tables_of_one_run(empty, days, on_
     _same(empty, total, on_polars, reference)
 
 
-def test_ten_runs_of_a_day_each_on_engines_in_turn_give_the_tables_of_one_run(
-    empty, days, tmp_path_factory, project_in, spark
+@pytest.mark.parametrize(("engines", "count"), [(("spark",), 10), (("polars", "spark"), 4)], ids=["spark", "in turn"])
+def test_runs_of_a_day_each_on_these_engines_in_turn_give_the_tables_of_one_run(
+    engines, count, empty, days, tmp_path_factory, project_in, spark
 ):
-    """Each engine goes on with what it left itself, and with what the other did."""
-    engines = ("spark", "spark", "polars", "polars")
-    ten = days[:10]
-    whole = project_in(tmp_path_factory.mktemp("ten"), "retail")
+    some = days[:count]
+    whole = project_in(tmp_path_factory.mktemp("some"), "retail")
     whole.declare(DECLARATION)
     (whole.root / "data" / "raw").mkdir(parents=True)
-    _arrive(whole, ten)
+    _arrive(whole, some)
     wanted = whole.run_well(engine="polars")
     total: dict[str, Counter[str]] = defaultdict(Counter)
-    for number, day in enumerate(ten):
+    for number, day in enumerate(some):
         _arrive(empty, [day])
         results = empty.run_well(engine=engines[number % len(engines)])
         assert {result.engine for result in results.values()} == {engines[number % len(engines)]}

@@ -22,7 +22,7 @@ import oreflow
 
 ROOT = Path(__file__).parents[2]
 TABLES = ("lineitem", "orders", "customer", "supplier", "nation", "region")
-SCALE = "0.02"
+SCALE = "0.1"
 
 
 @pytest.fixture(scope="module")
