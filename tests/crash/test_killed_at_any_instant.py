@@ -9,7 +9,7 @@ import time
 import pytest
 
 SCENES = ("empty lake", "good tables")
-KILLS = 10
+KILLS = 6
 ATTEMPTS = 40
 
 

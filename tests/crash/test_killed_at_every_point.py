@@ -10,7 +10,7 @@ import pytest
 PHASES = ("claimed", "processed", "staged", "audited", "quarantined", "published", "accounted")
 TABLES = ("bronze.transactions", "silver.transactions", "silver.latest", "gold.sales_by_country")
 SCENES = ("empty lake", "good tables")
-RANDOM_KILLS = 10  # of test_killed_at_any_instant.py, which really happen for each scene
+RANDOM_KILLS = 6  # of test_killed_at_any_instant.py, which really happen for each scene
 
 
 @pytest.mark.parametrize("phase", PHASES)
