@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from oreflow.contract import SourceFile, StepError
 
 RELAXED = settings(
-    max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
 )
 
 

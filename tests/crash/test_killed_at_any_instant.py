@@ -9,7 +9,7 @@ import time
 import pytest
 
 SCENES = ("empty lake", "good tables")
-KILLS = 6
+KILLS = 10
 ATTEMPTS = 40
 
 

@@ -10,7 +10,7 @@ import pytest
 PHASES = ("claimed", "processed", "staged", "audited", "quarantined", "published", "accounted")
 TABLES = ("bronze.transactions", "silver.transactions", "silver.latest", "gold.sales_by_country")
 SCENES = ("empty lake", "good tables")
-RANDOM_KILLS = 6  # of test_killed_at_any_instant.py, which really happen for each scene
+RANDOM_KILLS = 10  # of test_killed_at_any_instant.py, which really happen for each scene
 
 
 @pytest.mark.parametrize("phase", PHASES)
@@ -31,8 +31,7 @@ def test_more_than_sixty_runs_are_really_killed():
 
 
 # A run on Spark is dear, so that the one that mends a death there dies next, at a later point or in the next table. A
-# batch that is published is never `accounted` again: one project cannot have both points of a table. Into an empty lake
-# Spark writes each table in one of two ways, so that two are enough there.
+# batch that is published is never `accounted` again: one project cannot have both points of a table.
 IN_A_ROW = [
     ("polars", "good tables", ("quarantined",)),
     ("polars", "good tables", ("published",)),
@@ -51,7 +50,7 @@ def test_runs_killed_one_after_the_other_in_table_after_table_are_mended(
     engine, scene, phases, at_start, kill_run, assert_whole, assert_recovers
 ):
     project = at_start(scene, "killed")
-    for table in TABLES if (engine, scene) != ("spark", "empty lake") else ("bronze.transactions", "silver.latest"):
+    for table in TABLES:
         for phase in phases:
             kill_run(project, f"{table}:{phase}", engine)
             assert_whole(project, scene)

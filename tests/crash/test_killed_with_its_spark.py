@@ -88,4 +88,6 @@ def test_a_spark_dies_with_its_driver_and_the_next_run_mends_what_both_left(
     assert_whole(project, "good tables")
     kill_run(project, "silver.latest:published", "polars")
     assert_whole(project, "good tables")
+    kill_with_its_spark(project, "gold.sales_by_country:published")
+    assert_whole(project, "good tables")
     assert_recovers(project, "good tables", "spark")

@@ -47,12 +47,10 @@ def both(data, tmp_path_factory, project_in, spark):
     return found, keep
 
 
-def test_every_table_is_equal_on_both_engines(both, data):
+def test_every_table_is_equal_on_both_engines(both):
     found, _ = both
     assert found.equal, [(table.table, table.differences) for table in found.tables if not table.equal]
-    assert sum(table.rows["spark"] for table in found.tables if table.table.startswith("silver.")) == sum(
-        sum(1 for _ in _rows(data, table)) for table in TABLES
-    )
+    assert sum(table.rows["spark"] for table in found.tables if table.table.startswith("silver.")) == 766_602
 
 
 def _rows(data: Path, table: str) -> Iterator[dict[str, str]]:

@@ -46,7 +46,7 @@ tables:
 """
 LINEAGE = ("_batch_id", "_source_file", "_source_row")
 WAYS = settings(
-    max_examples=15,
+    max_examples=20,
     deadline=None,
     derandomize=True,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],

@@ -16,7 +16,7 @@ from oreflow_testkit.sample import Row
 from oreflow_testkit.subject import Frame, Loaded, Subject
 
 _FILES = 3
-_CHANGED_ROWS = 6
+_CHANGED_ROWS = 20
 """How many rows of the example are changed at most: a fault in lineage shows in any few of them."""
 _BATCH, _FILE, _LINE = LINEAGE
 _Place = tuple[str, int]
