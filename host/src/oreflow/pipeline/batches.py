@@ -93,7 +93,7 @@ class Batches:
             return ""
         try:
             # A path object for each of a thousand files takes longer than the reading.
-            path = os.path.join(self._pipeline.project, file.label)  # noqa: PTH118  see above
+            path = os.path.join(self._pipeline.project, file.label)  # noqa: PTH118  which takes longer
             return self._access.call(source.name, "digest", _digest, path)
         except OSError as error:
             if self._access.classify(error).retryable:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeGuard
 
 from oreflow.resilience.waits import Jitter, RetryStrategy
 
@@ -25,18 +25,18 @@ _MOST = 1_000_000
 """Places that are kept in memory."""
 
 
-def _is_number(value: object) -> bool:
+def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
 def _check_time(value: object, name: str, *, or_zero: bool = False) -> None:
     wanted = f"a number of seconds, {'0' if or_zero else 'above 0,'} to 1e8"
-    fits = _is_number(value) and (0 < value <= LONGEST or (or_zero and value == 0))  # type: ignore[operator]  # a number
+    fits = _is_number(value) and (0 < value <= LONGEST or (or_zero and value == 0))
     _check(holds=value is None or fits, field_name=name, wanted=wanted, found=value)
 
 
 def _check_share(value: object, name: str) -> None:
-    fits = _is_number(value) and 0 < value <= 1  # type: ignore[operator]  # it is one
+    fits = _is_number(value) and 0 < value <= 1
     _check(holds=value is None or fits, field_name=name, wanted="a share, above 0, to 1", found=value)
 
 
