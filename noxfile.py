@@ -18,7 +18,20 @@ nox.options.sessions = ["tests"]
 nox.options.reuse_venv = "yes"  # the second time is quick; `nox -R` skips the installing altogether
 
 ROOT = Path(__file__).parent
-PLUGINS = ("delta", "polars", "spark", "bronze", "silver", "gold", "redis", "chaos")
+PLUGINS = (
+    "delta",
+    "polars",
+    "spark",
+    "bronze",
+    "silver",
+    "gold",
+    "redis",
+    "chaos",
+    "metrics",
+    "prometheus",
+    "influxdb",
+    "opentelemetry",
+)
 RUNTIME = ("host", *(f"plugins/{name}" for name in PLUGINS))
 PACKAGES = (*RUNTIME, "plugins/testkit")
 

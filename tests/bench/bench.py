@@ -7,7 +7,7 @@ median of the ratios of the pairs. A faster wrong answer counts for nothing: the
     nox -s bench                                  # both scales
     nox -s bench -- --scales 1 --pairs 3          # a quick look
     nox -s bench -- --engines polars --scales 1   # on one engine only
-    nox -s bench -- --scales                      # nothing but starting, configurations and resilience
+    nox -s bench -- --scales                      # starting, configurations, resilience and monitoring only
     nox -s bench -- --no-tpch                     # without six million rows of TPC-H
     nox -s bench -- --strict                      # fail where a bound is broken
 """
@@ -32,6 +32,7 @@ from pathlib import Path
 from statistics import median
 
 from configuration import bench_configuration
+from monitoring import bench_monitoring
 from resilience import bench_resilience
 
 RATIO_BOUNDS = {  # engine, scale -> at most this many times the wall time of the script on the same engine
@@ -291,6 +292,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="oreflow-bench-") as folder:
         work = Path(folder)
         kept = bench_start(work) + bench_configuration(verdict) + bench_resilience(verdict)
+        kept += bench_monitoring(verdict, lambda folder: make_project(folder, make_data(work, 1)), work)
         for engine in options.engines:
             kept += [
                 bench_scale(work, engine, scale, options.pairs or PAIRS[engine, scale]) for scale in options.scales

@@ -1,7 +1,8 @@
-"""Environments into which packages are installed without a trace here, a run that somebody has enough of, a Redis."""
+"""Environments into which packages are installed without a trace here, a run that somebody has enough of, servers."""
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import signal
@@ -11,10 +12,13 @@ import sys
 import sysconfig
 import textwrap
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode, urlsplit
+from urllib.request import urlopen
 
 import pytest
 
@@ -125,3 +129,91 @@ def server(
     made.start()
     yield made
     made.stop(signal.SIGKILL)
+
+
+@dataclass
+class Prometheus:
+    """A real Prometheus, which scrapes its targets ten times a second."""
+
+    address: str
+
+    def query(self, expression: str) -> list[dict[str, Any]]:
+        """The series that an expression gives now, each with `metric` (its labels) and `value` (when, what)."""
+        with urlopen(f"{self.address}/api/v1/query?{urlencode({'query': expression})}", timeout=20) as answer:
+            found: list[dict[str, Any]] = json.load(answer)["data"]["result"]
+        return found
+
+    def wait_for(self, expression: str, seconds: float = 20) -> list[dict[str, Any]]:
+        """The same, once it gives any."""
+        deadline = time.monotonic() + seconds
+        while not (found := self.query(expression)):
+            assert time.monotonic() < deadline, f"{expression} gives nothing; targets: {self.query('up')}"
+            time.sleep(0.02)
+        return found
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def _started(command: Sequence[str], ready: str, log: Path) -> subprocess.Popen[bytes]:
+    """A server, once it answers at an address."""
+    with log.open("wb") as file:
+        process = subprocess.Popen(command, stdout=file, stderr=file)
+    deadline = time.monotonic() + 20
+    while True:
+        try:
+            with closing(urlopen(ready, timeout=5)):
+                return process
+        except OSError:
+            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
+            time.sleep(0.02)
+
+
+@pytest.fixture(scope="module")
+def prometheus(
+    require: Callable[[Path | bool, str], None], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Callable[[Sequence[str]], Prometheus]]:
+    """Start a Prometheus that scrapes some addresses: prometheus(["http://127.0.0.1:9464/metrics"])."""
+    require(shutil.which("prometheus") is not None, "prometheus is missing: apt-get install prometheus")
+    processes = []
+
+    def start(targets: Sequence[str]) -> Prometheus:
+        folder = tmp_path_factory.mktemp("prometheus")
+        jobs = [
+            {
+                "job_name": f"target{number}",
+                "honor_labels": True,
+                "metrics_path": urlsplit(target).path or "/metrics",
+                "static_configs": [{"targets": [urlsplit(target).netloc]}],
+            }
+            for number, target in enumerate(targets)
+        ]
+        config = {"global": {"scrape_interval": "100ms", "scrape_timeout": "100ms"}, "scrape_configs": jobs}
+        (folder / "prometheus.yml").write_text(json.dumps(config))  # JSON is YAML
+        listen = f"127.0.0.1:{_free_port()}"
+        command = ["prometheus", f"--config.file={folder}/prometheus.yml", f"--storage.tsdb.path={folder}/data"]
+        command += [f"--web.listen-address={listen}", "--log.level=warn"]
+        processes.append(_started(command, f"http://{listen}/-/ready", folder / "log"))
+        return Prometheus(f"http://{listen}")
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.wait(20)
+
+
+@pytest.fixture(scope="module")
+def pushgateway(require: Callable[[Path | bool, str], None], tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running Pushgateway."""
+    reason = "the Pushgateway is missing: apt-get install prometheus-pushgateway"
+    require(shutil.which("prometheus-pushgateway") is not None, reason)
+    listen = f"127.0.0.1:{_free_port()}"
+    command = ["prometheus-pushgateway", f"--web.listen-address={listen}", "--log.level=warn"]
+    process = _started(command, f"http://{listen}/-/ready", tmp_path_factory.mktemp("pushgateway") / "log")
+    yield f"http://{listen}"
+    process.kill()
+    process.wait(20)

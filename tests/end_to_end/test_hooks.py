@@ -263,6 +263,87 @@ def test_create_breaker_board(shop):
         factory.create_breaker_board("etcd", "etcd://x")
 
 
+BACKENDS = """
+import json
+from pathlib import Path
+from oreflow import hookimpl
+from oreflow.contract import MetricBackend, MetricBackendMetadata, TraceBackend, TraceBackendMetadata
+
+SCHEMA = {"properties": {"file": {"type": "string", "description": "a file"}}, "required": ["file"]}
+
+class Written(MetricBackend):
+    def __init__(self, file): self.file = file
+    def write(self, snapshot):
+        figures = {f.name: sum(each.value for each in f.samples) for f in snapshot.families}
+        self.file.write_text(json.dumps(figures))
+
+class Spans(TraceBackend):
+    def __init__(self, file): self.file = file
+    def provider(self):
+        from opentelemetry.trace import NoOpTracerProvider
+        return NoOpTracerProvider()
+    def flush(self, seconds):
+        self.file.write_text("flushed")
+        return True
+
+@hookimpl
+def metric_backends(): return [MetricBackendMetadata("written", "1.0", "For a test", SCHEMA)]
+
+@hookimpl
+def create_metric_backend(name, options, surroundings):
+    assert (name, surroundings.pipeline, surroundings.environment) == ("written", "shop", "development")
+    return Written(surroundings.project / options["file"])
+
+@hookimpl
+def trace_backends(): return [TraceBackendMetadata("spans", "1.0", "For a test", SCHEMA)]
+
+@hookimpl
+def create_trace_backend(name, options, surroundings): return Spans(surroundings.project / options["file"])
+"""
+MONITORED = (
+    DECLARATION.replace("SILVER", SILVER)
+    + """
+monitoring:
+  metrics: {backends: [{type: written, file: figures.json}]}
+  tracing: {backends: [{type: spans, file: spans.txt}]}
+"""
+)
+
+
+def test_metric_backends(shop):
+    made = shop(BACKENDS)
+    made.declare(MONITORED.replace("file: figures.json", "fiel: figures.json"))
+    done = made.cli("plan")
+    assert done.code == 2
+    assert "monitoring.metrics.backends.0.fiel: unknown key 'fiel' - did you mean 'file'?" in done.err
+    made.declare(MONITORED.replace("type: written", "type: writen"))
+    assert "there is no metric backend 'writen'" in made.cli("plan").err
+    (shown,) = [each for each in oreflow.plugins(made.root) if "metric backend written" in each["brings"]]
+    assert shown["status"] == "ok"
+
+
+def test_create_metric_backend(shop):
+    made = shop(BACKENDS)
+    made.declare(MONITORED)
+    assert made.cli("run").code == 0
+    figures = json.loads((made.root / "figures.json").read_text())
+    assert (figures["oreflow_records_processed"], figures["oreflow_runs"]) == (6, 1)
+
+
+def test_trace_backends(shop):
+    made = shop(BACKENDS)
+    made.declare(MONITORED.replace("file: spans.txt", "feil: spans.txt"))
+    assert "monitoring.tracing.backends.0.feil: unknown key" in made.cli("plan").err
+    assert "trace backend spans" in str(oreflow.plugins(made.root))
+
+
+def test_create_trace_backend(shop):
+    made = shop(BACKENDS)
+    made.declare(MONITORED)
+    assert made.cli("run").code == 0
+    assert (made.root / "spans.txt").read_text() == "flushed"
+
+
 def test_check_types(shop):
     source = '''
 import narwhals as nw
@@ -405,6 +486,32 @@ def test_tasks_progressed(shop):
         ["bronze.sales", 1, 1, 4],
         ["bronze.sales", 1, 3, 6],
     ]
+
+
+def test_step_started(shop):
+    report, told = _told(shop, "step_started", "run_id", "table", "processor", "engine")
+    assert told == [
+        {"run_id": report["run_id"], **{key: table[key] for key in ("table", "processor", "engine")}}
+        for table in report["tables"]
+    ]
+
+
+def test_batch_started(shop):
+    _, told = _told(shop, "batch_started", "table", "batch", "files")
+    size = len(FILES["a.csv"])
+    assert told == [
+        {"table": "bronze.sales", "batch": 1, "files": [{"file": "data/raw/a.csv", "bytes": size}]},
+        {"table": "silver.sales", "batch": 1, "files": []},
+    ]
+
+
+def test_batch_finished(shop):
+    report, told = _told(shop, "batch_finished", "table", "batch", "status", "account")
+    for each, table in zip(told, report["tables"], strict=True):
+        account = each["account"]
+        assert (each["table"], each["batch"], each["status"]) == (table["table"], 1, "published")
+        assert [account[kind] for kind in ("read", "published", "quarantined", "superseded")] == [3, 3, 0, 0]
+        assert table["rows_read"] == account["read"]
 
 
 def test_step_finished(shop):

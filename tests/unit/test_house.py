@@ -26,7 +26,20 @@ ENGINES = {
     "oreflow_spark.engine",
     "oreflow_delta.format",
 }
-OURS = ("bronze", "chaos", "delta", "gold", "polars", "redis", "silver", "spark")
+OURS = (
+    "bronze",
+    "chaos",
+    "delta",
+    "gold",
+    "influxdb",
+    "metrics",
+    "opentelemetry",
+    "polars",
+    "prometheus",
+    "redis",
+    "silver",
+    "spark",
+)
 
 
 def _loaded(code: str) -> set[str]:

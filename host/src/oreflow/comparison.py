@@ -101,10 +101,9 @@ def prove(
         reports: list[RunReport] = []
         seconds: dict[str, float] = {}
         # Both are planned before either is run: a mistake is told before anything is done.
+        alone = replace(pipeline, share="", monitoring=None)  # it is no run that anybody has to hear of
         runs = {
-            engine: Run(
-                replace(pipeline, lake=folder / engine, share=""), factory, engine=engine, now=lambda: claimed_at
-            )
+            engine: Run(replace(alone, lake=folder / engine), factory, engine=engine, now=lambda: claimed_at)
             for engine in engines
         }
         for engine, run in runs.items():

@@ -22,14 +22,19 @@ from oreflow.contract import (
     ConfigStoreMetadata,
     Engine,
     EngineMetadata,
+    MetricBackend,
+    MetricBackendMetadata,
     Problem,
     ProcessingConfig,
     Processor,
     ProcessorMetadata,
     SectionMetadata,
     Step,
+    Surroundings,
     TableFormat,
     TableFormatMetadata,
+    TraceBackend,
+    TraceBackendMetadata,
 )
 
 if TYPE_CHECKING:
@@ -101,6 +106,30 @@ def create_breaker_board(name: str, address: str) -> BreakerBoard | None:
 
 
 @hookspec
+def metric_backends() -> Sequence[MetricBackendMetadata]:
+    """Metadata of the kinds of place that the plugin can bring metrics to."""
+
+
+@hookspec(firstresult=True)
+def create_metric_backend(name: str, options: Mapping[str, Any], surroundings: Surroundings) -> MetricBackend | None:
+    """A backend of the kind called `name`; None where it is not the plugin's.
+
+    `options` are the keys that the declaration has beside its `type`, which fit the `option_schema`, with references to
+    secrets followed. Nothing is connected to before `open`.
+    """
+
+
+@hookspec
+def trace_backends() -> Sequence[TraceBackendMetadata]:
+    """Metadata of the kinds of place that the plugin can bring spans to."""
+
+
+@hookspec(firstresult=True)
+def create_trace_backend(name: str, options: Mapping[str, Any], surroundings: Surroundings) -> TraceBackend | None:
+    """A backend of the kind called `name`, as `create_metric_backend` does; None where it is not the plugin's."""
+
+
+@hookspec
 def sections() -> Sequence[SectionMetadata]:
     """Metadata of the sections that the plugin adds to declarations; what they say comes with `run_configured`."""
 
@@ -155,6 +184,29 @@ def call_resource(run_id: str, resource: str, operation: str, call: Callable[[],
 @hookspec
 def run_started(run_id: str, pipeline: str, tables: Sequence[str]) -> None:
     """A run has begun; `tables` in the order in which they are made."""
+
+
+@hookspec
+def step_started(run_id: str, table: str, processor: str, engine: str) -> None:
+    """A table is about to be looked at, and made as far as anything is new for it."""
+
+
+@hookspec
+def batch_started(run_id: str, table: str, batch: int, files: Sequence[Mapping[str, Any]]) -> None:
+    """A batch has been claimed and is about to be made; of a source, `files` are those that it reads.
+
+    Each has `file`, as lineage and messages call it, and `bytes` (-1: the system does not say).
+    """
+
+
+@hookspec
+def batch_finished(run_id: str, table: str, batch: int, status: str, account: Mapping[str, Any]) -> None:
+    """A batch is over: `published`, `refused` by its quality gate, or `failed`.
+
+    `account` says where its rows went: `read`, `published`, `quarantined`, `superseded`, `replaced`, `score`, `rules`
+    (how many rows broke each), `set_aside` (files that could not be read, each with its reason) and `remarks`. Of a
+    batch that was refused they are the candidate's, and none was published; of one that failed it is empty.
+    """
 
 
 @hookspec

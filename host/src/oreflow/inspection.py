@@ -16,12 +16,14 @@ from oreflow.contract import (
     ConfigStoreMetadata,
     DeclarationError,
     EngineMetadata,
+    MetricBackendMetadata,
     Problem,
     ProcessingEngine,
     ProcessingStage,
     ProcessorMetadata,
     SectionMetadata,
     TableFormatMetadata,
+    TraceBackendMetadata,
 )
 from oreflow.factory import PROJECT_FILE, VARIABLE, Plugin, ProcessorFactory, Profile
 
@@ -116,6 +118,7 @@ def _kind(item: Any) -> str:
         return "processor"
     kinds = {EngineMetadata: "engine", TableFormatMetadata: "table format", ConfigStoreMetadata: "config store"}
     kinds |= {BreakerBoardMetadata: "breaker board", SectionMetadata: "section"}
+    kinds |= {MetricBackendMetadata: "metric backend", TraceBackendMetadata: "trace backend"}
     return next((word for kind, word in kinds.items() if isinstance(item, kind)), "check")
 
 

@@ -76,7 +76,9 @@ def _prepare_output() -> None:
 
 
 class _Warnings(logging.Handler):
-    """Says on standard error what happened, as other messages of the command line are said."""
+    """Says on standard error what happened, as other messages of the command line are said; not where log lines do."""
+
+    gives_way = True
 
     def emit(self, record: logging.LogRecord) -> None:
         click.echo(f"{record.levelname.lower()}: {record.getMessage()}", err=True)

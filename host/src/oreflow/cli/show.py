@@ -73,6 +73,11 @@ def report(run: RunReport) -> None:
     for use in run.resources:
         if line := _use(use):
             click.echo(f"  {line}")
+    for name, figures in run.aggregations.items():
+        for figure in figures:
+            of = ", ".join(f"{label} {value}" for label, value in figure["labels"].items())
+            value = "nothing measured" if figure["value"] is None else f"{figure['value']:,.6g}"
+            click.echo(f"  {name}{f' of {of}' if of else ''}: {value}")
     for remark in run.remarks:
         click.echo(f"  {remark}")
 

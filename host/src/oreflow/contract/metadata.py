@@ -191,6 +191,18 @@ class _Described:
 
 
 @dataclass(frozen=True)
+class _WithOptions(_Described):
+    """What has options besides."""
+
+    option_schema: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not isinstance(self.option_schema, Mapping):
+            raise InvalidMetadata("option_schema", "expected a JSON Schema object")
+
+
+@dataclass(frozen=True)
 class TableFormatMetadata(_Described):
     """A table format as its plugin describes it. Raises `InvalidMetadata` as `ProcessorMetadata` does."""
 
@@ -212,26 +224,43 @@ class BreakerBoardMetadata(_Described):
 
 
 @dataclass(frozen=True)
-class SectionMetadata(_Described):
+class SectionMetadata(_WithOptions):
     """A section that a plugin adds to declarations: `name` is its key at the top, `option_schema` of what is below.
 
     Raises `InvalidMetadata` as `ProcessorMetadata` does.
     """
 
-    option_schema: Mapping[str, Any] = field(default_factory=dict)
-
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.name in _OWN_SECTIONS:
             raise InvalidMetadata("name", f"'{self.name}' is a section of every declaration")
-        if not isinstance(self.option_schema, Mapping):
-            raise InvalidMetadata("option_schema", "expected a JSON Schema object")
+
+
+@dataclass(frozen=True)
+class MetricBackendMetadata(_WithOptions):
+    """A kind of place where metrics go, as its plugin describes it; `name` is its `type` in a declaration.
+
+    `option_schema` is a JSON Schema object for the keys beside `type`; `can_query` says that it answers aggregations.
+    Raises `InvalidMetadata` as `ProcessorMetadata` does.
+    """
+
+    can_query: bool = False
+
+
+@dataclass(frozen=True)
+class TraceBackendMetadata(_WithOptions):
+    """A kind of place where spans go, as its plugin describes it; `name` is its `type` in a declaration.
+
+    `option_schema` is a JSON Schema object for the keys beside `type`. Raises `InvalidMetadata` as `ProcessorMetadata`
+    does.
+    """
 
 
 _OWN_SECTIONS = {
     "description",
     "engines",
     "lake",
+    "monitoring",
     "name",
     "plugins",
     "processors",

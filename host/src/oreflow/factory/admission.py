@@ -21,9 +21,11 @@ from oreflow.contract import (
     EngineMetadata,
     HookDeprecation,
     InvalidMetadata,
+    MetricBackendMetadata,
     ProcessorMetadata,
     SectionMetadata,
     TableFormatMetadata,
+    TraceBackendMetadata,
 )
 from oreflow.contract.errors import told
 from oreflow.factory import guard
@@ -41,6 +43,8 @@ DESCRIPTIONS: Mapping[str, type] = {
     "config_stores": ConfigStoreMetadata,
     "breaker_boards": BreakerBoardMetadata,
     "sections": SectionMetadata,
+    "metric_backends": MetricBackendMetadata,
+    "trace_backends": TraceBackendMetadata,
 }
 """The hooks by which a plugin says what it brings, with the type of what they answer."""
 _Brings = Mapping[str, Sequence[Any]]

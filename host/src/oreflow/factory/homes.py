@@ -20,6 +20,13 @@ HOMES: Mapping[tuple[str, str], str] = {
     ("breaker board", "redis"): "oreflow-redis",
     ("breaker board", "rediss"): "oreflow-redis",
     ("section", "chaos"): "oreflow-chaos",
+    ("metric backend", "memory"): "oreflow-metrics",
+    ("metric backend", "json"): "oreflow-metrics",
+    ("metric backend", "prometheus"): "oreflow-prometheus",
+    ("metric backend", "pushgateway"): "oreflow-prometheus",
+    ("metric backend", "textfile"): "oreflow-prometheus",
+    ("metric backend", "influxdb"): "oreflow-influxdb",
+    ("trace backend", "otlp"): "oreflow-opentelemetry",
 }
 
 

@@ -48,10 +48,11 @@ def answers(
 ) -> Iterator[tuple[str, Any]]:
     """Each plugin's answer to a hook, by the plugin's key; an error is an answer too. `bounded`: so is to hang.
 
+    They are asked in pluggy's order: those that try to be first, the last registered, those that try to be last.
     Each implementation is called by itself, since one that raises would otherwise discard the
     answers of all the others.
     """
-    for implementation in getattr(manager.hook, hook).get_hookimpls():
+    for implementation in reversed(getattr(manager.hook, hook).get_hookimpls()):
         if bounded:
             outcome = guard.call(partial(ask, implementation, **arguments))
             yield implementation.plugin_name, outcome.value if outcome.error is None else outcome.error

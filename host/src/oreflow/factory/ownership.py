@@ -18,6 +18,8 @@ KINDS = {
     "config store": "config_stores",
     "breaker board": "breaker_boards",
     "section": "sections",
+    "metric backend": "metric_backends",
+    "trace backend": "trace_backends",
 }
 """What a plugin can bring, with the hook that describes it."""
 

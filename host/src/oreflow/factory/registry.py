@@ -20,6 +20,8 @@ from oreflow.contract import (
     Engine,
     EngineMetadata,
     InvalidMetadata,
+    MetricBackend,
+    MetricBackendMetadata,
     OreflowError,
     Problem,
     ProcessingConfig,
@@ -27,8 +29,11 @@ from oreflow.contract import (
     Processor,
     ProcessorMetadata,
     SectionMetadata,
+    Surroundings,
     TableFormat,
     TableFormatMetadata,
+    TraceBackend,
+    TraceBackendMetadata,
 )
 from oreflow.contract.errors import told
 from oreflow.factory.discovery import discover
@@ -98,6 +103,16 @@ class ProcessorFactory:
     def sections(self) -> Mapping[str, tuple[SectionMetadata, str]]:
         """Each section that a plugin adds to declarations, and the plugin, by the section's key."""
         return listed(brought for brought in self._brought["section"] if not brought.conflict)
+
+    @property
+    def metric_backends(self) -> Mapping[str, tuple[MetricBackendMetadata, str]]:
+        """Each kind of place for metrics, and its plugin, by the kind's name."""
+        return listed(brought for brought in self._brought["metric backend"] if not brought.conflict)
+
+    @property
+    def trace_backends(self) -> Mapping[str, tuple[TraceBackendMetadata, str]]:
+        """Each kind of place for spans, and its plugin, by the kind's name."""
+        return listed(brought for brought in self._brought["trace backend"] if not brought.conflict)
 
     @property
     def offers(self) -> list[Offer]:
@@ -297,13 +312,13 @@ class ProcessorFactory:
         options = followed(options)
         return self._create("engine", name, "create_engine", Engine, options=options, parallelism=parallelism)
 
-    def require_section(self, name: str) -> None:
-        """Find that a plugin adds a section of this name to declarations.
+    def require(self, what: str, name: str) -> None:
+        """Find that a plugin brings something of a kind (`section`, `metric backend`) under this name.
 
         Raises:
             DeclarationError: none does; says which package would, as far as anyone here knows.
         """
-        self._brought_as("section", name)
+        self._brought_as(what, name)
 
     def create_table_format(self, name: str = "delta") -> TableFormat:
         """The table format called `name`; made once, then reused.
@@ -331,6 +346,23 @@ class ProcessorFactory:
             OreflowError: its plugin fails to create it.
         """
         return self._connected("breaker board", "create_breaker_board", BreakerBoard, name, address)
+
+    def create_metric_backend(self, name: str, options: Mapping[str, Any], surroundings: Surroundings) -> MetricBackend:
+        """A place for metrics of the kind called `name`; references to secrets in its options are followed.
+
+        Raises:
+            DeclarationError: it is not installed, or a secret is not there.
+            OreflowError: its plugin fails to create it.
+        """
+        settings = {"options": followed(options), "surroundings": surroundings}
+        plugin = self._brought_as("metric backend", name).plugin
+        return self._asked(plugin, "create_metric_backend", MetricBackend, name=name, **settings)
+
+    def create_trace_backend(self, name: str, options: Mapping[str, Any], surroundings: Surroundings) -> TraceBackend:
+        """A place for spans of the kind called `name`, as `create_metric_backend`."""
+        settings = {"options": followed(options), "surroundings": surroundings}
+        plugin = self._brought_as("trace backend", name).plugin
+        return self._asked(plugin, "create_trace_backend", TraceBackend, name=name, **settings)
 
     def create(self, offer: Offer, config: ProcessingConfig) -> Processor:
         """The processor of an offer that was selected for this configuration.

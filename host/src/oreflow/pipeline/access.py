@@ -83,7 +83,6 @@ class Access:
         if run_id:
             _share(shared, pipeline, factory)
         self._hook = factory.hooks.hook.call_resource
-        self._is_wrapped = bool(run_id) and len(self._hook.get_hookimpls()) > 1  # the host's own is one
         self._run_id, self._on_event = run_id, on_event
         self._uses = {name: ResourceUse(name, each.kind) for name, each in pipeline.resources.items()}
         self.was_retried = False
@@ -122,7 +121,7 @@ class Access:
 
         It is no attempt of its own. What it raises is the error of the attempt that it is a part of.
         """
-        if not self._is_wrapped:
+        if not (self._run_id and len(self._hook.get_hookimpls()) > 1):  # the host's own is one
             return function(*args, **kwargs)
         result: T = self._hook(
             run_id=self._run_id, resource=resource, operation=operation, call=lambda: function(*args, **kwargs)

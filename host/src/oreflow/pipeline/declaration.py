@@ -28,6 +28,7 @@ from oreflow.config.snapshot import Snapshot, discreet
 from oreflow.config.stored import stored_layer
 from oreflow.contract import Check, DeclarationError, Problem, ProcessingStage
 from oreflow.factory import RESERVED_OPTIONS, ProcessorFactory, get_processor_factory
+from oreflow.monitoring.declared import declared_monitoring
 from oreflow.pipeline.missing import explain_missing
 from oreflow.pipeline.model import Pipeline, Source, TableSpec
 from oreflow.pipeline.report import READABLE
@@ -38,6 +39,7 @@ from oreflow.secrets import reference_fault, refers, resembles_reference
 from oreflow.validation import did_you_mean, validate
 
 _OF_RESOURCES = {("sources",), ("tables",), ("resilience",)}
+_WITH_SECRETS = {("engines",), ("monitoring", "metrics"), ("monitoring", "tracing")}
 _ORDER = {stage.value: position for position, stage in enumerate(ProcessingStage)}
 
 
@@ -68,6 +70,10 @@ def load_pipeline(
     if "://" in str(data.get("lake", "")):
         problems.append(Problem("a lake is a folder of this machine", ("lake",), "give a path such as ./lake"))
     problems += [problem for spec in specs.values() for problem in _option_problems(spec, factory)]
+    monitoring = None
+    if not any(problem.path[:1] in {(), ("monitoring",)} for problem in problems):
+        monitoring, wrong = declared_monitoring(data, factory)
+        problems += wrong
     if problems:
         problems += [
             Problem(f"{plugin} is broken, and what it brings is missing: {plugin.reason}", mend=plugin.mend)
@@ -84,11 +90,21 @@ def load_pipeline(
     engines = dict(data.get("engines", {}))
     limit = engines.pop("auto", {}).get("in_process_up_to")
     sections = {name: data[name] for name in factory.sections if name in data}
-    about = data["name"], data.get("description", "")
-    up_to = None if limit is None else bytes_of(limit)
-    share = data.get("resilience", {}).get("share", "")
-    tables = _in_order(specs)
-    return Pipeline(*about, project, lake, tables, engines, resources, sections, up_to, config, share), factory
+    pipeline = Pipeline(
+        name=data["name"],
+        description=data.get("description", ""),
+        project=project,
+        lake=lake,
+        tables=_in_order(specs),
+        engines=engines,
+        resources=resources,
+        sections=sections,
+        in_process_up_to=None if limit is None else bytes_of(limit),
+        config=config,
+        share=data.get("resilience", {}).get("share", ""),
+        monitoring=monitoring,
+    )
+    return pipeline, factory
 
 
 def _may_be_missing(problem: Problem) -> bool:
@@ -121,7 +137,7 @@ def read_pipeline(
             raise DeclarationError([layer.locate(Problem("a store cannot say this", ("plugins",), mend))])
         document.merge(layer)
     for section, file in sections.items():
-        factory.require_section(section)
+        factory.require("section", section)
         _put_section(document, section, file)
     schema = declaration_schema(factory)
     apply_variables(document, name, os.environ, schema, names_in(project / "config"))
@@ -187,9 +203,9 @@ def _secret_problems(value: Any, path: KeyPath) -> Iterator[Problem]:
             yield from _secret_problems(each, (*path, index))
     elif not isinstance(value, str):
         return
-    elif path[:1] != ("engines",) and path != SHARE:
+    elif path[:1] not in _WITH_SECRETS and path[:2] not in _WITH_SECRETS and path != SHARE:
         if refers(value) or resembles_reference(value):
-            mend = "only settings of engines and resilience.share may refer to one"
+            mend = "only settings of engines, of monitoring's backends and resilience.share may refer to one"
             yield Problem("a secret has no place here", path, mend)
     elif fault := reference_fault(value):
         yield Problem(fault, path, "write ${env:NAME} or ${file:/run/secrets/name}")

@@ -12,6 +12,7 @@ from typing import Any
 
 from oreflow.config.snapshot import Snapshot
 from oreflow.contract import Check, DataType, DeclarationError, Problem, ProcessingConfig, ProcessingStage
+from oreflow.monitoring.declared import Monitoring
 from oreflow.pipeline.report import READABLE
 from oreflow.pipeline.resources import Resource
 from oreflow.validation import did_you_mean
@@ -95,7 +96,8 @@ class Pipeline:
     `engines` are the options of engines by name, `resources` what it depends on, `sections` what it says
     in the sections that plugins add; `share` is the address of the board by which breakers are shared ('': none);
     `in_process_up_to` is how many bytes of memory an input may need for `engine: auto` to choose an engine inside the
-    process (None: as many as the machine has).
+    process (None: as many as the machine has). `monitoring` is what is to be seen of its runs (None: nothing besides
+    their reports).
     """
 
     name: str
@@ -109,6 +111,7 @@ class Pipeline:
     in_process_up_to: int | None
     config: Snapshot = field(repr=False, compare=False, hash=False)
     share: str = field(default="", repr=False)
+    monitoring: Monitoring | None = None
 
     def table(self, name: str) -> TableSpec:
         """The table called `name`.

@@ -137,7 +137,8 @@ class RunReport:
 
     `plugins` are those that had a part in it: what of theirs, distribution and version. `configuration` names the one
     that was used: its `version` in `oreflow config history`, and the `hash` of its content. `resources` says of each
-    that was called what became of the calls.
+    that was called what became of the calls. `aggregations` has the figures of those that the declaration names, each
+    with the `labels` of its group and a `value` (None: nothing was measured).
     """
 
     run_id: str
@@ -150,6 +151,7 @@ class RunReport:
     plugins: list[dict[str, str]] = field(default_factory=list)
     configuration: dict[str, Any] = field(default_factory=dict)
     resources: list[dict[str, Any]] = field(default_factory=list)
+    aggregations: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
     @property
     def succeeded(self) -> bool:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 import secrets
 import time
-from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from oreflow.contract import DeclarationError, Problem, StepError
+from oreflow.contract import DeclarationError, Problem, StepError, Surroundings
 from oreflow.contract.errors import told
 from oreflow.factory import ProcessorFactory, Profile, answers
 from oreflow.pipeline.access import Access
@@ -29,6 +29,9 @@ from oreflow.pipeline.resources import LAKE
 from oreflow.pipeline.versions import Versions
 from oreflow.resilience import Event, EventKind
 from oreflow.secrets import redacted
+
+if TYPE_CHECKING:
+    from oreflow.monitoring.watching import Watch
 
 
 class Run:
@@ -64,6 +67,7 @@ class Run:
         self.started_at = datetime.now(UTC)
         self.run_id = f"{self.started_at:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         self._configure()
+        self._watch = self._watching()
         self._access = Access(pipeline, factory, self.run_id, self._heard)
         self._tables = self._access.tables
         self._failures = Failures(pipeline, self._access, self._lake.runs / self.run_id)
@@ -97,8 +101,30 @@ class Run:
         if problems:
             raise DeclarationError([pipeline.config.document.locate(problem) for problem in problems])
 
+    def _watching(self) -> Watch | None:
+        """What is to be seen of this run by its declaration; without a section for it, nothing is loaded.
+
+        Raises:
+            DeclarationError: a backend cannot be had.
+        """
+        pipeline = self._pipeline
+        if pipeline.monitoring is None:
+            return None
+        from oreflow.monitoring.watching import Watch
+
+        folder = self._lake.state / "monitoring" / pipeline.name  # several pipelines may have a lake in common
+        place = Surroundings(pipeline.name, pipeline.config.environment, pipeline.project, folder)
+        try:
+            return Watch(pipeline.monitoring, self._factory, place, self.run_id)
+        except DeclarationError as error:
+            raise DeclarationError([pipeline.config.document.locate(each) for each in error.problems]) from error
+
     def execute(self) -> RunReport:
         """Make the tables; what fails is in the report, and what depends on it is skipped."""
+        with self._watch or nullcontext():
+            return self._execute()
+
+    def _execute(self) -> RunReport:
         start = time.perf_counter()
         names = [table.spec.name for table in self._planned]
         try:
@@ -131,6 +157,9 @@ class Run:
         )
         report.remarks = [redacted(remark) for remark in report.remarks]
         report.remarks += self._tell("run_finished", run_id=self.run_id, report=report.to_dict())
+        if self._watch:
+            report.remarks += self._watch.flush()
+            report.aggregations = self._watch.aggregations()
         try:
             self._access.write(self._lake.runs / f"{self.run_id}.json", report.to_dict())
         except Exception as error:  # the tables are right; only the history lacks this run
@@ -163,6 +192,8 @@ class Run:
     def _make(self, planned: PlannedTable, results: dict[str, TableResult]) -> TableResult:
         offer = planned.selection.offer
         result = TableResult(planned.spec.name, None, offer.name, offer.engine, offer.distribution, offer.version)
+        about = {"run_id": self.run_id, "table": planned.spec.name}
+        result.remarks += self._tell("step_started", **about, processor=offer.name, engine=offer.engine)
         start = time.perf_counter()
         broken = [name for name in planned.spec.inputs if name in results and not results[name].is_made]
         making = _making.set(result)
@@ -258,8 +289,13 @@ class Run:
         def tasks(done: int, total: int) -> None:
             tell("tasks_progressed", done=done, total=total)
 
+        def over(status: str, account: Account | None = None) -> None:
+            tell("batch_finished", status=status, account=account.to_dict() if account else {})
+
         claim = batches.write(claim)
         progress("claimed")
+        files = zip(batches.source_files(claim), claim.files, strict=True)
+        tell("batch_started", files=[{"file": shown.label, "bytes": claimed.bytes} for shown, claimed in files])
 
         def attempt() -> Account:
             if done := self._account_of(batches, claim):  # an attempt before this one did not hear that it was done
@@ -283,16 +319,23 @@ class Run:
         except KeyboardInterrupt:
             raise
         except BaseException as error:
-            if isinstance(error, RefusedError):
-                result.refuse(error.account)
-            found = self._found_done(batches, claim)
+            found = self._done_nevertheless(error, batches, claim)
             if found is None:
+                self._not_done(error, result, over)
                 raise
             account = found
-            account.remarks.append(f"batch {claim.batch} was published, though its making ended with {told(error)}")
         result.add(claim.batch, account)
+        over("published", account)
 
-    def _found_done(self, batches: Batches, claim: Claim) -> Account | None:
+    def _not_done(self, error: BaseException, result: TableResult, over: Callable[..., None]) -> None:
+        """Tell that a batch is over without being published; of one that its gate refused, with its figures."""
+        if isinstance(error, RefusedError):
+            result.refuse(error.account)
+            over("refused", error.account)
+        else:
+            over("failed")
+
+    def _done_nevertheless(self, error: BaseException, batches: Batches, claim: Claim) -> Account | None:
         """Of a batch whose making has failed the account, where it is in the table nevertheless.
 
         Where it is not, its claim is released: the next run shall look anew at what there is and at what is declared.
@@ -304,6 +347,8 @@ class Run:
                 batches.journal.release(claim)
         except Exception:
             return None
+        if account:
+            account.remarks.append(f"batch {claim.batch} was published, though its making ended with {told(error)}")
         return account
 
     def _account_of(self, batches: Batches, claim: Claim) -> Account | None:

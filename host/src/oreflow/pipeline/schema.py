@@ -10,6 +10,7 @@ from typing import Any
 
 from oreflow.contract import CheckType, ProcessingStage, SectionMetadata
 from oreflow.factory import ProcessorFactory
+from oreflow.monitoring import declared as monitoring
 from oreflow.quantities import SIZE
 from oreflow.resilience import declared
 
@@ -91,6 +92,7 @@ def declaration_schema(factory: ProcessorFactory) -> dict[str, Any]:
             "plugins": PLUGINS_SCHEMA,
             "engines": _engines_schema(factory),
             "resilience": declared.SCHEMA,
+            "monitoring": monitoring.schema(factory),
             **{name: _added(metadata) for name, (metadata, _) in sorted(factory.sections.items())},
             "sources": {
                 "type": "object",

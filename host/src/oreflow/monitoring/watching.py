@@ -1,0 +1,129 @@
+"""What is seen of one run: its events become metrics, spans and log lines for as long as it lasts."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from oreflow.contract import DeclarationError, Surroundings, TraceBackend
+from oreflow.contract.errors import told
+from oreflow.factory import ProcessorFactory
+from oreflow.monitoring import exporting
+from oreflow.monitoring.collector import get_metrics_collector
+from oreflow.monitoring.declared import DeclaredBackend, Monitoring
+from oreflow.monitoring.recorder import Recorder
+from oreflow.secrets import redacted
+
+if TYPE_CHECKING:
+    from oreflow.monitoring.logs import Logging
+
+
+class Watch:
+    """The views of one run, by what its declaration says of monitoring; a context for the time of the run.
+
+    Metrics are those of the process: its collector and its backends outlive the run.
+
+    Raises:
+        DeclarationError: a backend cannot be had, or a secret that it needs.
+        OreflowError: a plugin fails to create one.
+    """
+
+    def __init__(self, declared: Monitoring, factory: ProcessorFactory, place: Surroundings, run_id: str) -> None:
+        self._declared, self._factory, self._place, self._run_id = declared, factory, place, run_id
+        self._created = exporting.exports(declared.metrics or (), factory, place)
+        self._exports: list[exporting.Export] = []
+        self._traces = [self._trace_backend(each) for each in declared.traces or ()]
+        self._logging: Logging | None = None
+        self._open = ExitStack()
+
+    def _trace_backend(self, declared: DeclaredBackend) -> TraceBackend:
+        try:
+            return self._factory.create_trace_backend(declared.type, declared.options, self._place)
+        except DeclarationError as error:
+            raise declared.place(error) from error
+
+    def __enter__(self) -> Self:
+        views: list[Any] = []
+        if self._declared.logs is not None:
+            from oreflow.monitoring.logs import Logging, Logs
+
+            self._logging = self._open.enter_context(Logging(self._declared.logs, self._place.project))
+            logs = Logs(self._run_id, self._place.pipeline)
+            self._open.callback(logs.close)
+            views.append(logs)
+        if self._declared.traces is not None:
+            from oreflow.monitoring.tracing import Traces
+
+            traces = Traces(self._run_id, [each.provider() for each in self._traces])
+            self._open.callback(traces.close)
+            views.append(traces)
+        if self._declared.metrics is not None:
+            collector = get_metrics_collector()
+            if self._declared.most_label_sets:
+                collector.most_label_sets = self._declared.most_label_sets
+            self._exports = exporting.begin(self._created, collector, self._declared.patience)
+            views.append(Recorder(collector, self._run_id, self._place.pipeline))
+        for view in views:
+            self._factory.hooks.register(view)
+            self._open.callback(self._factory.hooks.unregister, view)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, place: TracebackType | None
+    ) -> None:
+        if error is not None:  # a run that is cut off has something to tell, too
+            self.flush()
+        self._open.close()
+        for each in self._traces:
+            _within(each.close, 0.0)  # what there was to send is sent, or was not in all the time that there is
+
+    def flush(self) -> list[str]:
+        """Have all figures and spans sent, in the time that is declared for it; gives in one line each what was not."""
+        deadline = time.monotonic() + self._declared.patience
+        asked = [(each, each.ask()) for each in self._exports]
+        remarks = [fault for each in self._traces if (fault := _unsent(each, deadline))]
+        faults = [(each.name, each.fault(number, deadline)) for each, number in asked]
+        if self._logging and self._logging.fault:
+            remarks.append(f"log lines could not be written: {redacted(self._logging.fault)}")
+        return remarks + [f"metrics did not get to {name}: {fault}" for name, fault in faults if fault]
+
+    def aggregations(self) -> dict[str, list[dict[str, Any]]]:
+        """The figures of the declaration's aggregations, by their names."""
+        now = time.time()
+        return {
+            each.name: [
+                {"labels": dict(figure.labels), "value": figure.value}
+                for figure in exporting.figures(each, now, self._exports) or ()
+            ]
+            for each in self._declared.aggregations
+        }
+
+
+def _unsent(backend: TraceBackend, deadline: float) -> str:
+    """Why spans were not sent by a time of `time.monotonic()`; '' where they were."""
+    left = max(deadline - time.monotonic(), 0.0)
+    outcome = _within(lambda: backend.flush(left), left)
+    if outcome is True:
+        return ""
+    why = told(outcome) if isinstance(outcome, BaseException) else backend.fault
+    return f"spans were not sent: {redacted(why) or 'the collector has not answered in time'}"
+
+
+def _within(function: Callable[[], Any], seconds: float) -> Any:
+    """What a function gives or raises in so many seconds; None where it takes longer, and goes on by itself."""
+    outcome: list[Any] = []
+
+    def call() -> None:
+        try:
+            outcome.append(function())
+        except BaseException as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=call, name="oreflow-monitoring", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return outcome[0] if outcome else None

@@ -1,0 +1,1 @@
+"""Metrics for InfluxDB, as a plugin of oreflow."""

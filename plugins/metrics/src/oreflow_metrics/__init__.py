@@ -1,0 +1,1 @@
+"""Metrics in memory and in JSON files, as a plugin of oreflow."""

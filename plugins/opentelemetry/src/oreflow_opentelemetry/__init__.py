@@ -1,0 +1,1 @@
+"""Spans by OTLP, as a plugin of oreflow."""

@@ -1,0 +1,174 @@
+"""What becomes of spans on their way: counted, so that none is lost unseen, and told in the words of a person.
+
+The SDK's processor says of nothing whether it arrived, and waits as long as a collector lets it. Its own log lines
+about deliveries of ours are kept back: there is one warning for all, which the host gives.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Sequence
+from contextvars import ContextVar
+from http import HTTPStatus
+from typing import Any
+
+import requests
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+
+from oreflow.contract.errors import told
+
+MOST_WAITING = 4096
+"""Spans that may wait for their delivery; what ends besides is lost, and counted."""
+_MOST_AT_ONCE = 512
+_EVERY = 5000.0  # ms
+
+
+class Connection(requests.Session):
+    """The connection to a collector; `fault` says in words why the last request did not go well, '' where it did."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.fault = ""
+        self.rejected = 0
+        """How many spans of the last request the collector did not want."""
+
+    def request(self, *args: Any, **kwargs: Any) -> requests.Response:
+        """Make a request."""
+        self.fault, self.rejected = "", 0
+        try:
+            answer = super().request(*args, **kwargs)
+        except requests.RequestException as error:
+            self.fault = _why(error)
+            raise
+        if answer.status_code >= HTTPStatus.MULTIPLE_CHOICES:  # a redirection is not followed, and delivers nothing
+            self.fault = f"it answers {answer.status_code} {answer.reason}"
+        else:
+            self._read(answer)
+        return answer
+
+    def _read(self, answer: requests.Response) -> None:
+        """What is said of the spans besides that they have come."""
+        kind = answer.headers.get("Content-Type", "")
+        if kind.startswith("text/html"):  # a page to log in at, a dashboard
+            self.fault = "a web page answers there, and no collector"
+        elif kind.startswith("application/x-protobuf"):  # some answer in other forms, against OTLP, and have taken them
+            try:
+                partly = ExportTraceServiceResponse.FromString(answer.content).partial_success
+            except Exception:  # of protobuf, which says no types
+                return
+            self.rejected = partly.rejected_spans
+            if self.rejected:
+                self.fault = " ".join(f"it has rejected them: {partly.error_message}".split())
+
+
+class Delivery(SpanExporter):
+    """An exporter, with what has become of the spans that it was given; `fault` is why the last ones were lost."""
+
+    def __init__(self, exporter: SpanExporter, connection: Connection) -> None:
+        self._exporter, self._connection = exporter, connection
+        self.fault = ""
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin to count anew, as in a copy of the process: spans that wait are its parent's."""
+        self._lock = threading.Lock()
+        self._waiting = self.lost = 0
+        self._is_closed = False
+
+    def admit(self) -> bool:
+        """Whether there is room for one more; where not, it is lost."""
+        with self._lock:
+            if self._is_closed or self._waiting >= MOST_WAITING:
+                self.lost += 1
+                self.fault = self.fault or f"more than {MOST_WAITING:,} wait to be sent"
+                return False
+            self._waiting += 1
+            return True
+
+    @property
+    def waiting(self) -> int:
+        """How many have ended, of which nobody knows yet whether they will arrive."""
+        return self._waiting
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send some."""
+        fault, lost = "the process ends", len(spans)
+        if not self._is_closed:
+            self._connection.fault = ""
+            with Quiet():
+                try:
+                    sent = self._exporter.export(spans)
+                except Exception as error:
+                    sent, self._connection.fault = SpanExportResult.FAILURE, told(error)
+            fault = self._connection.fault
+            well = sent is SpanExportResult.SUCCESS and not fault
+            lost = 0 if well else min(self._connection.rejected or lost, lost)
+        with self._lock:
+            self._waiting -= len(spans)
+            self.lost += lost
+            if lost:
+                self.fault = fault or "they could not be written as OTLP"
+        return SpanExportResult.FAILURE if lost else SpanExportResult.SUCCESS
+
+    def shutdown(self) -> None:
+        """Send nothing any more, and wait for nothing."""
+        if not self._is_closed:
+            self._is_closed = True
+            with Quiet():
+                self._exporter.shutdown()
+
+
+class Queue(BatchSpanProcessor):
+    """The SDK's queue of spans to be sent, with room for so many and no more."""
+
+    def __init__(self, delivery: Delivery) -> None:
+        self._delivery = delivery
+        super().__init__(delivery, MOST_WAITING, _EVERY, _MOST_AT_ONCE)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Take one that has ended."""
+        if span.context and span.context.trace_flags.sampled and self._delivery.admit():
+            super().on_end(span)
+
+
+_is_ours: ContextVar[bool] = ContextVar("is_ours", default=False)
+
+
+class Quiet:
+    """Within it, the SDK logs nothing; what other parts of the program have it do is logged as ever."""
+
+    def __enter__(self) -> None:
+        self._token = _is_ours.set(True)
+
+    def __exit__(self, *_: object) -> None:
+        _is_ours.reset(self._token)
+
+
+class _Others(logging.Filter):
+    def filter(self, record: logging.LogRecord) -> bool:
+        return not _is_ours.get()
+
+
+for _name in (
+    "opentelemetry.exporter.otlp.common.http",
+    "opentelemetry.exporter.otlp.proto.common._internal",
+    "opentelemetry.exporter.otlp.proto.http._common",
+    "opentelemetry.exporter.otlp.proto.http.trace_exporter",
+    "opentelemetry.util.re",  # it would show headers
+):
+    logging.getLogger(_name).addFilter(_Others())
+
+
+def _why(error: requests.RequestException) -> str:
+    """Why there was no answer."""
+    if isinstance(error, requests.exceptions.Timeout):
+        return "it does not answer in time"
+    root: BaseException = error
+    while (inner := root.__cause__ or root.__context__) is not None:
+        root = inner
+    if isinstance(error, requests.exceptions.SSLError):
+        return f"TLS: {told(root)}"
+    return root.strerror if isinstance(root, OSError) and root.strerror else told(root)

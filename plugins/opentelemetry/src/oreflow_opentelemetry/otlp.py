@@ -1,0 +1,156 @@
+"""Spans to a collector by OTLP: the SDK of OpenTelemetry, set up as a declaration says, in bounded time.
+
+The standard variables of OpenTelemetry hold where an option is not said.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import threading
+import weakref
+from collections.abc import Mapping
+from typing import Any
+
+from opentelemetry.exporter.otlp.proto.http import Compression
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
+
+from oreflow import __version__
+from oreflow.contract import DeclarationError, Problem, Surroundings, TraceBackend
+from oreflow.quantities import time_of
+from oreflow.secrets import masked, redacted, without
+from oreflow_opentelemetry.delivery import Connection, Delivery, Queue, Quiet
+
+_PATH = "/v1/traces"
+_TIMEOUT = 3.0  # s
+_LAST = 0.5
+"""Seconds that `close` waits for a request that is under way."""
+
+
+class Otlp(TraceBackend):
+    """A provider whose spans go to one collector. `fault` says why some did not get there, '' where none was lost.
+
+    Raises:
+        DeclarationError: a header cannot be sent, or the file of certificates is not there.
+    """
+
+    def __init__(self, options: Mapping[str, Any], surroundings: Surroundings) -> None:
+        headers = options.get("headers", {})
+        _check(headers)
+        self._connection = Connection()
+        with Quiet():
+            exporter = OTLPSpanExporter(
+                endpoint=_endpoint(options),
+                certificate_file=_certificate(options, surroundings),
+                headers=dict(headers),
+                timeout=_timeout(options),
+                compression=Compression.Gzip,
+                session=self._connection,
+            )
+        self._delivery = Delivery(exporter, self._connection)
+        self._queue = Queue(self._delivery)
+        sample = options.get("sample")
+        self._provider = TracerProvider(
+            sampler=None if sample is None else ParentBasedTraceIdRatio(sample),
+            resource=_resource(options, surroundings),
+            shutdown_on_exit=False,  # it would wait for as long as a collector lets it; the host closes
+        )
+        self._provider.add_span_processor(self._queue)
+        self._secrets = [part for value in headers.values() for part in (value, *value.split())]
+        self._place = masked(without(exporter._endpoint, self._secrets))  # noqa: SLF001  as it was settled there
+        _begin_anew_in_copies(self)
+
+    @property
+    def fault(self) -> str:
+        """How many spans did not get there, and why, in one line and without secrets."""
+        lost = self._delivery.lost
+        if not lost:
+            return ""
+        what = f"{lost:,} spans were" if lost > 1 else "1 span was"
+        why = redacted(without(self._delivery.fault, self._secrets))
+        return f"{what} lost on the way to {self._place}: {why}"
+
+    def provider(self) -> TracerProvider:
+        """See `TraceBackend.provider`."""
+        return self._provider
+
+    def flush(self, seconds: float) -> bool:
+        """See `TraceBackend.flush`. The SDK's own waits as long as a request likes: this one leaves it behind."""
+        worker = threading.Thread(target=self._queue.force_flush, name="oreflow-spans", daemon=True)
+        worker.start()
+        worker.join(seconds)
+        return not worker.is_alive() and not self._delivery.lost
+
+    def close(self) -> None:
+        """See `TraceBackend.close`; a request that is under way is left behind where it takes long."""
+        self._delivery.shutdown()
+        worker = threading.Thread(target=self._queue.shutdown, name="oreflow-spans", daemon=True)
+        worker.start()
+        worker.join(_LAST)
+
+    def begin_anew(self) -> None:
+        """In a copy of the process: spans that wait are its parent's, and so is the connection."""
+        self._delivery.reset()
+        self._connection.close()
+
+
+def _endpoint(options: Mapping[str, Any]) -> str | None:
+    said = options.get("endpoint")
+    return said and f"{said.rstrip('/').removesuffix(_PATH)}{_PATH}"
+
+
+def _timeout(options: Mapping[str, Any]) -> float | None:
+    if "timeout" in options:
+        return time_of(options["timeout"]).total_seconds()
+    is_said = any(os.environ.get(f"OTEL_EXPORTER_OTLP_{which}TIMEOUT") for which in ("", "TRACES_"))
+    return None if is_said else _TIMEOUT
+
+
+def _certificate(options: Mapping[str, Any], surroundings: Surroundings) -> str | None:
+    if "certificate" not in options:
+        return None
+    file = surroundings.project / options["certificate"]
+    if not file.is_file():
+        mend = "it is looked for in the project's folder"
+        raise DeclarationError([Problem(f"there is no file {options['certificate']}", ("certificate",), mend)])
+    return str(file)
+
+
+def _check(headers: Mapping[str, str]) -> None:
+    """Refuse what is no header here: the error of a request would show it.
+
+    Raises:
+        DeclarationError: one is none.
+    """
+    for name, value in headers.items():
+        is_plain = value.isprintable() and value.isascii() and value == value.strip()
+        if not is_plain or not name.isascii() or not name.replace("-", "").replace("_", "").isalnum():
+            message = f"the header {name!r} cannot be sent: its name or its value has characters that no header has"
+            raise DeclarationError([Problem(message, ("headers", name), "look for spaces and line ends around it")])
+
+
+def _resource(options: Mapping[str, Any], surroundings: Surroundings) -> Resource:
+    """What spans come from: what is known here, over it the variables of OpenTelemetry, over these the declaration."""
+    ours: dict[str, Any] = {
+        "service.name": "oreflow",
+        "service.version": __version__,
+        "deployment.environment.name": surroundings.environment,
+        "host.name": socket.gethostname(),
+        "process.pid": os.getpid(),
+        "oreflow.pipeline": surroundings.pipeline,
+    }
+    settled = Resource.create()
+    said = dict(settled.attributes)
+    if str(said["service.name"]).startswith("unknown_service"):
+        del said["service.name"]
+    named = {"service.name": options["service"]} if "service" in options else {}
+    return Resource({**ours, **said, **options.get("attributes", {}), **named}, settled.schema_url)
+
+
+def _begin_anew_in_copies(backend: Otlp) -> None:
+    if hasattr(os, "register_at_fork"):
+        anew = weakref.WeakMethod(backend.begin_anew)
+        os.register_at_fork(after_in_child=lambda: (method := anew()) and method())

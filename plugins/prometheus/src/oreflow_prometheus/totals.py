@@ -1,0 +1,230 @@
+"""Totals over processes: a counter of a batch job begins at 0 in each, and what asks for it wants all of them.
+
+A folder has one file of all series: counters and histograms summed over all processes ever, gauges with the value
+that was set last. Each process adds what it has counted since it last did, under a lock, and the file is replaced as a
+whole. It is not forced onto the disk: where the power goes, the worst is series that begin anew, which `rate` and
+`increase` of Prometheus reckon with.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import math
+import os
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from oreflow.contract import Labels, MetricFamily, MetricKind, Sample, Snapshot
+from oreflow_prometheus.lock import held
+
+_VERSION = 1
+_PATIENCE = 1.0  # seconds to wait for another process, which needs some milliseconds
+_OVERTAKEN = 60.0  # seconds up to which a snapshot is an older one of another thread; more, and the clock was set back
+_log = logging.getLogger("oreflow.prometheus")
+_Families = Mapping[str, MetricFamily]
+
+
+class Totals:
+    """The totals in a folder. Made by `totals_in`: backends of a process in one folder count an increase once."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._file = folder / "totals.json"
+        self._known: _Families = {}  # what the file had when it was last read or written
+        self._newest = Snapshot(0.0, ())
+        self._added: dict[tuple[str, Labels], Sample] = {}  # what of this process is in the file
+
+    def add(self, snapshot: Snapshot) -> tuple[Snapshot, OSError | None]:
+        """The totals with what this process has counted.
+
+        Where they could not be kept, the totals are right all the same, and the error says why; what was counted is
+        added the next time.
+        """
+        with _lock:
+            if 0 < self._newest.at - snapshot.at < _OVERTAKEN:
+                snapshot = self._newest
+            self._newest = snapshot
+            try:
+                with held(self._folder / "totals.lock", time.monotonic() + _PATIENCE):
+                    self._known = self._read()
+                    totals = self._sum(snapshot)
+                    if totals != self._known:
+                        self._write(totals)
+            except OSError as error:
+                with suppress(OSError, ValueError):  # whoever cannot write may still read
+                    self._known = _families(self._file.read_bytes())
+                return Snapshot(snapshot.at, tuple(self._sum(snapshot).values())), error
+            self._known = totals
+            self._added = {(family.name, each.labels): each for family in snapshot.families for each in family.samples}
+            return Snapshot(snapshot.at, tuple(totals.values())), None
+
+    def show(self, snapshot: Snapshot, put: Callable[[Snapshot], None], place: str, deadline: float) -> None:
+        """Add, and put the totals at a place outside of this process.
+
+        Processes take turns there: else older figures could be put after newer ones, which for Prometheus is a counter
+        that began anew.
+
+        Raises:
+            OSError: the totals could not be kept; they are there nevertheless.
+            TimeoutError: another process has been putting its own there until `deadline`, of the monotonic clock.
+        """
+        with ExitStack() as turn:
+            try:
+                turn.enter_context(held(self._folder / f"{place}.lock", deadline))
+            except TimeoutError:
+                raise
+            except OSError:
+                pass  # nothing can be kept in this folder, as `add` says too, and there are no turns to take
+            totals, fault = self.add(snapshot)
+            put(totals)
+            if fault:
+                raise fault
+
+    def begin_anew(self) -> None:
+        """Count from 0, in a process that was forked off; gauges are not set anew by that."""
+        self._added = {
+            (family.name, each.labels): each
+            for family in self._newest.families
+            if family.kind is MetricKind.GAUGE
+            for each in family.samples
+            if (family.name, each.labels) in self._added
+        }
+        self._newest = Snapshot(0.0, ())
+
+    def _sum(self, snapshot: Snapshot) -> dict[str, MetricFamily]:
+        """What is known, with what this process has counted since it last added it."""
+        totals = dict(self._known)
+        for family in snapshot.families:
+            before = totals.get(family.name)
+            if before and (before.kind, before.bounds) != (family.kind, family.bounds):
+                before = None  # figures of another kind cannot be added to
+            series = {each.labels: each for each in before.samples} if before else {}
+            for sample in family.samples:
+                total = series.get(sample.labels)
+                # What is not there any more was lost with the file, and is added as a whole.
+                added = self._added.get((family.name, sample.labels)) if total else None
+                series[sample.labels] = _total(family.kind, total, added, sample)
+            totals[family.name] = replace(family, samples=tuple(series.values()))
+        return dict(sorted(totals.items()))
+
+    def _read(self) -> _Families:
+        """What the file has; one that is damaged is set aside. Under the lock."""
+        try:
+            return _families(self._file.read_bytes())
+        except FileNotFoundError:
+            return {}
+        except ValueError as error:
+            aside = self._file.with_suffix(".damaged")
+            self._file.replace(aside)
+            _log.warning("the totals of metrics begin anew: %s is damaged (%s), and now %s", self._file, error, aside)
+            return {}
+
+    def _write(self, totals: _Families) -> None:
+        document = {"version": _VERSION, "families": [_document(family) for family in totals.values()]}
+        replace_file(self._file, json.dumps(document).encode())
+
+
+def totals_in(folder: Path) -> Totals:
+    """The totals of a folder, the same for all of this process."""
+    with _lock:
+        return _all.setdefault(folder.resolve(), Totals(folder))
+
+
+def replace_file(path: Path, content: bytes, mode: int | None = None) -> None:
+    """Have a file with this content, which its readers see as a whole or not at all.
+
+    `mode` are its permissions; where they are not said, those that any new file has.
+
+    Raises:
+        OSError: it cannot be written, and is as it was.
+    """
+    new = path.with_name(f".{path.name}.new")  # one who was killed over it has left nothing that is not replaced
+    try:
+        new.write_bytes(content)
+        if mode is not None:
+            new.chmod(mode)
+        new.replace(path)
+    except OSError:
+        with suppress(OSError):
+            new.unlink(missing_ok=True)
+        raise
+
+
+def _total(kind: MetricKind, total: Sample | None, added: Sample | None, now: Sample) -> Sample:
+    """A series with what is new of it: `added` is what of `now` is in `total`."""
+    if total is None:
+        return now
+    if kind is MetricKind.GAUGE:
+        return total if added and _are_same(added.value, now.value) else now
+    began_anew = added and (now.count < added.count if kind is MetricKind.HISTOGRAM else now.value < added.value)
+    if added is None or began_anew:
+        added = Sample(now.labels, 0.0, 0, (0,) * len(now.buckets))
+    buckets = zip(total.buckets, now.buckets, added.buckets, strict=True)
+    return Sample(
+        now.labels,
+        total.value + (now.value - added.value),
+        total.count + (now.count - added.count),
+        tuple(so_far + (new - old) for so_far, new, old in buckets),
+    )
+
+
+def _are_same(one: float, other: float) -> bool:
+    return one == other or (math.isnan(one) and math.isnan(other))
+
+
+def _document(family: MetricFamily) -> dict[str, Any]:
+    return {
+        "name": family.name,
+        "kind": family.kind.value,
+        "help": family.help,
+        "unit": family.unit,
+        "bounds": family.bounds,
+        "series": [[dict(each.labels), each.value, each.count, each.buckets] for each in family.samples],
+    }
+
+
+def _families(content: bytes) -> _Families:
+    """Families by their names.
+
+    Raises:
+        ValueError: this is no file of totals, or not a whole one.
+    """
+    try:
+        document = json.loads(content)
+        if document["version"] != _VERSION:
+            raise ValueError(f"it has the version {document['version']}, not {_VERSION}")
+        return {family.name: family for family in map(_family, document["families"])}
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"it has no {error}" if isinstance(error, KeyError) else str(error)) from None
+
+
+def _family(document: Mapping[str, Any]) -> MetricFamily:
+    kind, bounds = MetricKind(document["kind"]), tuple(map(float, document["bounds"]))
+    samples = []
+    for labels, value, count, buckets in document["series"]:
+        if len(buckets) != len(bounds):
+            raise ValueError(f"a series of {document['name']} has {len(buckets)} buckets, not {len(bounds)}")
+        pairs = tuple(sorted((str(name), str(each)) for name, each in labels.items()))
+        samples.append(Sample(pairs, float(value), int(count), tuple(map(int, buckets))))
+    help_text, unit = str(document["help"]), str(document["unit"])
+    return MetricFamily(str(document["name"]), kind, help_text, tuple(samples), unit, bounds)
+
+
+_all: dict[Path, Totals] = {}
+_lock = threading.Lock()
+
+
+def _in_child() -> None:
+    for each in _all.values():
+        each.begin_anew()
+    _lock.release()
+
+
+if hasattr(os, "register_at_fork"):  # nobody adds while the process is copied, which would copy the lock on the file
+    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_in_child)

@@ -1,0 +1,183 @@
+"""What monitoring costs: a count, a line that nobody wants, and the retail job with everything on.
+
+The job is run alternately with monitoring and without in one process, so that what the machine does besides falls on
+both alike; the figure is the median of the ratios of the pairs. Whole processes are measured too: what is imported for
+it is paid once in each.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+COUNTER, HISTOGRAM, EXPOSITION, GUARD, FILTERED = (
+    "a counter with three labels, us",
+    "a histogram, us",
+    "10,000 label sets as a text, s",
+    "spans that nobody keeps, us",
+    "a line of a log that nobody wants, us",
+)
+BOUNDS = {COUNTER: 0.5, HISTOGRAM: 1.2, EXPOSITION: 2.0, GUARD: 0.1, FILTERED: 0.2}
+JOB, JOB_BOUND = "the retail job with everything on, ratio", 1.03
+PAIRS = 7
+Verdict = Callable[[str, float, float | None], bool]
+
+
+def bench_monitoring(verdict: Verdict, make_project: Callable[[Path], Path], work: Path) -> list[bool]:
+    """Measure and print; whether the bounds hold. `make_project` makes the project of the retail job."""
+    print("\nmonitoring")
+    kept = [verdict(what, took, BOUNDS.get(what)) for what, took in micro()]
+    return kept + bench_job(verdict, make_project(work / "project-monitoring"))
+
+
+def micro() -> Iterator[tuple[str, float]]:
+    """Each small thing, and the least time that it took, in the unit that it says."""
+    from oreflow.monitoring import MetricsCollector, tracing
+
+    collector, labels = MetricsCollector(most_label_sets=20_000), {"pipeline": "p", "stage": "s", "table": "t"}
+    rows, waits = collector.counter("rows", labels), collector.histogram("wait_seconds", labels)
+    yield COUNTER, least(rows.inc)
+    yield HISTOGRAM, least(lambda: waits.observe(0.3))
+    yield "the same counter found by its labels, us", least(lambda: collector.increment_counter("rows", 1, labels))
+    try:
+        from prometheus_client import CollectorRegistry, Counter
+    except ImportError as error:
+        print(f"  prometheus-client: not measured, {error}")
+    else:
+        theirs = Counter("rows", "Rows", list(labels), registry=CollectorRegistry())
+        yield "prometheus-client's, by labels() each time, us", least(lambda: theirs.labels(**labels).inc())
+    yield GUARD, least(lambda: tracing.tracer) - least(lambda: None)
+    yield FILTERED, bench_filtered_log()
+    for number in range(10_000):
+        collector.increment_counter("keys", 1, {"key": str(number)})
+    start = time.perf_counter()
+    collector.export("prometheus")
+    yield EXPOSITION, time.perf_counter() - start
+
+
+def bench_filtered_log() -> float:
+    """Microseconds of a call whose level nobody asks for."""
+    from oreflow.monitoring import get_logger
+
+    log = get_logger("oreflow.bench")
+    return least(lambda: log.debug("nobody reads this"))
+
+
+def least(call: Callable[[], Any], times: int = 20_000, rounds: int = 20) -> float:
+    """The least time of a call over several rounds, in microseconds of CPU."""
+    found = []
+    for _ in range(rounds):
+        start = time.process_time()
+        for _ in range(times):
+            call()
+        found.append((time.process_time() - start) / times * 1e6)
+    return min(found)
+
+
+def bench_job(verdict: Verdict, project: Path) -> list[bool]:
+    """The retail job with all backends at work, against the same without."""
+    declaration = project / "config" / "pipeline.yaml"
+    plain = declaration.read_text(encoding="utf-8")
+    with sink() as address:
+        (project / "config" / "monitored.yaml").write_text(plain + everything(address), encoding="utf-8")
+        script = [sys.executable, __file__, str(project)]
+        done = subprocess.run(script, check=True, capture_output=True, text=True)
+        found = json.loads(done.stdout.splitlines()[-1])
+        whole = {name: [] for name in ("pipeline", "monitored")}
+        for number in range(4):
+            for name, took in whole.items():
+                shutil.rmtree(project / "lake", ignore_errors=True)
+                start = time.perf_counter()
+                command = [sys.executable, "-m", "oreflow", "run", name]
+                subprocess.run(command, cwd=project, check=True, capture_output=True)
+                if number:
+                    took.append(time.perf_counter() - start)
+    ratios = [on / off for off, on in zip(found["pipeline"], found["monitored"], strict=True)]
+    print(f"  in one process {median(found['pipeline']):.2f} s, with everything on {median(found['monitored']):.2f} s")
+    kept = verdict(JOB, median(ratios), JOB_BOUND)
+    off, on = median(whole["pipeline"]), median(whole["monitored"])
+    print(f"  whole processes {off:.2f} s and {on:.2f} s: a process imports {on - off:.2f} s more")
+    return [kept]
+
+
+def everything(address: str) -> str:
+    """Every backend that there is, all of whose servers are at one address."""
+    return f"""
+monitoring:
+  metrics:
+    aggregations: {{error_rate: "ratio(records_failed, records_processed) over 15m by table"}}
+    backends:
+      - {{type: memory}}
+      - {{type: json}}
+      - {{type: textfile}}
+      - {{type: prometheus, port: 0}}
+      - {{type: pushgateway, address: "{address}"}}
+      - {{type: influxdb, address: "{address}", database: oreflow}}
+  tracing:
+    backends: [{{type: otlp, endpoint: "{address}"}}]
+  logs: {{level: debug, format: json, file: log.jsonl}}
+"""
+
+
+@contextmanager
+def sink() -> Iterator[str]:
+    """A server, in a process of its own, that takes all that it is sent; gives its address."""
+    process = subprocess.Popen([sys.executable, __file__], stdout=subprocess.PIPE, text=True)
+    assert process.stdout
+    try:
+        yield process.stdout.readline().strip()
+    finally:
+        process.kill()
+        process.wait()
+
+
+class _Sink(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        """Take what comes."""
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        self.send_response(204 if "write" in self.path else 200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    do_PUT = do_POST  # noqa: N815  the library's spelling
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002
+        """Say nothing."""
+
+
+def _serve() -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Sink)
+    print(f"http://127.0.0.1:{server.server_address[1]}", flush=True)
+    server.serve_forever()
+
+
+def _run_pairs(project: Path) -> None:
+    """Run the job alternately in this process; prints the seconds of each."""
+    import oreflow
+
+    found: dict[str, list[float]] = {"pipeline": [], "monitored": []}
+    for number in range(PAIRS + 1):
+        for name, took in found.items():
+            shutil.rmtree(project / "lake", ignore_errors=True)
+            start = time.perf_counter()
+            report = oreflow.run(project, name)
+            if number:  # the first pair loads and warms up
+                took.append(time.perf_counter() - start)
+            if not report.succeeded or report.remarks:
+                raise SystemExit(f"{name}: {report.status}, {report.remarks}")
+    print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    _run_pairs(Path(sys.argv[1])) if len(sys.argv) > 1 else _serve()

@@ -1,0 +1,135 @@
+"""The lines of a run: each says of which run, table and batch it is, and their figures are the report's."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import pytest
+
+DECLARATION = """
+name: shop
+sources:
+  sales: {path: "./data/raw/*.csv", format: csv}
+tables:
+  bronze.sales: {source: sales}
+  silver.sales:
+    input: bronze.sales
+    columns: {id: {type: int64}, name: {type: string}}
+    checks: [{name: has a name, type: completeness, column: name}]
+monitoring: {logs: LOGS}
+"""
+FILES = {"a.csv": "id,name\n1,ada\n2,grace\n3,\nx,alan\n", "b.csv": b"id,name\n\xff\xfe\x00\x00"}
+TO_FILE = "{level: debug, file: logs/run.jsonl, format: json}"
+
+CHATTY = """
+import logging
+import oreflow
+from oreflow import Output, Processor, ProcessorMetadata, hookimpl
+from oreflow.monitoring import get_logger
+
+METADATA = ProcessorMetadata(name="chatty", version="1.0", description="Says what it does", engine="any",
+                             supported_stages=["silver"], capabilities=["incremental"])
+log = get_logger("shop.chatty")
+
+class Chatty(Processor):
+    metadata = METADATA
+    def process(self, inputs, step):
+        log.warning("processing", rows="some")
+        logging.getLogger("py4j.clientserver").warning("slow")
+        (rows,) = inputs.values()
+        return Output(rows)
+
+@hookimpl
+def processors(): return [METADATA]
+
+@hookimpl
+def create_processor(name, config): return Chatty(config)
+"""
+
+
+@pytest.fixture
+def shop(project):
+    def make(logs=TO_FILE, declaration=DECLARATION):
+        return project(declaration.replace("LOGS", logs), FILES)
+
+    return make
+
+
+def lines(made):
+    return [json.loads(line) for line in (made.root / "logs/run.jsonl").read_text().splitlines()]
+
+
+def test_each_line_of_a_run_says_of_which_it_is_with_the_figures_of_the_report(shop):
+    made = shop()
+    report = made.run()
+    found = lines(made)
+    assert {(line["run_id"], line["pipeline"]) for line in found} == {(report.run_id, "shop")}
+    assert [found[0]["event"], found[-1]["event"]] == ["run started", "run finished"]
+    by_table = {line["table"]: line for line in found if line["event"] == "table published"}
+    for table in report.tables:
+        line = by_table[table.table]
+        for key in ("rows_read", "rows_published", "rows_quarantined", "rows_superseded", "quality_score", "seconds"):
+            assert line[key] == getattr(table, key), key
+        assert line["stage"] == table.table.partition(".")[0]
+    broken = {(line["table"], line["check"]): line["rows"] for line in found if line["event"] == "check broken"}
+    assert broken == {(table.table, rule): rows for table in report.tables for rule, rows in table.rules.items()}
+    assert {line["batch"] for line in found if line["event"].startswith("batch")} == {1}
+
+
+def test_a_table_that_fails_is_an_error_with_its_reason(shop):
+    made = shop(declaration=DECLARATION.replace("column: name}]", "column: name, action: fail}]"))
+    report = made.run()
+    (line,) = [each for each in lines(made) if each["level"] == "error" and "table" in each]
+    (failed,) = [table for table in report.tables if table.status == "failed"]
+    assert (line["event"], line["reason"], line["table"]) == ("table failed", failed.reason, "silver.sales")
+    assert lines(made)[-1]["level"] == "error"
+
+
+def test_a_call_that_is_made_again_is_told(shop):
+    made = shop()
+    (made.root / "chaos.yaml").write_text(
+        "faults: [{fault: exception, resource: lake, operation: commit, rate: 1, at_most: 2}]"
+    )
+    report = made.run(chaos=made.root / "chaos.yaml")
+    told = [each for each in lines(made) if each["event"] == "retry"]
+    assert len(told) == sum(table.retries for table in report.tables) == 2
+    assert {each["resource"] for each in told} == {"lake"}
+    assert all("ConnectionResetError" in each["error"] and each["attempt"] >= 1 for each in told)
+
+
+def test_lines_of_plugins_and_libraries_have_their_table_and_batch(shop):
+    made = shop(declaration=DECLARATION.replace("input: bronze.sales", "input: bronze.sales\n    processor: chatty")
+                .replace("columns: {id: {type: int64}, name: {type: string}}", ""))  # fmt: skip
+    (made.root / "oreflow_plugins.py").write_text(CHATTY)
+    made.run_well()
+    found = {line["logger"]: line for line in lines(made)}
+    for logger in ("shop.chatty", "py4j.clientserver"):
+        assert (found[logger]["table"], found[logger]["batch"]) == ("silver.sales", 1)
+    assert found["shop.chatty"]["rows"] == "some"
+
+
+def test_machines_are_told_on_standard_error_line_by_line_and_people_as_before(shop):
+    made = shop("{level: info}")
+    done = made.cli("run")
+    told = [json.loads(line) for line in done.err.splitlines()]
+    assert [line["event"] for line in told][-1] == "run finished"
+    assert "+ bronze.sales" in done.out
+    assert made.cli("run", "--json", "--set", "monitoring.logs.level=error").json["status"] == "success"
+    plain = made.cli("run", "--full-refresh", "silver.sales", "--set", "monitoring.logs.format=console").err
+    assert re.search(r"^\S+Z \[info +\] table published ", plain, re.MULTILINE)
+    assert "\x1b" not in plain
+
+
+def test_a_log_that_cannot_be_written_is_a_remark_of_the_run(shop):
+    report = shop("{level: info, file: /dev/full}").run()
+    assert report.succeeded
+    assert "log lines could not be written: OSError: [Errno 28] No space left on device" in report.remarks
+
+
+def test_a_warning_is_told_once(shop):
+    metrics = "metrics: {backends: [{type: json, path: data}]}"  # a folder
+    made = shop("{level: info}", DECLARATION.replace("monitoring: {", f"monitoring: {{{metrics}, "))
+    done = made.cli("run")
+    assert done.code == 0
+    assert len([line for line in done.err.splitlines() if "do not get to json" in line]) == 1

@@ -1,0 +1,257 @@
+"""What a declaration says of monitoring is done, or refused; and no backend, however it fails, is the run's fault."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+
+import pytest
+
+import oreflow
+from oreflow.monitoring import get_metrics_collector, query
+
+DECLARATION = """
+name: shop
+sources:
+  sales: {path: "./data/raw/*.csv", format: csv}
+tables:
+  bronze.sales: {source: sales}
+  silver.sales:
+    input: bronze.sales
+    columns: {id: {type: int64}, name: {type: string}}
+    checks: [{name: has a name, type: completeness, column: name}]
+"""
+FILES = {"a.csv": "id,name\n1,ada\n2,grace\n3,\nx,alan\n", "b.csv": "id,name\n4,edsger\n4,edsger,too many\n"}
+
+PLUGIN = """
+import json, os, time
+from oreflow import hookimpl
+from oreflow.contract import MetricBackend, MetricBackendMetadata, TraceBackend, TraceBackendMetadata
+
+SCHEMA = {"properties": {"does": {"type": "string", "description": "how it fails"},
+                         "token": {"type": "string", "description": "a secret"}}}
+
+class Odd(MetricBackend):
+    def __init__(self, options): self.options = options
+    def open(self, read):
+        if self.options["does"] == "no open": raise OSError("port 9464 is taken")
+    def write(self, snapshot):
+        does = self.options["does"]
+        if does == "hangs": time.sleep(600)
+        if does == "fails": raise ConnectionRefusedError(f"refused, by {self.options.get('token')}")
+        if does == "exits": raise SystemExit("I go")
+        if does == "full": os.write(os.open("/dev/full", os.O_WRONLY), b"x")
+
+class OddSpans(TraceBackend):
+    def __init__(self, options): self.options = options
+    def provider(self):
+        from opentelemetry.trace import NoOpTracerProvider
+        return NoOpTracerProvider()
+    def flush(self, seconds):
+        if self.options["does"] == "hangs": time.sleep(600)
+        if self.options["does"] == "fails": raise ConnectionRefusedError("refused")
+        return False
+
+@hookimpl
+def metric_backends(): return [MetricBackendMetadata("odd", "1.0", "For a test", SCHEMA)]
+
+@hookimpl
+def create_metric_backend(name, options): return Odd(options)
+
+@hookimpl
+def trace_backends(): return [TraceBackendMetadata("odd", "1.0", "For a test", SCHEMA)]
+
+@hookimpl
+def create_trace_backend(name, options): return OddSpans(options)
+"""
+
+
+@pytest.fixture
+def shop(project):
+    """A project that says this of monitoring."""
+
+    def make(monitoring, plugin=PLUGIN):
+        made = project(DECLARATION + f"monitoring: {monitoring}\n", FILES)
+        (made.root / "oreflow_plugins.py").write_text(plugin)
+        return made
+
+    return make
+
+
+def totals(name, **labels):
+    """The sum of the series of a metric that have these labels."""
+    wanted = set(labels.items())
+    families = {family.name: family for family in get_metrics_collector().snapshot().families}
+    samples = families[name].samples if name in families else ()
+    return sum(sample.value for sample in samples if wanted <= set(sample.labels))
+
+
+# What is declared
+
+
+def test_a_run_without_the_section_loads_nothing_for_it(project):
+    made = project(DECLARATION, FILES)
+    script = "import sys, oreflow; assert oreflow.run('.').succeeded; print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=made.root, capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.replace("'", "").strip("[]\n").split(", "))
+    assert not {"structlog", "prometheus_client", "opentelemetry"} & loaded
+    assert {name for name in loaded if name.startswith("oreflow.monitoring")} <= {
+        "oreflow.monitoring",
+        "oreflow.monitoring.declared",
+        "oreflow.monitoring.logs",
+    }
+
+
+def test_the_specifications_section_runs_as_it_stands(shop):
+    made = shop("{enable_metrics: true, enable_tracing: true}")
+    report = made.run()
+    assert report.succeeded
+    document = json.loads((made.root / "lake/_oreflow/monitoring/shop/metrics.json").read_text())
+    processed = {
+        tuple(sorted(series["labels"].items())): series["value"]
+        for metric in document["metrics"]
+        if metric["name"] == "oreflow_records_processed_total"
+        for series in metric["series"]
+        if series["labels"]["pipeline"] == "shop"
+    }
+    assert len(processed) == 2
+
+
+def test_what_is_not_enabled_is_not_kept(shop):
+    before = totals("oreflow_runs", pipeline="shop")
+    assert shop("{enable_metrics: false, metrics: {backends: [{type: odd, does: fails}]}}").run().remarks == []
+    assert totals("oreflow_runs", pipeline="shop") == before
+
+
+def test_figures_of_a_run_are_those_of_its_report(shop):
+    made = shop("{metrics: {backends: []}}")
+    before = {
+        (name, table): totals(f"oreflow_records_{name}", pipeline="shop", table=table)
+        for name in ("processed", "published", "failed", "superseded")
+        for table in ("bronze.sales", "silver.sales")
+    }
+    for table in made.run().tables:
+        figures = {
+            "processed": table.rows_read,
+            "published": table.rows_published,
+            "failed": table.rows_quarantined,
+            "superseded": table.rows_superseded,
+        }
+        for name, rows in figures.items():
+            now = totals(f"oreflow_records_{name}", pipeline="shop", table=table.table)
+            assert now - before[name, table.table] == rows, (name, table)
+
+
+def test_aggregations_are_in_the_report_and_can_be_asked_for(shop):
+    made = shop(
+        "{metrics: {aggregations: {error_rate: 'ratio(records_failed, records_processed) over 15m by table',"
+        " ada: 'latest(nothing_of_the_kind)'}}}"
+    )
+    report = made.run()
+    tables = {table.table: table for table in report.tables}
+    for figure in report.aggregations["error_rate"]:
+        table = tables[figure["labels"]["table"]]
+        assert figure["value"] == pytest.approx(table.rows_quarantined / table.rows_read)
+    assert len(report.aggregations["error_rate"]) == 2
+    assert report.aggregations["ada"] == []
+    (sum_of_all,) = query("sum(records_processed) over 1h where table=silver.sales")
+    assert sum_of_all.value >= tables["silver.sales"].rows_read
+    shown = made.cli("run", "--full-refresh", "bronze.sales")
+    assert "error_rate" in shown.out
+
+
+@pytest.mark.parametrize(
+    ("section", "says"),
+    [
+        ("{metrics: {backends: [{type: prometheu}]}}", "there is no metric backend 'prometheu'"),
+        ("{metrics: {backends: [{type: odd, dose: x}]}}", "unknown key 'dose' - did you mean 'does'?"),
+        ("{metrics: {backends: [{does: x}]}}", "'type' is missing"),
+        ("{metrics: {backends: [{type: odd, every: 0s}]}}", "monitoring.metrics.backends.0.every"),
+        ("{metrics: {most_label_sets: 0}}", "monitoring.metrics.most_label_sets"),
+        ("{metrics: {aggregations: {x: 'median(rows) over 5m'}}}", "monitoring.metrics.aggregations.x"),
+        ("{tracing: {backends: [{type: otpl}]}}", "there is no trace backend 'otpl'"),
+        ("{patience: soon}", "monitoring.patience: 'soon' does not fit"),
+        ("{enable_metrics: maybe}", "expected true or false, got 'maybe'"),
+        ("{alert_tresholds: {}}", "unknown key 'alert_tresholds'"),
+        ("{metrics: {backends: [{type: odd, does: x, token: '${env:NO_SUCH_TOKEN}'}]}}", "NO_SUCH_TOKEN"),
+    ],
+)
+def test_a_mistake_is_told_at_its_place_before_anything_is_run(shop, section, says):
+    made = shop(section)
+    done = made.cli("run")
+    assert (done.code, (made.root / "lake").exists()) == (2, False)
+    assert says in done.err
+    assert "Traceback" not in done.err
+
+
+# What a backend may do
+
+
+@pytest.mark.parametrize(
+    ("does", "says"),
+    [
+        ("fails", "metrics did not get to odd: ConnectionRefusedError: refused"),
+        ("exits", "metrics did not get to odd: SystemExit: I go"),
+        ("full", "metrics did not get to odd: OSError: [Errno 28] No space left on device"),
+        ("no open", "metrics did not get to odd: OSError: port 9464 is taken"),
+    ],
+)
+def test_a_backend_that_fails_is_a_remark_and_a_warning(shop, does, says):
+    made = shop(f"{{metrics: {{backends: [{{type: odd, does: {does}}}]}}}}")
+    done = made.cli("run")
+    assert done.code == 0
+    assert says in done.out
+    assert done.err.count("warning: metrics do not get to odd") == 1
+    assert made.cli("runs", "--json").json[0]["status"] == "success"
+
+
+@pytest.mark.parametrize("kind", ["metrics", "tracing"])
+def test_a_backend_that_hangs_costs_the_patience_that_is_declared(shop, kind):
+    made = shop(f"{{patience: 500ms, {kind}: {{backends: [{{type: odd, does: hangs}}]}}}}")
+    start = time.monotonic()
+    report = made.run()
+    took = time.monotonic() - start
+    assert report.succeeded
+    assert took < report.seconds + 5
+    assert any("has not answered in time" in remark for remark in report.remarks), report.remarks
+
+
+def test_several_that_hang_cost_it_once(shop):
+    odd = "{backends: [{type: odd, does: hangs}, {type: odd, does: hangs, token: other}]}"
+    report = shop(f"{{patience: 1s, metrics: {odd}, tracing: {odd}}}").run()
+    assert report.succeeded
+    assert report.seconds < 30
+    assert len([each for each in report.remarks if "in time" in each]) == 4
+
+
+def test_spans_that_are_not_sent_are_a_remark(shop):
+    report = shop("{tracing: {backends: [{type: odd, does: fails}]}}").run()
+    assert report.succeeded
+    assert "spans were not sent: ConnectionRefusedError: refused" in report.remarks
+
+
+def test_a_secret_of_a_backend_is_in_no_output(shop, monkeypatch):
+    monkeypatch.setenv("SHOP_TOKEN_OF_BACKEND", "s3cr3t-t0ken")
+    made = shop("{metrics: {backends: [{type: odd, does: fails, token: '${env:SHOP_TOKEN_OF_BACKEND}'}]}}")
+    done = made.cli("run")
+    assert "refused, by ***" in done.out
+    kept = "".join(path.read_text() for path in (made.root / "lake/_oreflow/runs").glob("*.json"))
+    assert "s3cr3t" not in done.out + done.err + kept
+
+
+def test_metrics_go_on_over_the_runs_of_a_process(shop):
+    made = shop("{metrics: {backends: [{type: memory}]}}")
+    before = totals("oreflow_runs", pipeline="shop")
+    for _ in range(3):
+        assert made.run().succeeded
+    assert totals("oreflow_runs", pipeline="shop") - before == 3
+    assert totals("oreflow_steps", pipeline="shop", status="unchanged") >= 4
+
+
+def test_a_comparison_of_engines_is_no_run_of_the_pipeline(shop, spark):
+    made = shop("{metrics: {backends: [{type: memory}]}}")
+    before = totals("oreflow_runs", pipeline="shop")
+    assert oreflow.parity(made.root).equal
+    assert totals("oreflow_runs", pipeline="shop") == before

@@ -1,0 +1,204 @@
+"""Servers that tests start: a real InfluxDB, and a collector of spans that decodes what it is sent, as others do."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import socket
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+CONFIG = """
+reporting-disabled = true
+bind-address = "127.0.0.1:{rpc}"
+[meta]
+dir = "{folder}/meta"
+logging-enabled = false
+[data]
+dir = "{folder}/data"
+wal-dir = "{folder}/wal"
+query-log-enabled = false
+[monitor]
+store-enabled = false
+[retention]
+enabled = false
+[http]
+bind-address = "127.0.0.1:{port}"
+log-enabled = false
+auth-enabled = {auth}
+max-body-size = {largest}
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+@dataclass
+class Influx:
+    """A real InfluxDB of a test's own; not running before `start`."""
+
+    folder: Path
+    auth: bool = False
+    largest: int = 25_000_000
+    port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self, *databases: str) -> Influx:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        config = self.folder / "influxdb.conf"
+        auth = str(self.auth).lower()
+        values = {"rpc": free_port(), "port": self.port, "folder": self.folder, "auth": auth, "largest": self.largest}
+        config.write_text(CONFIG.format(**values))
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(["influxd", "-config", config], stdout=log, stderr=log)
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                with urllib.request.urlopen(f"{self.address}/ping", timeout=5):
+                    break
+            except OSError:
+                assert time.monotonic() < deadline, (self.folder / "log").read_text()
+                time.sleep(0.02)
+        for name in databases:
+            self.ask(f"CREATE DATABASE {name}")
+        return self
+
+    def stop(self) -> None:
+        if self.process:
+            self.process.kill()
+            self.process.wait(20)
+            self.process = None
+
+    def ask(self, query: str, database: str = "", **more: str) -> list[dict]:
+        more |= {"q": query, "db": database, "epoch": "ns"}
+        with urllib.request.urlopen(f"{self.address}/query?{urlencode(more)}", b"", timeout=20) as answer:
+            (result,) = json.load(answer)["results"]
+        assert "error" not in result, result
+        return result.get("series", [])
+
+    def write(self, database: str, lines: str) -> None:
+        urllib.request.urlopen(f"{self.address}/write?db={database}", lines.encode(), timeout=20).close()
+
+    def points(self, database: str, measurement: str) -> list[dict]:
+        """What was written, in the order of time, without what a point has not."""
+        found = self.ask(f'SELECT * FROM "{measurement}"', database)
+        rows = [dict(zip(series["columns"], row, strict=True)) for series in found for row in series["values"]]
+        return [{key: value for key, value in row.items() if value is not None} for row in rows]
+
+
+@dataclass
+class Span:
+    """A span as it came."""
+
+    name: str
+    id: str
+    parent: str
+    trace: str
+    attributes: dict[str, Any]
+    events: list[tuple[str, dict[str, Any]]]
+    is_error: bool
+    message: str
+    resource: dict[str, Any]
+    seconds: float
+
+
+@dataclass
+class Receiver:
+    """What has come; `answers` are the status codes of the next requests, 200 where there are none left."""
+
+    address: str = ""
+    spans: list[Span] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    answers: list[int] = field(default_factory=list)
+
+    def named(self, name: str) -> Span:
+        """The only span of this name."""
+        (found,) = [span for span in self.spans if span.name == name]
+        return found
+
+    def way(self, span: Span) -> list[str]:
+        """The names of the spans above one, from the first."""
+        by_id = {each.id: each for each in self.spans}
+        names = []
+        while above := by_id.get(span.parent):
+            names.insert(0, above.name)
+            span = above
+        return names
+
+
+def _values(attributes: Any) -> dict[str, Any]:
+    return {each.key: getattr(each.value, each.value.WhichOneof("value")) for each in attributes}
+
+
+def _decoded(body: bytes) -> Iterator[Span]:
+    request = ExportTraceServiceRequest.FromString(body)
+    for group in request.resource_spans:
+        for scope in group.scope_spans:
+            for span in scope.spans:
+                yield Span(
+                    span.name,
+                    span.span_id.hex(),
+                    span.parent_span_id.hex(),
+                    span.trace_id.hex(),
+                    _values(span.attributes),
+                    [(event.name, _values(event.attributes)) for event in span.events],
+                    span.status.code == 2,
+                    span.status.message,
+                    _values(group.resource.attributes),
+                    (span.end_time_unix_nano - span.start_time_unix_nano) / 1e9,
+                )
+
+
+@contextmanager
+def receiver(hang: float = 0.0) -> Iterator[Receiver]:
+    """Receive for a time; `hang`: answer so many seconds late."""
+    kept = Receiver()
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            time.sleep(hang)
+            kept.headers.append({name.lower(): value for name, value in self.headers.items()})
+            status = kept.answers.pop(0) if kept.answers else 200
+            if status == 200:
+                assert self.path == "/v1/traces"
+                kept.spans += _decoded(gzip.decompress(body) if self.headers["Content-Encoding"] == "gzip" else body)
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    server.block_on_close = False
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    kept.address = f"http://127.0.0.1:{server.server_address[1]}"
+    try:
+        yield kept
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
