@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 _DECIMAL = {"TB": 10**12, "GB": 10**9, "MB": 10**6, "kB": 10**3}
 _UNITS = {**_DECIMAL, "TiB": 2**40, "GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "B": 1}
@@ -28,6 +29,16 @@ _PARTS = "".join(rf"(?:(?P<{unit}>[0-9]+(?:\.[0-9]+)?){unit})?" for unit in _TIM
 _ISO = r"P(?:([0-9]+)W)?(?:([0-9]+)D)?(?:T(?:([0-9]+)H)?(?:([0-9]+)M)?(?:([0-9]+(?:\.[0-9]+)?)S)?)?"
 DURATION = r"^([0-9]+(\.[0-9]+)?(w|d|h|ms|us|m|s))+$|^P([0-9]+W)?([0-9]+D)?(T([0-9]+H)?([0-9]+M)?([0-9.]+S)?)?$"
 """The regular expression of a time that is a text; a number is one of seconds."""
+
+
+def time_schema(description: str) -> dict[str, Any]:
+    """The JSON Schema of a time above 0 in a declaration."""
+    return {
+        "type": ["number", "string"],
+        "exclusiveMinimum": 0,
+        "pattern": DURATION,
+        "description": f"{description}: seconds, or a text such as 200ms or 5m",
+    }
 
 
 def size_text(size: int) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 from oreflow.contract import Aggregation, DeclarationError, Problem
 from oreflow.factory import ProcessorFactory
-from oreflow.quantities import DURATION, time_of
+from oreflow.quantities import time_of, time_schema
 
 SECTION = "monitoring"
 _EVERY = 10.0
@@ -74,13 +74,13 @@ class Monitoring:
 
 def schema(factory: ProcessorFactory) -> dict[str, Any]:
     """The JSON Schema of the section, for the backends that are installed."""
-    every = _time("how often metrics are written while a run is under way")
+    every = time_schema("how often metrics are written while a run is under way")
     return _section(
         "what is to be seen of a run, and where",
         {
             "enable_metrics": _switch("whether metrics are kept; where not said, whether there is a section `metrics`"),
             "enable_tracing": _switch("whether spans are kept; where not said, whether there is a section `tracing`"),
-            "patience": _time("how long the end of a run waits for all backends together"),
+            "patience": time_schema("how long the end of a run waits for all backends together"),
             "metrics": _section(
                 "counters, gauges and histograms",
                 {
@@ -112,15 +112,6 @@ def _section(description: str, properties: dict[str, Any]) -> dict[str, Any]:
 
 def _switch(description: str) -> dict[str, Any]:
     return {"type": "boolean", "description": description}
-
-
-def _time(description: str) -> dict[str, Any]:
-    return {
-        "type": ["number", "string"],
-        "exclusiveMinimum": 0,
-        "pattern": DURATION,
-        "description": f"{description}: seconds, or a text such as 200ms or 5m",
-    }
 
 
 def _backends(kinds: Mapping[str, tuple[Any, str]], common: Mapping[str, Any], description: str) -> dict[str, Any]:

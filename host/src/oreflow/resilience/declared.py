@@ -8,7 +8,7 @@ from functools import reduce
 from typing import Any
 
 from oreflow.contract import DeclarationError, Problem
-from oreflow.quantities import DURATION, time_of, time_text
+from oreflow.quantities import DURATION, time_of, time_schema, time_text
 from oreflow.resilience.policy import BreakerPolicy, BulkheadPolicy, Policy, RateLimitPolicy, RetryPolicy
 from oreflow.resilience.waits import Jitter, RetryStrategy
 
@@ -16,15 +16,6 @@ STALE = "stale"
 """The fallback of a resource that is away: what was made before stays in use (RFC 5861, stale-if-error)."""
 
 _SHARE_OF = r"^(100|[0-9]{1,2})(\.[0-9]+)?%$"
-
-
-def _time(description: str) -> dict[str, Any]:
-    return {
-        "type": ["number", "string"],
-        "exclusiveMinimum": 0,
-        "pattern": DURATION,
-        "description": f"{description}: seconds, or a text such as 200ms or 5m",
-    }
 
 
 def _share(description: str) -> dict[str, Any]:
@@ -57,10 +48,10 @@ _RETRY = _section(
     {
         "max_attempts": _count("how many attempts there are, the first among them"),
         "strategy": {"enum": [each.value for each in RetryStrategy], "description": "how the waits grow"},
-        "base": _time("the first wait"),
-        "cap": _time("the longest wait"),
+        "base": time_schema("the first wait"),
+        "cap": time_schema("the longest wait"),
         "jitter": {"enum": [each.value for each in Jitter], "description": "what chance makes of a wait"},
-        "deadline": _time("how long all attempts and waits may take together"),
+        "deadline": time_schema("how long all attempts and waits may take together"),
         "budget": _share("the share of calls that may be retries on the whole"),
     },
 )
@@ -76,15 +67,15 @@ _BREAKER = _section(
         },
         "failure_rate": _share("this share of failures in the window opens it"),
         "minimum_calls": _count("so many calls must be in the window before rates count"),
-        "slow_call": _time("a call that takes so long is slow"),
+        "slow_call": time_schema("a call that takes so long is slow"),
         "slow_call_rate": _share("this share of slow calls in the window opens it"),
-        "recovery": _time("how long it stays open"),
+        "recovery": time_schema("how long it stays open"),
         "recovery_growth": {
             "type": "number",
             "minimum": 1,
             "description": "so many times longer each time that it opens anew without having closed",
         },
-        "max_recovery": _time("the longest that it stays open"),
+        "max_recovery": time_schema("the longest that it stays open"),
         "half_open_permits": _count("so many calls are let through then, and decide"),
         "half_open_concurrency": _count("so many of them at the same time"),
     },
@@ -95,7 +86,7 @@ _BULKHEAD = {
         {
             "limit": _count("so many calls"),
             "queue": _count("so many more may wait", 0),
-            "wait": _time("how long they wait at most"),
+            "wait": time_schema("how long they wait at most"),
         },
     ),
     "required": ["limit"],
@@ -104,8 +95,8 @@ _RATE_LIMIT = _section(
     "how many calls may begin",
     {
         "calls": {"type": "number", "exclusiveMinimum": 0, "description": "so many calls"},
-        "per": _time("in this time"),
-        "wait": _time("how long a call waits for its turn at most"),
+        "per": time_schema("in this time"),
+        "wait": time_schema("how long a call waits for its turn at most"),
         "adaptive": {"const": True, "description": "no limit until the resource asks for one, which is then followed"},
     },
 )
@@ -116,7 +107,7 @@ _RESOURCE = _section(
         "breaker": _or(_NONE, _BREAKER),
         "bulkhead": _or(_NONE, _count("so many calls at the same time"), _BULKHEAD),
         "rate_limit": _or(_NONE, _RATE_LIMIT),
-        "timeout": _or(_NONE, _time("how long one attempt may take")),
+        "timeout": _or(_NONE, time_schema("how long one attempt may take")),
         "fallback": {
             "enum": [STALE, False],
             "description": "stale: where the resource is away, a table stays as it is and those after it are made",
