@@ -18,7 +18,7 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from servers import Influx, free_port, receiver
 
 from oreflow.contract import MetricKind
-from oreflow.monitoring import query
+from oreflow.monitoring import exporting, query
 from oreflow.monitoring.recorder import METRICS
 
 NAME = "watched_retail"
@@ -86,6 +86,7 @@ def seen(require, shared_data, tmp_path_factory, project_in, pushgateway) -> Ite
         yield SimpleNamespace(
             made=made, report=report, influx=influx, collector=collector, pushgateway=pushgateway, port=port
         )
+        exporting.close()  # before what they write to is gone
     influx.stop()
 
 
