@@ -98,12 +98,12 @@ def from_spark(kind: t.DataType, name: str) -> DataType:
     raise StepError(f"column '{name}' is of type {kind.typeName()}, which no table keeps; {mend}")
 
 
-def canonical(field: t.StructField) -> tuple[DataType, Column]:
-    """The contract type of a column, and the expression that makes the column be of it.
+def canonical(field: t.StructField) -> tuple[DataType, Column | None]:
+    """The contract type of a column, and the expression that makes the column be of it; None: it is already.
 
     Raises:
         StepError: there is none; names the column and a mend.
     """
     kind = from_spark(field.dataType, field.name)
-    value, target = column(field.name), to_spark(kind)
-    return kind, value if field.dataType == target else value.cast(target).alias(field.name)
+    target = to_spark(kind)
+    return kind, None if field.dataType == target else column(field.name).cast(target)

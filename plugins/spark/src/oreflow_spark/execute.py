@@ -141,7 +141,8 @@ def _sink(name: str, order: Staging) -> _Sink:
         columns = {name: kind for name, (kind, _) in made.items()}
         if not columns:
             raise StepError(f"cannot write '{name}': it has no columns")
-        return _Sink(name, order, columns, frame.select(*[value for _, value in made.values()]))
+        casts = {name: value for name, (_, value) in made.items() if value is not None}
+        return _Sink(name, order, columns, frame.withColumns(casts) if casts else frame)
 
 
 def _rows(frame: DataFrame) -> list[dict[str, Any]]:

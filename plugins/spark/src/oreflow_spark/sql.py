@@ -23,10 +23,9 @@ def with_columns(frame: DataFrame, expressions: Mapping[str, str]) -> DataFrame:
     from oreflow.semantics import sql
 
     frame, kinds = _typed(frame, "cannot add columns")
-    made = {name: F.expr(part.render("spark")).alias(name) for name, part in sql.columns(expressions, kinds).items()}
-    kept = [made.pop(name) if name in made else column(name) for name in kinds]
+    made = {name: F.expr(part.render("spark")) for name, part in sql.columns(expressions, kinds).items()}
     with told("cannot add columns"):
-        return _checked(frame.select(*kept, *made.values()))
+        return _checked(frame.withColumns(made))
 
 
 def aggregate(frame: DataFrame, keys: Mapping[str, str], measures: Mapping[str, str]) -> DataFrame:
@@ -67,14 +66,18 @@ def _typed(frame: DataFrame, where: str) -> tuple[DataFrame, dict[str, DataType]
     """
     with told(where):
         fields = frame.schema.fields
-    kinds, columns = {}, []
+    kinds, casts = {}, {}
     for field in fields:
         try:
             kinds[field.name], value = canonical(field)
         except StepError:
-            kinds[field.name], value = DataType(field.dataType.simpleString()), column(field.name)
-        columns.append(value)
-    return frame.select(*columns), kinds
+            kinds[field.name], value = DataType(field.dataType.simpleString()), None
+        if value is not None:
+            casts[field.name] = value
+    if len(kinds) < len(fields):
+        with told(where):
+            frame = frame.select(*map(column, kinds))  # Spark says which name two of them have
+    return frame.withColumns(casts) if casts else frame, kinds
 
 
 def _checked(frame: DataFrame) -> DataFrame:
