@@ -125,18 +125,24 @@ def compared(days, tmp_path_factory, project_in, spark):
     return found, project
 
 
-@pytest.fixture(scope="module", params=["polars", "spark"])
-def in_one_run(days, tmp_path_factory, project_in, request):
-    if request.param == "spark":
-        _, project = request.getfixturevalue("compared")
-        (report,) = oreflow.runs(project.root, pipeline="retail")
-        return project, {result.table: result for result in report.tables}, _contents(project)
+@pytest.fixture(scope="module")
+def on_polars(days, tmp_path_factory, project_in):
+    """All days in one run on Polars: the project, what the run says, and what is in the tables."""
     project = project_in(tmp_path_factory.mktemp("retail"), "retail")
     project.declare(DECLARATION)
     (project.root / "data" / "raw").mkdir(parents=True)
     _arrive(project, days)
-    results = project.run_well(engine=request.param)
+    results = project.run_well(engine="polars")
     return project, results, _contents(project)
+
+
+@pytest.fixture(scope="module", params=["polars", "spark"])
+def in_one_run(request):
+    if request.param == "polars":
+        return request.getfixturevalue("on_polars")
+    _, project = request.getfixturevalue("compared")
+    (report,) = oreflow.runs(project.root, pipeline="retail")
+    return project, {result.table: result for result in report.tables}, _contents(project)
 
 
 def test_both_engines_make_the_same_tables(compared, reference):
@@ -231,31 +237,27 @@ def test_a_second_run_changes_nothing(in_one_run):
     assert project.files() == before
 
 
-@pytest.fixture(scope="module")
-def on_polars(days, tmp_path_factory, project_in):
-    project = project_in(tmp_path_factory.mktemp("wanted"), "retail")
-    project.declare(DECLARATION)
-    (project.root / "data" / "raw").mkdir(parents=True)
-    _arrive(project, days)
-    project.run_well(engine="polars")
-    return _contents(project)
+@pytest.fixture
+def wanted(on_polars):
+    """The tables that the days make in one run."""
+    return on_polars[2]
 
 
-def test_95_runs_of_a_day_each_give_the_tables_of_one_run(empty, days, on_polars, reference):
+def test_95_runs_of_a_day_each_give_the_tables_of_one_run(empty, days, wanted, reference):
     total: dict[str, Counter[str]] = defaultdict(Counter)
     for day in days:
         _arrive(empty, [day])
         _add_up(total, empty.run_well(engine="polars"))
-    _same(empty, total, on_polars, reference)
+    _same(empty, total, wanted, reference)
 
 
-def test_days_that_arrive_in_reverse_give_the_tables_of_one_run(empty, days, on_polars, reference):
+def test_days_that_arrive_in_reverse_give_the_tables_of_one_run(empty, days, wanted, reference):
     total: dict[str, Counter[str]] = defaultdict(Counter)
     late = days[::-1]
     for start in range(0, len(late), CHUNK):
         _arrive(empty, late[start : start + CHUNK])
         _add_up(total, empty.run_well(engine="polars"))
-    _same(empty, total, on_polars, reference)
+    _same(empty, total, wanted, reference)
 
 
 @pytest.mark.parametrize("engines", [("spark",), ("polars", "spark")], ids="-".join)
@@ -295,7 +297,7 @@ resilience:
 
 
 @pytest.mark.parametrize("engine", ["polars", "spark"])
-def test_a_tenth_of_all_calls_failing_changes_no_row(engine, empty, days, on_polars, reference, request):
+def test_a_tenth_of_all_calls_failing_changes_no_row(engine, empty, days, wanted, reference, request):
     """Before and after the work was done, and files that are cut off; each day's batches are published once."""
     if engine == "spark":
         request.getfixturevalue("spark")
@@ -310,7 +312,7 @@ def test_a_tenth_of_all_calls_failing_changes_no_row(engine, empty, days, on_pol
         assert report.succeeded, {table.table: table.reason for table in report.tables}
         _add_up(total, {table.table: table for table in report.tables})
         failed.update({use["kind"]: use["retries"] for use in report.resources})
-    _same(empty, total, on_polars, reference)
+    _same(empty, total, wanted, reference)
     assert set(failed) == {"source", "table", "lake"}
     assert all(failed.values()) if engine == "polars" else sum(failed.values()) > 10
     made = {batch for row in empty.dicts("bronze.transactions") for batch in [row["_batch_id"]]}
