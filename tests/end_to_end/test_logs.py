@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import re
+import threading
 
 import pytest
 
@@ -133,3 +135,21 @@ def test_a_warning_is_told_once(shop):
     done = made.cli("run")
     assert done.code == 0
     assert len([line for line in done.err.splitlines() if "do not get to json" in line]) == 1
+
+
+def test_two_runs_at_once_have_their_lines_each(shop, tmp_path, project):
+    """And the one that ends first takes nothing from the other."""
+    first = shop("{level: debug, file: logs/run.jsonl, format: json}")
+    other = project(DECLARATION.replace("name: shop", "name: second").replace("LOGS", TO_FILE), FILES, folder="other")
+    before = logging.getLogger("oreflow").level
+    threads = [threading.Thread(target=made.run_well) for made in (first, other)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    for made, name in ((first, "shop"), (other, "second")):
+        found = lines(made)
+        assert {line["pipeline"] for line in found if line["logger"] == "oreflow.run"} == {name}
+        assert [found[0]["event"], found[-1]["event"]] == ["run started", "run finished"]
+        assert sum(line["event"] == "batch published" for line in found) == 2
+    assert logging.getLogger("oreflow").level == before

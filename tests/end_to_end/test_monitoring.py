@@ -269,3 +269,23 @@ def test_a_comparison_of_engines_is_no_run_of_the_pipeline(shop):
     before = totals("oreflow_runs", pipeline="shop")
     assert oreflow.parity(made.root, engines=["polars", "second"]).equal
     assert totals("oreflow_runs", pipeline="shop") == before
+
+
+def test_what_is_enabled_and_goes_nowhere_is_said(shop):
+    made = shop("{enable_tracing: true}")
+    (remark,) = made.run().remarks
+    assert remark.startswith("spans are enabled and go nowhere - pip install oreflow-opentelemetry")
+
+
+def test_whoever_interrupts_the_end_of_a_run_has_its_report(shop):
+    made = shop("{patience: 100s, metrics: {backends: [{type: odd, does: hangs}]}}")
+    script = """
+import os, signal, threading, oreflow
+threading.Timer(2.0, os.kill, (os.getpid(), signal.SIGINT)).start()
+report = oreflow.run(".")
+print(report.status, report.remarks)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=made.root, capture_output=True, text=True, check=True)
+    assert "success" in done.stdout
+    assert "metrics and spans were not waited for: interrupted" in done.stdout
+    assert made.cli("runs", "--json").json[0]["status"] == "success"

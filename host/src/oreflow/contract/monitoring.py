@@ -137,7 +137,10 @@ class MetricBackend(ABC):
     """
 
     def open(self, read: Callable[[], Snapshot]) -> None:  # noqa: B027  most have nothing to begin
-        """Begin; `read` gives the figures as they are now, for those that are asked by others. Called once."""
+        """Begin; `read` gives the figures as they are now, for those that are asked by others.
+
+        Where it raises, it is called again before the next `write`, which is called nevertheless.
+        """
 
     @abstractmethod
     def write(self, snapshot: Snapshot) -> None:

@@ -14,6 +14,7 @@ from oreflow.quantities import time_of, time_schema
 SECTION = "monitoring"
 _EVERY = 10.0
 _PATIENCE = 3.0
+_LONGEST = 1e6  # seconds: longer than any process, and a time that threads can wait for
 LEVELS = ("debug", "info", "warning", "error")
 _LOGS: dict[str, Any] = {
     "level": {
@@ -61,7 +62,8 @@ class Monitoring:
 
     `metrics` and `traces` are the places that they go to (None: there are none to be kept), `logs` what the section of
     this name says (None: there is none). `most_label_sets` is how many series a metric may have (None: as many as where
-    nobody says). `patience` is how many seconds the end of a run waits for all places together.
+    nobody says). `patience` is how many seconds the end of a run waits for all places together; `remarks` are what a
+    run has to say of it.
     """
 
     metrics: tuple[DeclaredBackend, ...] | None = None
@@ -70,6 +72,7 @@ class Monitoring:
     aggregations: tuple[Aggregation, ...] = ()
     most_label_sets: int | None = None
     patience: float = _PATIENCE
+    remarks: tuple[str, ...] = ()
 
 
 def schema(factory: ProcessorFactory) -> dict[str, Any]:
@@ -146,6 +149,7 @@ def declared_monitoring(
         return None, []
     problems: list[Problem] = []
     metrics = traces = None
+    remarks: list[str] = []
     aggregations: tuple[Aggregation, ...] = ()
     about = said.get("metrics", {})
     if said.get("enable_metrics", "metrics" in said):
@@ -156,6 +160,9 @@ def declared_monitoring(
         if aggregations and not any(_can_query(each, factory) for each in found):
             found += _declared([{"type": "memory"}], "metrics", factory, problems)
         metrics = tuple(found)
+        if not metrics and "backends" not in about:
+            mend = "pip install oreflow-metrics, or say where in monitoring.metrics.backends"
+            remarks.append(f"metrics are enabled and go nowhere - {mend}")
     if said.get("enable_tracing", "tracing" in said):
         spans = said.get("tracing", {}).get("backends")
         if spans is None:
@@ -169,6 +176,7 @@ def declared_monitoring(
         aggregations,
         about.get("most_label_sets"),
         _seconds(said.get("patience", _PATIENCE), (SECTION, "patience"), problems),
+        tuple(remarks),
     ), problems
 
 
@@ -181,7 +189,7 @@ def _seconds(said: float | str, path: tuple[str | int, ...], problems: list[Prob
         return _EVERY
     if seconds <= 0:
         problems.append(Problem(f"'{said}' is no time that lasts", path, "say one above 0, such as 500ms"))
-    return seconds
+    return min(seconds, _LONGEST)
 
 
 _OTLP = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")

@@ -86,9 +86,9 @@ class Export:
             if not is_open:  # a port that was taken may be free by now
                 fault = self._call(lambda: self.backend.open(self._collector.snapshot))
                 is_open = not fault
-            if is_open:
-                fault = self._call(lambda: self.backend.write(self._collector.snapshot()))
-            self._note(asked, fault)
+            # One that nobody can ask, since its port is taken, may keep figures for those that others ask.
+            unwritten = self._call(lambda: self.backend.write(self._collector.snapshot()))
+            self._note(asked, unwritten if is_open else fault)
             if is_closing:
                 self._call(self.backend.close)
                 return

@@ -12,6 +12,7 @@ import logging.handlers
 import math
 import os
 import sys
+import threading
 from collections.abc import Mapping, MutableMapping, Sequence
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -35,19 +36,19 @@ _runs: dict[str, Mapping[str, Any]] = {}
 
 
 class Logging:
-    """Logging as a section `logs` says, for a time: lines of oreflow from `level` on, of others warnings.
+    """Logging as a section `logs` says, for the time of a run: lines of oreflow from `level` on, of others warnings.
 
     A handler is added to the root logger, and taken away at the end; levels are as they were then. The handlers of a
-    program that is around are told as before. `fault` says why a line could not be written, '' where all could be.
+    program that is around are told as before. Where several runs are under way, lines that are known to be of another
+    run are left to that one. `fault` says why a line could not be written, '' where all could be.
     """
 
-    def __init__(self, declared: Mapping[str, Any], project: Path) -> None:
-        self._levels = {"oreflow": declared.get("level", "info"), **declared.get("levels", {})}
-        self._form = declared.get("format", "auto")
+    def __init__(self, declared: Mapping[str, Any], project: Path, run_id: str = "") -> None:
+        said = {"oreflow": declared.get("level", "info"), **declared.get("levels", {})}
+        self.levels = {name: _LEVELS[level] for name, level in said.items()}
+        self._form, self._run_id = declared.get("format", "auto"), run_id
         file = declared.get("file")
         self._handler: _ToFile | _ToStandardError = _ToFile(project / file) if file else _ToStandardError()
-        self._before: dict[str, int] = {}
-        self._silenced: list[logging.Handler] = []
 
     @property
     def fault(self) -> str:
@@ -56,15 +57,8 @@ class Logging:
 
     def __enter__(self) -> Self:
         self._handler.setFormatter(_formatter(self._form, self._handler.is_terminal()))
-        self._handler.addFilter(_Wanted({name: _LEVELS[level] for name, level in self._levels.items()}))
-        for name, level in self._levels.items():
-            logger = logging.getLogger(name)
-            self._before[name] = logger.level
-            logger.setLevel(_LEVELS[level])
-        ours = logging.getLogger("oreflow")
-        self._silenced = [each for each in ours.handlers if getattr(each, "gives_way", False)]
-        for each in self._silenced:
-            ours.removeHandler(each)
+        self._handler.addFilter(_Wanted(self.levels, self._run_id))
+        _levels.take(self)
         logging.getLogger().addHandler(self._handler)
         return self
 
@@ -72,11 +66,52 @@ class Logging:
         self, kind: type[BaseException] | None, error: BaseException | None, place: TracebackType | None
     ) -> None:
         logging.getLogger().removeHandler(self._handler)
-        for each in self._silenced:
-            logging.getLogger("oreflow").addHandler(each)
-        for name, level in self._before.items():
-            logging.getLogger(name).setLevel(level)
+        _levels.give_back(self)
         self._handler.close()
+
+
+class _Levels:
+    """The levels of loggers while anybody wants other ones: the least that is wanted; then, those of before."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._wanted: list[Logging] = []
+        self._before: dict[str, int] = {}
+        self._silenced: list[logging.Handler] = []
+
+    def take(self, wanted: Logging) -> None:
+        """Have levels that are low enough."""
+        with self._lock:
+            if not self._wanted:
+                ours = logging.getLogger("oreflow")
+                self._silenced = [each for each in ours.handlers if getattr(each, "gives_way", False)]
+                for each in self._silenced:
+                    ours.removeHandler(each)
+            self._wanted.append(wanted)
+            self._settle()
+
+    def give_back(self, wanted: Logging) -> None:
+        """Have them as before, as far as nobody else wants others."""
+        with self._lock:
+            self._wanted.remove(wanted)
+            self._settle()
+            if not self._wanted:
+                for each in self._silenced:
+                    logging.getLogger("oreflow").addHandler(each)
+
+    def _settle(self) -> None:
+        least: dict[str, int] = {}
+        for each in self._wanted:
+            for name, level in each.levels.items():
+                least[name] = min(level, least.get(name, level))
+        for name, level in least.items():
+            self._before.setdefault(name, logging.getLogger(name).level)
+            logging.getLogger(name).setLevel(level)
+        for name in set(self._before) - set(least):
+            logging.getLogger(name).setLevel(self._before.pop(name))
+
+
+_levels = _Levels()
 
 
 class _Noted(logging.Handler):
@@ -136,18 +171,20 @@ class _ToFile(_Noted, logging.handlers.WatchedFileHandler):
 
 
 class _Wanted(logging.Filter):
-    """Lets through what is declared, whatever levels a program around has set."""
+    """Lets through what is declared, whatever levels a program around has set, and no lines of another run."""
 
-    def __init__(self, levels: Mapping[str, int]) -> None:
+    def __init__(self, levels: Mapping[str, int], run_id: str) -> None:
         super().__init__()
-        self._levels = dict(levels)
+        self._levels, self._run_id = dict(levels), run_id
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line of a record is wanted."""
         name = record.name
         while name and name not in self._levels:
             name = name.rpartition(".")[0]
-        return record.levelno >= self._levels.get(name, logging.WARNING)
+        if record.levelno < self._levels.get(name, logging.WARNING):
+            return False
+        return not self._run_id or _of_this_run().get("run_id", self._run_id) == self._run_id
 
 
 def _formatter(form: str, is_terminal: bool) -> logging.Formatter:  # noqa: FBT001  a private function

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import threading
 import time
 import traceback
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ _log = logging.getLogger("oreflow.monitoring")
 tracer: Any = None
 """True where spans are kept: a look at it is all that they cost where they are not."""
 _keeping = 0
+_changing = threading.Lock()
 _here: ContextVar[_Node | None] = ContextVar("oreflow_span", default=None)
 
 
@@ -82,11 +84,19 @@ def continued_trace(headers: Mapping[str, str]) -> Iterator[None]:
             context.detach(token)
 
 
+def is_anybody_there() -> bool:
+    """Whether this process has a provider of spans of its own."""
+    from opentelemetry import trace
+
+    return not isinstance(trace.get_tracer_provider(), (trace.ProxyTracerProvider, trace.NoOpTracerProvider))
+
+
 def _keep(change: int) -> None:
     """Have spans kept, or no more."""
     global tracer, _keeping  # noqa: PLW0603  one guard for the process
-    _keeping += change
-    tracer = True if _keeping else None
+    with _changing:
+        _keeping += change
+        tracer = True if _keeping else None
 
 
 def _propagator(form: str) -> Any:

@@ -25,19 +25,17 @@ if TYPE_CHECKING:
 class Watch:
     """The views of one run, by what its declaration says of monitoring; a context for the time of the run.
 
-    Metrics are those of the process: its collector and its backends outlive the run.
-
-    Raises:
-        DeclarationError: a backend cannot be had, or a secret that it needs.
-        OreflowError: a plugin fails to create one.
+    Metrics are those of the process: its collector and its backends outlive the run. To enter it raises
+    `DeclarationError` where a backend cannot be had, or a secret that it needs, and `OreflowError` where a plugin fails
+    to create one.
     """
 
     def __init__(self, declared: Monitoring, factory: ProcessorFactory, place: Surroundings, run_id: str) -> None:
         self._declared, self._factory, self._place, self._run_id = declared, factory, place, run_id
-        self._created = exporting.exports(declared.metrics or (), factory, place)
         self._exports: list[exporting.Export] = []
-        self._traces = [self._trace_backend(each) for each in declared.traces or ()]
+        self._traces: list[TraceBackend] = []
         self._logging: Logging | None = None
+        self._remarks = list(declared.remarks)
         self._open = ExitStack()
 
     def _trace_backend(self, declared: DeclaredBackend) -> TraceBackend:
@@ -47,30 +45,45 @@ class Watch:
             raise declared.place(error) from error
 
     def __enter__(self) -> Self:
+        with ExitStack() as opening:  # what was opened is closed where the rest cannot be
+            self._begin(opening)
+            self._open = opening.pop_all()
+        return self
+
+    def _begin(self, opening: ExitStack) -> None:
+        declared, place = self._declared, self._place
+        created = exporting.exports(declared.metrics or (), self._factory, place)
+        for each in declared.traces or ():
+            backend = self._trace_backend(each)
+            # What there was to send is sent by then, or was not in all the time that there is.
+            opening.callback(_within, backend.close, 0.0)
+            self._traces.append(backend)
         views: list[Any] = []
-        if self._declared.logs is not None:
+        if declared.logs is not None:
             from oreflow.monitoring.logs import Logging, Logs
 
-            self._logging = self._open.enter_context(Logging(self._declared.logs, self._place.project))
-            logs = Logs(self._run_id, self._place.pipeline)
-            self._open.callback(logs.close)
+            self._logging = opening.enter_context(Logging(declared.logs, place.project, self._run_id))
+            logs = Logs(self._run_id, place.pipeline)
+            opening.callback(logs.close)
             views.append(logs)
-        if self._declared.traces is not None:
-            from oreflow.monitoring.tracing import Traces
+        if declared.traces is not None:
+            from oreflow.monitoring.tracing import Traces, is_anybody_there
 
+            if not self._traces and not is_anybody_there():
+                mend = "pip install oreflow-opentelemetry, and say where in monitoring.tracing.backends"
+                self._remarks.append(f"spans are enabled and go nowhere - {mend}")
             traces = Traces(self._run_id, [each.provider() for each in self._traces])
-            self._open.callback(traces.close)
+            opening.callback(traces.close)
             views.append(traces)
-        if self._declared.metrics is not None:
+        if declared.metrics is not None:
             collector = get_metrics_collector()
-            if self._declared.most_label_sets:
-                collector.most_label_sets = self._declared.most_label_sets
-            self._exports = exporting.begin(self._created, collector, self._declared.patience)
-            views.append(Recorder(collector, self._run_id, self._place.pipeline))
+            if declared.most_label_sets:
+                collector.most_label_sets = declared.most_label_sets
+            self._exports = exporting.begin(created, collector, declared.patience)
+            views.append(Recorder(collector, self._run_id, place.pipeline))
         for view in views:
             self._factory.hooks.register(view)
-            self._open.callback(self._factory.hooks.unregister, view)
-        return self
+            opening.callback(self._factory.hooks.unregister, view)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, place: TracebackType | None
@@ -78,11 +91,18 @@ class Watch:
         if error is not None:  # a run that is cut off has something to tell, too
             self.flush()
         self._open.close()
-        for each in self._traces:
-            _within(each.close, 0.0)  # what there was to send is sent, or was not in all the time that there is
 
     def flush(self) -> list[str]:
-        """Have all figures and spans sent, in the time that is declared for it; gives in one line each what was not."""
+        """Have all figures and spans sent, in the time that is declared for it; gives in one line each what was not.
+
+        Whoever interrupts it has waited enough: the run is done, and only what is seen of it is not.
+        """
+        try:
+            return [*self._remarks, *self._flushed()]
+        except KeyboardInterrupt:
+            return [*self._remarks, "metrics and spans were not waited for: interrupted"]
+
+    def _flushed(self) -> list[str]:
         deadline = time.monotonic() + self._declared.patience
         asked = [(each, each.ask()) for each in self._exports]
         remarks = [fault for each in self._traces if (fault := _unsent(each, deadline))]

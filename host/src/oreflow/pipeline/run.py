@@ -67,7 +67,6 @@ class Run:
         self.started_at = datetime.now(UTC)
         self.run_id = f"{self.started_at:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         self._configure()
-        self._watch = self._watching()
         self._access = Access(pipeline, factory, self.run_id, self._heard)
         self._tables = self._access.tables
         self._failures = Failures(pipeline, self._access, self._lake.runs / self.run_id)
@@ -102,11 +101,7 @@ class Run:
             raise DeclarationError([pipeline.config.document.locate(problem) for problem in problems])
 
     def _watching(self) -> Watch | None:
-        """What is to be seen of this run by its declaration; without a section for it, nothing is loaded.
-
-        Raises:
-            DeclarationError: a backend cannot be had.
-        """
+        """What is to be seen of this run by its declaration; without a section for it, nothing is loaded."""
         pipeline = self._pipeline
         if pipeline.monitoring is None:
             return None
@@ -114,24 +109,28 @@ class Run:
 
         folder = self._lake.state / "monitoring" / pipeline.name  # several pipelines may have a lake in common
         place = Surroundings(pipeline.name, pipeline.config.environment, pipeline.project, folder)
-        try:
-            return Watch(pipeline.monitoring, self._factory, place, self.run_id)
-        except DeclarationError as error:
-            raise DeclarationError([pipeline.config.document.locate(each) for each in error.problems]) from error
+        return Watch(pipeline.monitoring, self._factory, place, self.run_id)
 
     def execute(self) -> RunReport:
-        """Make the tables; what fails is in the report, and what depends on it is skipped."""
-        with self._watch or nullcontext():
-            return self._execute()
+        """Make the tables; what fails is in the report, and what depends on it is skipped.
 
-    def _execute(self) -> RunReport:
+        Raises:
+            DeclarationError: the lake cannot be written, or a backend of monitoring cannot be had; nothing was run.
+        """
+        try:
+            with self._watching() or nullcontext() as watch:
+                return self._execute(watch)
+        except DeclarationError as error:
+            raise DeclarationError([self._pipeline.config.document.locate(each) for each in error.problems]) from error
+
+    def _execute(self, watch: Watch | None) -> RunReport:
         start = time.perf_counter()
         names = [table.spec.name for table in self._planned]
         try:
             self._lake.runs.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             problem = Problem(f"the lake {self._lake.root} cannot be written: {error.strerror}", ("lake",))
-            raise DeclarationError([self._pipeline.config.document.locate(problem)]) from error
+            raise DeclarationError([problem]) from error
         used, remarks = self._configuration()
         remarks += [f"{plugin} is broken and was left out: {plugin.reason}" for plugin in self._factory.missing]
         remarks += self._tell("run_started", run_id=self.run_id, pipeline=self._pipeline.name, tables=names)
@@ -157,9 +156,9 @@ class Run:
         )
         report.remarks = [redacted(remark) for remark in report.remarks]
         report.remarks += self._tell("run_finished", run_id=self.run_id, report=report.to_dict())
-        if self._watch:
-            report.remarks += self._watch.flush()
-            report.aggregations = self._watch.aggregations()
+        if watch:
+            report.remarks += watch.flush()
+            report.aggregations = watch.aggregations()
         try:
             self._access.write(self._lake.runs / f"{self.run_id}.json", report.to_dict())
         except Exception as error:  # the tables are right; only the history lacks this run
