@@ -44,6 +44,10 @@ class Odd(MetricBackend):
         if does == "exits": raise SystemExit("I go")
         if does == "full": os.write(os.open("/dev/full", os.O_WRONLY), b"x")
 
+    def query(self, aggregation, at):
+        if self.options["does"] != "sleeps": raise RuntimeError("I do not know")
+        time.sleep(600)
+
 class OddSpans(TraceBackend):
     def __init__(self, options): self.options = options
     def provider(self):
@@ -55,7 +59,7 @@ class OddSpans(TraceBackend):
         return False
 
 @hookimpl
-def metric_backends(): return [MetricBackendMetadata("odd", "1.0", "For a test", SCHEMA)]
+def metric_backends(): return [MetricBackendMetadata("odd", "1.0", "For a test", SCHEMA, can_query=True)]
 
 @hookimpl
 def create_metric_backend(name, options): return Odd(options)
@@ -289,3 +293,17 @@ print(report.status, report.remarks)
     assert "success" in done.stdout
     assert "metrics and spans were not waited for: interrupted" in done.stdout
     assert made.cli("runs", "--json").json[0]["status"] == "success"
+
+
+@pytest.mark.parametrize(
+    ("does", "says"), [("no answer", "RuntimeError: I do not know"), ("sleeps", "its backend has not answered in time")]
+)
+def test_an_aggregation_that_cannot_be_had_is_a_remark(shop, does, says):
+    made = shop(
+        f"{{patience: 300ms, metrics: {{backends: [{{type: odd, does: {does}}}],"
+        " aggregations: {x: sum(runs) over 5m}}}"
+    )
+    report = made.run()
+    assert report.succeeded
+    assert report.aggregations == {}
+    assert f"the aggregation x could not be had: {says}" in report.remarks

@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -20,6 +21,10 @@ from oreflow.secrets import redacted
 
 if TYPE_CHECKING:
     from oreflow.monitoring.logs import Logging
+
+
+_FOR_A_FIGURE = 0.5
+"""Seconds that aggregations have where backends that hang have used up the patience that is declared."""
 
 
 class Watch:
@@ -89,21 +94,24 @@ class Watch:
         self, kind: type[BaseException] | None, error: BaseException | None, place: TracebackType | None
     ) -> None:
         if error is not None:  # a run that is cut off has something to tell, too
-            self.flush()
+            self.finish()
         self._open.close()
 
-    def flush(self) -> list[str]:
-        """Have all figures and spans sent, in the time that is declared for it; gives in one line each what was not.
+    def finish(self) -> tuple[list[str], dict[str, list[dict[str, Any]]]]:
+        """Have all figures and spans sent, in the time that is declared for it.
 
+        Gives in one line each what was not sent, and the figures of the declaration's aggregations by their names.
         Whoever interrupts it has waited enough: the run is done, and only what is seen of it is not.
         """
         try:
-            return [*self._remarks, *self._flushed()]
+            deadline = time.monotonic() + self._declared.patience
+            remarks = self._sent(deadline)
+            figures = self._aggregations(max(deadline, time.monotonic() + _FOR_A_FIGURE))
         except KeyboardInterrupt:
-            return [*self._remarks, "metrics and spans were not waited for: interrupted"]
+            return [*self._remarks, "metrics and spans were not waited for: interrupted"], {}
+        return [*self._remarks, *remarks], figures
 
-    def _flushed(self) -> list[str]:
-        deadline = time.monotonic() + self._declared.patience
+    def _sent(self, deadline: float) -> list[str]:
         asked = [(each, each.ask()) for each in self._exports]
         remarks = [fault for each in self._traces if (fault := _unsent(each, deadline))]
         faults = [(each.name, each.fault(number, deadline)) for each, number in asked]
@@ -111,16 +119,17 @@ class Watch:
             remarks.append(f"log lines could not be written: {redacted(self._logging.fault)}")
         return remarks + [f"metrics did not get to {name}: {fault}" for name, fault in faults if fault]
 
-    def aggregations(self) -> dict[str, list[dict[str, Any]]]:
-        """The figures of the declaration's aggregations, by their names."""
-        now = time.time()
-        return {
-            each.name: [
-                {"labels": dict(figure.labels), "value": figure.value}
-                for figure in exporting.figures(each, now, self._exports) or ()
-            ]
-            for each in self._declared.aggregations
-        }
+    def _aggregations(self, deadline: float) -> dict[str, list[dict[str, Any]]]:
+        now, found = time.time(), {}
+        for each in self._declared.aggregations:
+            asked = partial(exporting.figures, each, now, self._exports)
+            answer = _within(asked, max(deadline - time.monotonic(), 0.0))
+            if isinstance(answer, list):
+                found[each.name] = [{"labels": dict(figure.labels), "value": figure.value} for figure in answer]
+            else:
+                why = told(answer) if isinstance(answer, BaseException) else "its backend has not answered in time"
+                self._remarks.append(f"the aggregation {each.name} could not be had: {redacted(why)}")
+        return found
 
 
 def _unsent(backend: TraceBackend, deadline: float) -> str:

@@ -157,8 +157,8 @@ class Run:
         report.remarks = [redacted(remark) for remark in report.remarks]
         report.remarks += self._tell("run_finished", run_id=self.run_id, report=report.to_dict())
         if watch:
-            report.remarks += watch.flush()
-            report.aggregations = watch.aggregations()
+            unsent, report.aggregations = watch.finish()
+            report.remarks += unsent
         try:
             self._access.write(self._lake.runs / f"{self.run_id}.json", report.to_dict())
         except Exception as error:  # the tables are right; only the history lacks this run

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import secrets
 from collections.abc import Mapping
@@ -26,6 +27,8 @@ class JsonBackend(MetricBackend):
         Raises:
             OSError: it cannot be written; the one that was there is as it was.
         """
+        if self.path.exists() and not self.path.is_file():  # a device would be replaced by a file
+            raise OSError(errno.EINVAL, "is there, and no file", str(self.path))
         text = json.dumps(document(snapshot), indent=2, allow_nan=False)
         new = self.path.with_name(f".{secrets.token_hex(8)}.json.new")  # unlike the file's, no name that is too long
         try:

@@ -8,6 +8,7 @@ whole. It is not forced onto the disk: where the power goes, the worst is series
 
 from __future__ import annotations
 
+import errno
 import json
 import logging
 import math
@@ -144,6 +145,8 @@ def replace_file(path: Path, content: bytes, mode: int | None = None) -> None:
     Raises:
         OSError: it cannot be written, and is as it was.
     """
+    if path.exists() and not path.is_file() and not path.is_dir():  # a device would be replaced by a file
+        raise OSError(errno.EINVAL, "is there, and no file", str(path))
     new = path.with_name(f".{path.name}.new")  # one who was killed over it has left nothing that is not replaced
     try:
         new.write_bytes(content)
