@@ -173,3 +173,10 @@ def test_a_careless_plugin_and_its_traceback_show_none(tmp_path, project_in):
         assert "czNjcmV0LXQwa2" not in said  # in base64
         kept = [path for path in project.root.rglob("*") if path.is_file()]
         assert not [path for path in kept if secret.encode() in path.read_bytes()]
+
+
+def test_a_secret_with_an_apostrophe_is_found_in_what_python_shows_of_a_text_with_both_marks():
+    with mock.patch.dict(os.environ, {"APOSTROPHE": "it's s3cr3t, ain't it"}):
+        secret = Secret("${env:APOSTROPHE}").reveal()
+    assert redacted(repr(f'{secret}"')) == "'***\"'"
+    assert redacted(repr([f'"{secret}'])) == "['\"***']"

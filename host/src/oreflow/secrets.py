@@ -190,6 +190,8 @@ def _forms(text: str) -> Iterator[str]:
         if form != text:  # and as a JSON text has it that holds such a one
             yield json.dumps(form)[1:-1]
             yield json.dumps(form, ensure_ascii=False)[1:-1]
+        if "'" in form and '"' not in form:  # where there is a quotation mark beside it, Python escapes the apostrophe
+            yield form.replace("'", "\\'")
 
 
 def _in_base64(text: str) -> Iterator[str]:
