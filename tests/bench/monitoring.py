@@ -41,7 +41,7 @@ def bench_monitoring(verdict: Verdict, make_project: Callable[[Path], Path], wor
 
 def micro() -> Iterator[tuple[str, float]]:
     """Each small thing, and the least time that it took, in the unit that it says."""
-    from oreflow.monitoring import MetricsCollector, tracing
+    from oreflow.monitoring import MetricsCollector, spans
 
     collector, labels = MetricsCollector(most_label_sets=20_000), {"pipeline": "p", "stage": "s", "table": "t"}
     rows, waits = collector.counter("rows", labels), collector.histogram("wait_seconds", labels)
@@ -55,7 +55,7 @@ def micro() -> Iterator[tuple[str, float]]:
     else:
         theirs = Counter("rows", "Rows", list(labels), registry=CollectorRegistry())
         yield "prometheus-client's, by labels() each time, us", least(lambda: theirs.labels(**labels).inc())
-    yield GUARD, least(lambda: tracing.tracer) - least(lambda: None)
+    yield GUARD, least(lambda: spans.is_kept) - least(lambda: None)
     yield FILTERED, bench_filtered_log()
     for number in range(10_000):
         collector.increment_counter("keys", 1, {"key": str(number)})

@@ -18,7 +18,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from servers import Influx, free_port, receiver
 
 from oreflow.contract import MetricKind
-from oreflow.monitoring import exporting, query
+from oreflow.monitoring import query
+from oreflow.monitoring.places import close as close_places
 from oreflow.monitoring.recorder import METRICS
 
 NAME = "watched_retail"
@@ -36,9 +37,18 @@ monitoring:
       - {type: pushgateway, address: "PUSHGATEWAY"}
       - {type: influxdb, address: "INFLUX", database: oreflow}
     aggregations:
-      error_rate: ratio(records_failed, records_processed) over 1h by table where pipeline=watched_retail
+      error_rate: ratio(records_failed, records_processed) over 1h by table
   tracing: {backends: [{type: otlp, endpoint: "COLLECTOR"}]}
   logs: {level: debug, format: json, file: log.jsonl}
+"""
+ELSEWHERE = """
+name: elsewhere
+sources:
+  sales: {path: "./data/raw/*.csv", format: csv}
+tables:
+  bronze.sales: {source: sales}
+monitoring:
+  metrics: {backends: [{type: memory}, {type: prometheus, port: PORT}]}
 """
 CHAOS = """
 seed: 7
@@ -52,12 +62,17 @@ Figures = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 @pytest.fixture(scope="module")
 def seen(require, shared_data, tmp_path_factory, project_in, pushgateway) -> Iterator[SimpleNamespace]:
-    """A run with every place at work, all of which stay there to be asked."""
+    """A run with every place at work, all of which stay there to be asked, beside another pipeline of the process."""
     days = shared_data / "online_retail" / "by-day"
     require(days, f"the data set {days} is missing")
     require(shutil.which("influxd") is not None, "influxdb is missing: apt-get install influxdb")
     folder = tmp_path_factory.mktemp("watched")
     influx, port = Influx(folder / "influx").start("oreflow"), free_port()
+    other = project_in(tmp_path_factory.mktemp("elsewhere"), "elsewhere")
+    (other.root / "data" / "raw").mkdir(parents=True)
+    (other.root / "data" / "raw" / "a.csv").write_text("id\n1\n2\n")
+    other.declare(ELSEWHERE.replace("PORT", str(port)))
+    assert other.run().remarks == []
     made = project_in(folder, "watched")
     raw = made.root / "data" / "raw"
     raw.mkdir(parents=True)
@@ -82,11 +97,12 @@ def seen(require, shared_data, tmp_path_factory, project_in, pushgateway) -> Ite
         made.declare(text)
         (made.root / "chaos.yaml").write_text(CHAOS)
         report = made.run(chaos=made.root / "chaos.yaml")
+        assert other.run().succeeded
         assert report.succeeded, [table.reason for table in report.tables]
         yield SimpleNamespace(
             made=made, report=report, influx=influx, collector=collector, pushgateway=pushgateway, port=port
         )
-        exporting.close()  # before what they write to is gone
+        close_places()  # before what they write to is gone
     influx.stop()
 
 
@@ -144,8 +160,7 @@ def in_memory(seen: SimpleNamespace) -> Figures:
     found = {}
     for short, (kind, labels, _) in METRICS.items():
         function = "sum" if kind == MetricKind.HISTOGRAM else "latest"
-        text = f"{function}({short}) over 1h by {', '.join(labels)}"
-        for figure in query(text if labels == ("backend",) else f"{text} where pipeline={NAME}"):
+        for figure in query(f"{function}({short}) over 1h by {', '.join(labels)}", pipeline=NAME):
             found[f"oreflow_{short.removesuffix('_total')}", figure.labels] = figure.value
     return found
 
@@ -211,6 +226,11 @@ def test_every_place_has_the_figures_of_the_report(seen, prometheus):
     }
     for place, found in places.items():
         assert of_this_run(found) == pytest.approx(wanted, rel=1e-9), place
+        assert not [each for each in found if ("pipeline", "elsewhere") in each[1]], place
+    assert server.query('oreflow_records_processed_total{pipeline="elsewhere", job="target0"}')[0]["value"][1] == "2"
+    assert not server.query(f'{{pipeline="elsewhere", job="oreflow_{NAME}"}}')
+    with pytest.raises(LookupError, match="several pipelines keep metrics in this process, elsewhere, watched_retail"):
+        query("sum(records_processed) over 1h")
     for kind, most in (("bad", 0.5), ("made again", 1)):
         name = "oreflow_records_failed" if kind == "bad" else "oreflow_retries"
         assert sum(value for (each, _), value in wanted.items() if each == name) > most, f"nothing was {kind}"

@@ -289,7 +289,7 @@ def test_each_format_says_the_same(collector):
 
 
 def test_a_metric_says_what_it_is(collector):
-    collector.counter("rows", help="Rows that were seen").inc()
+    collector.counter("rows", description="Rows that were seen").inc()
     collector.observe("wait_seconds", 1)
     text = collector.export("openmetrics")
     assert "# HELP oreflow_rows Rows that were seen" in text

@@ -82,6 +82,25 @@ tests:
               summary: 10% of the rows of silver.bad were quarantined
               description: More than 5 % of what shop has read for this table within an hour.
               command: oreflow quarantine show silver.bad
+  - name: the first figures of a table count where the pipeline was there, not those of a new pipeline
+    interval: 1m
+    input_series:
+      - {series: 'oreflow_last_run_timestamp_seconds{pipeline="shop"}', values: '0x200'}
+      - {series: 'oreflow_records_processed_total{pipeline="shop", table="silver.first"}', values: '_x90 100x110'}
+      - {series: 'oreflow_records_failed_total{pipeline="shop", table="silver.first"}', values: '_x90 10x110'}
+      - {series: 'oreflow_last_run_timestamp_seconds{pipeline="new"}', values: '_x80 0x120'}
+      - {series: 'oreflow_records_processed_total{pipeline="new", table="silver.all"}', values: '_x80 100x120'}
+      - {series: 'oreflow_records_failed_total{pipeline="new", table="silver.all"}', values: '_x80 50x120'}
+    alert_rule_test:
+      - eval_time: 95m
+        alertname: OreflowErrorRateHigh
+        exp_alerts:
+          - exp_labels: {severity: warning, pipeline: shop, table: silver.first}
+            exp_annotations:
+              summary: 10% of the rows of silver.first were quarantined
+              description: More than 5 % of what shop has read for this table within an hour.
+              command: oreflow quarantine show silver.first
+      - {eval_time: 160m, alertname: OreflowErrorRateHigh, exp_alerts: []}
   - name: a score below 0.9 is low
     interval: 1m
     input_series:
@@ -147,15 +166,15 @@ tests:
   - name: exports that fail for longer than a moment
     interval: 1m
     input_series:
-      - {series: 'oreflow_exports_failed_total{backend="influxdb"}', values: '0 0+1x20'}
-      - {series: 'oreflow_exports_failed_total{backend="textfile"}', values: '3x20'}
+      - {series: 'oreflow_exports_failed_total{pipeline="shop", backend="influxdb"}', values: '0 0+1x20'}
+      - {series: 'oreflow_exports_failed_total{pipeline="shop", backend="textfile"}', values: '3x20'}
     alert_rule_test:
       - eval_time: 10m
         alertname: OreflowMetricsNotExported
         exp_alerts:
-          - exp_labels: {severity: warning, backend: influxdb}
+          - exp_labels: {severity: warning, pipeline: shop, backend: influxdb}
             exp_annotations:
-              summary: Metrics do not get to influxdb
+              summary: Metrics of shop do not get to influxdb
               description: The warning of the run says why. Nothing of a counter is lost once it is mended.
               command: oreflow runs --limit 1 --json
 """

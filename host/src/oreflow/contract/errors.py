@@ -76,6 +76,8 @@ def told(error: BaseException) -> str:
     """An error in one line, whatever its class makes of being asked."""
     try:
         text = " ".join(str(error).split())
-    except Exception:
+    except KeyboardInterrupt:
+        raise  # the user's
+    except BaseException:  # what is told here may be told on a thread that nothing may end
         text = ""
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

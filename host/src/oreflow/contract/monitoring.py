@@ -60,10 +60,14 @@ class MetricFamily:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """All metrics of a process at a moment, in seconds since 1970."""
+    """All metrics of a process at a moment, in seconds since 1970.
+
+    `number` rises with each snapshot of a process: clocks are set back, and threads hand over late.
+    """
 
     at: float
     families: tuple[MetricFamily, ...]
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -147,12 +151,8 @@ class MetricBackend(ABC):
         """Take the figures of a moment."""
 
     def query(self, aggregation: Aggregation, at: float) -> Sequence[Figure]:
-        """The figures of an aggregation at a moment, one for each group.
-
-        Raises:
-            NotImplementedError: it keeps nothing that it could be asked for.
-        """
-        raise NotImplementedError
+        """The figures of an aggregation at a moment, one for each group; asked of those whose metadata says so."""
+        return ()
 
     def close(self) -> None:  # noqa: B027  most have nothing to let go of
         """Let go of what it has; nothing is written any more."""
@@ -174,5 +174,5 @@ class TraceBackend(ABC):
     def flush(self, seconds: float) -> bool:
         """Send what has ended, in so many seconds at the most; gives whether all was sent."""
 
-    def close(self) -> None:  # noqa: B027
+    def close(self) -> None:  # noqa: B027  some have nothing to let go of
         """Let go of what it has; no span is begun any more."""

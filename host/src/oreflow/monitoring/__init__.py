@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from oreflow.monitoring.collector import MetricsCollector, Operation, get_metrics_collector
     from oreflow.monitoring.decorators import counted, timed
-    from oreflow.monitoring.exporting import query
-    from oreflow.monitoring.logs import get_logger
-    from oreflow.monitoring.tracing import continued_trace, trace_headers
+    from oreflow.monitoring.lines import get_logger
+    from oreflow.monitoring.places import query
+    from oreflow.monitoring.propagation import continued_trace, trace_headers
 
 _HOMES = {
     "oreflow.monitoring.collector": ("MetricsCollector", "Operation", "get_metrics_collector"),
     "oreflow.monitoring.decorators": ("counted", "timed"),
-    "oreflow.monitoring.exporting": ("query",),
-    "oreflow.monitoring.logs": ("get_logger",),
-    "oreflow.monitoring.tracing": ("continued_trace", "trace_headers"),
+    "oreflow.monitoring.places": ("query",),
+    "oreflow.monitoring.lines": ("get_logger",),
+    "oreflow.monitoring.propagation": ("continued_trace", "trace_headers"),
 }
 
 __all__ = [

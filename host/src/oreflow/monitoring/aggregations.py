@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 
-from oreflow.contract import Aggregation
+from oreflow.contract import Aggregation, Figure, MetricKind
 from oreflow.monitoring.instruments import label_name
+from oreflow.monitoring.recorder import METRICS
 from oreflow.quantities import time_of
 from oreflow.validation import did_you_mean
 
@@ -19,6 +20,7 @@ _EXAMPLES = {
     "ratio": "ratio(records_failed, records_processed) over 15m by pipeline",
 }
 """A right one of each function."""
+_COUNTERS = {f"oreflow_{name[:-6]}" for name, (kind, _, _) in METRICS.items() if kind == MetricKind.COUNTER}
 _SHORT = "p95(processing_time_seconds) over 1h"
 _CALL = re.compile(r"\s*(?P<function>[^\s(),]+)\s*\((?P<arguments>[^()]*)\)\s*")
 _PERCENTILE = re.compile(r"p(?P<percent>[0-9]+(?:\.[0-9]+)?)")
@@ -55,9 +57,35 @@ def parse_aggregation(name: str, text: str, full_name: Callable[[str], str]) -> 
     try:
         metrics, share = _arguments(said, call["arguments"])
         window, by, where = _clauses(function, text[call.end() :])
-        return Aggregation(name, function, tuple(map(full_name, metrics)), window, by, where, share)
+        full = tuple(map(full_name, metrics))
+        _check(function, full)
+        return Aggregation(name, function, full, window, by, where, share)
     except ValueError as error:
         raise _wrong(str(error), _EXAMPLES[function] if said == function else _SHORT) from None
+
+
+def doubts(asked: Aggregation, found: Sequence[Figure]) -> Iterator[str]:
+    """Why an aggregation may not be what was meant, where what it found looks like it.
+
+    A program may count metrics of its own, and with labels of its own: what is not known is no mistake by that.
+    """
+    names = {f"oreflow_{name.removesuffix('_total')}": labels for name, (_, labels, _) in METRICS.items()}
+    for name in asked.metrics:
+        if name not in names and all(each.value is None for each in found):
+            short, known = name.removeprefix("oreflow_"), [each.removeprefix("oreflow_") for each in names]
+            yield f"nothing has been counted as '{short}' - {did_you_mean(short, known)}"
+            return
+    known = sorted({label for name in asked.metrics for label in names.get(name, ())})
+    wrong = [label for label in asked.where if not found]
+    wrong += [label for label in asked.by if found and not any(dict(each.labels)[label] for each in found)]
+    for label in wrong:
+        if known and label not in known:
+            yield f"no series has a label '{label}' - {did_you_mean(label, known)}"
+
+
+def _check(function: str, metrics: Sequence[str]) -> None:
+    if function == "percentile" and metrics[0] in _COUNTERS:
+        raise ValueError(f"{metrics[0]} is a counter, which has no percentiles: gauges and histograms have")
 
 
 def _wrong(fault: str, example: str) -> ValueError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 import threading
@@ -12,14 +13,14 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from oreflow.contract import MetricKind, Snapshot
-from oreflow.monitoring import tracing
+from oreflow.monitoring import spans
 from oreflow.monitoring.instruments import BOUNDS, Counter, Family, Gauge, Histogram
 
 MOST_LABEL_SETS = 2000
 """How many series a metric may have where nobody says otherwise; OpenTelemetry has the same limit."""
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
 Tags = Mapping[str, Any]
-Format = Literal["prometheus", "openmetrics", "json"]
+Form = Literal["prometheus", "openmetrics", "json"]
 
 
 class MetricsCollector:
@@ -38,19 +39,19 @@ class MetricsCollector:
         self._most = most_label_sets
         self._families: dict[str, Family] = {}
         self._known: dict[tuple[str, MetricKind], Family] = {}  # by the names that callers use
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a handler of signals may count, or a __del__, while something is counted
         _all.add(self)
 
     # For hot paths: a series that is kept by whoever counts
 
-    def counter(self, name: str, tags: Tags | None = None, *, help: str = "") -> Counter:  # noqa: A002
+    def counter(self, name: str, tags: Tags | None = None, *, description: str = "") -> Counter:
         """The counter with these labels, to be kept: `inc` costs a fifth of a microsecond."""
-        series: Counter = self._family(name, MetricKind.COUNTER, help).series(tags)
+        series: Counter = self._family(name, MetricKind.COUNTER, description).series(tags)
         return series
 
-    def gauge(self, name: str, tags: Tags | None = None, *, help: str = "") -> Gauge:  # noqa: A002
+    def gauge(self, name: str, tags: Tags | None = None, *, description: str = "") -> Gauge:
         """The gauge with these labels."""
-        series: Gauge = self._family(name, MetricKind.GAUGE, help).series(tags)
+        series: Gauge = self._family(name, MetricKind.GAUGE, description).series(tags)
         return series
 
     def histogram(
@@ -59,7 +60,7 @@ class MetricsCollector:
         tags: Tags | None = None,
         *,
         bounds: Sequence[float] = (),
-        help: str = "",  # noqa: A002
+        description: str = "",
     ) -> Histogram:
         """The histogram with these labels.
 
@@ -68,7 +69,7 @@ class MetricsCollector:
         Raises:
             ValueError: it has other bounds already.
         """
-        family = self._family(name, MetricKind.HISTOGRAM, help, bounds or BOUNDS)
+        family = self._family(name, MetricKind.HISTOGRAM, description, bounds or BOUNDS)
         if bounds and tuple(map(float, bounds)) != family.bounds:
             raise ValueError(f"the histogram {family.name} has the bounds {list(family.bounds)} already")
         series: Histogram = family.series(tags)
@@ -78,14 +79,17 @@ class MetricsCollector:
 
     def increment_counter(self, name: str, value: float = 1, tags: Tags | None = None) -> None:
         """Count `value` more."""
-        self._family(name, MetricKind.COUNTER).series(tags).inc(value)
+        amount = Counter.checked(value)  # what is refused leaves no series behind
+        self._family(name, MetricKind.COUNTER).series(tags).inc(amount)
 
     def set_gauge(self, name: str, value: float, tags: Tags | None = None) -> None:
         """Set a gauge."""
+        value = Gauge.checked(value)
         self._family(name, MetricKind.GAUGE).series(tags).set(value)
 
     def observe(self, name: str, value: float, tags: Tags | None = None) -> None:
         """Take an observation into a histogram."""
+        value = Histogram.checked(value)
         self._family(name, MetricKind.HISTOGRAM, bounds=BOUNDS).series(tags).observe(value)
 
     def time_operation(self, name: str, tags: Tags | None = None) -> Operation:
@@ -104,8 +108,18 @@ class MetricsCollector:
     ) -> None:
         """The figures of a step, under the names by which a run of oreflow has them.
 
-        `processing_time` is in seconds, `data_quality_score` from 0 to 1; `tags` are more labels, such as `table`.
+        `records_processed` are all that were read, of which `records_failed` were bad; `processing_time` is in seconds,
+        `data_quality_score` from 0 to 1; `tags` are more labels, such as `table`.
+
+        Raises:
+            ValueError: one of them is nothing of that; nothing was counted.
         """
+        if Counter.checked(records_failed) > Counter.checked(records_processed):
+            raise ValueError(f"of {records_processed} records {records_failed} cannot have failed")
+        if processing_time is not None and not Histogram.checked(processing_time) >= 0:
+            raise ValueError(f"nothing takes {processing_time} seconds")
+        if data_quality_score is not None and not 0 <= Gauge.checked(data_quality_score) <= 1:
+            raise ValueError(f"a data quality score is from 0 to 1, not {data_quality_score}")
         labels = {"pipeline": pipeline_name, "stage": stage, **tags}
         self.increment_counter("records_processed", records_processed, labels)
         self.increment_counter("records_failed", records_failed, labels)
@@ -125,15 +139,16 @@ class MetricsCollector:
     def most_label_sets(self, most: int) -> None:
         with self._lock:
             self._most = most
-            for family in self._families.values():
+            for family in list(self._families.values()):
                 family.most = most
 
     def snapshot(self) -> Snapshot:
         """All figures as they are now."""
         with self._lock:
-            return Snapshot(time.time(), tuple(family.family() for _, family in sorted(self._families.items())))
+            families = tuple(family.family() for _, family in sorted(self._families.items()))
+            return Snapshot(time.time(), families, next(_numbers))
 
-    def export(self, format: Format = "prometheus") -> str:  # noqa: A002
+    def export(self, form: Form = "prometheus") -> str:
         """All figures as a text: `prometheus` (text format 0.0.4), `openmetrics` (1.0.0) or `json`.
 
         Raises:
@@ -141,7 +156,7 @@ class MetricsCollector:
         """
         from oreflow.monitoring import exposition
 
-        return exposition.text(self.snapshot(), format)
+        return exposition.text(self.snapshot(), form)
 
     def full_name(self, name: str) -> str:
         """The name of a metric as snapshots have it: with the namespace, without `_total`.
@@ -167,18 +182,18 @@ class MetricsCollector:
         for family in self._families.values():
             family.reset()
 
-    def _family(self, name: str, kind: MetricKind, help_text: str = "", bounds: Sequence[float] = ()) -> Family:
+    def _family(self, name: str, kind: MetricKind, description: str = "", bounds: Sequence[float] = ()) -> Family:
         family = self._known.get((name, kind))
-        return family if family is not None else self._named(name, kind, help_text, bounds)
+        return family if family is not None else self._named(name, kind, description, bounds)
 
-    def _named(self, name: str, kind: MetricKind, help_text: str, bounds: Sequence[float]) -> Family:
+    def _named(self, name: str, kind: MetricKind, description: str, bounds: Sequence[float]) -> Family:
         full = self.full_name(name)
         with self._lock:
             family = self._families.get(full)
             if family is None:
-                text = help_text or HELP.get(full) or full.removeprefix(self._prefix).replace("_", " ").capitalize()
+                text = description or HELP.get(full) or full.removeprefix(self._prefix).replace("_", " ").capitalize()
                 family = Family(full, kind, text, self._most, self._lock, bounds)
-                for other in self._families.values():
+                for other in list(self._families.values()):
                     if family.exposed & other.exposed:
                         raise ValueError(f"{name} and {other.name} would be written down under the same name")
                 self._families[full] = family
@@ -195,15 +210,17 @@ class Operation:
     `seconds` is what it took, once it is over.
     """
 
-    __slots__ = ("_collector", "_labels", "_span", "_start", "name", "seconds", "tags")
+    __slots__ = ("_histogram", "_labels", "_span", "_start", "name", "seconds", "tags")
 
     def __init__(self, collector: MetricsCollector, name: str, labels: Tags | None) -> None:
-        self._collector, self._labels, self.name = collector, labels, name
+        # Here, since what raises where the operation ends would take the place of its own error.
+        self._histogram = collector.histogram(_in_seconds(name), labels)
+        self._labels, self.name = labels, name
         self.tags: dict[str, Any] = {}
         self.seconds = 0.0
 
     def __enter__(self) -> Self:
-        self._span = tracing.begin(self.name, self._labels) if tracing.tracer else None  # a guard is all that it costs
+        self._span = spans.begin(self.name, self._labels) if spans.is_kept else None  # a guard is all that it costs
         self._start = time.perf_counter()
         return self
 
@@ -211,22 +228,23 @@ class Operation:
         self, kind: type[BaseException] | None, error: BaseException | None, place: TracebackType | None
     ) -> None:
         self.seconds = time.perf_counter() - self._start
-        self._collector.observe(in_seconds(self.name), self.seconds, self._labels)
+        self._histogram.observe(self.seconds)
         if self._span:
             self._span.end(error, self.tags)
 
 
-def in_seconds(name: str) -> str:
+def _in_seconds(name: str) -> str:
     """The name of a histogram of times."""
-    return name if name.endswith("_seconds") else f"{name}_seconds"
+    return name if str(name).endswith("_seconds") else f"{name}_seconds"
 
 
 HELP: dict[str, str] = {}
 """What the metrics of oreflow itself mean, by their full names; filled by those who count them."""
 
+_numbers = itertools.count(1)  # of the snapshots of this process
 _all: weakref.WeakSet[MetricsCollector] = weakref.WeakSet()
 _collector: MetricsCollector | None = None
-_making = threading.Lock()
+_making = threading.RLock()
 
 
 def get_metrics_collector() -> MetricsCollector:

@@ -23,7 +23,8 @@ _LOGS: dict[str, Any] = {
     },
     "levels": {
         "type": "object",
-        "description": "other levels, by the name of a logger, which also hold for those below it: {py4j: error}",
+        "description": "other levels, by logger, for those below it too: {py4j: error}; `root` is all others",
+        "propertyNames": {"minLength": 1},
         "additionalProperties": {"enum": list(LEVELS), "description": "debug, info, warning or error"},
     },
     "format": {
@@ -96,6 +97,7 @@ def schema(factory: ProcessorFactory) -> dict[str, Any]:
                     "aggregations": {
                         "type": "object",
                         "description": "figures over a window of time, by name",
+                        "propertyNames": {"pattern": "^[a-zA-Z_][a-zA-Z0-9_.-]*$"},
                         "additionalProperties": {
                             "type": "string",
                             "description": "such as ratio(records_failed, records_processed) over 15m by pipeline",
@@ -206,6 +208,10 @@ def _declared(
     for index, each in enumerate(said):
         options = {key: value for key, value in each.items() if key not in ("type", "every")}
         path = (SECTION, section, "backends", index)
+        if each in said[:index]:
+            same = f"{SECTION}.{section}.backends.{list(said).index(each)}"
+            problems.append(Problem(f"it is the same as {same}", path, "say it once"))
+            continue
         try:
             factory.require(_KINDS[section], each["type"])
         except DeclarationError as error:

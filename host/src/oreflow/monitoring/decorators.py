@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar, cast
 
 from oreflow.monitoring.collector import MetricsCollector, get_metrics_collector
 
@@ -19,9 +19,15 @@ def timed(
     """Observe how long each call takes, in the histogram `NAME_seconds`; of an async function, until it has a result.
 
     `collector` is that of the process where not said.
+
+    Raises:
+        TypeError: it is a generator, whose call takes no time.
     """
 
     def around(function: Callable[P, T]) -> Callable[P, T]:
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            what = function.__qualname__
+            raise TypeError(f"{what} is a generator, whose call takes no time: use time_operation in it")
         there = collector or get_metrics_collector()
         if inspect.iscoroutinefunction(function):
 
@@ -30,7 +36,7 @@ def timed(
                 with there.time_operation(name, tags):
                     return await function(*args, **kwargs)
 
-            return timed_async  # type: ignore[return-value]
+            return cast("Callable[P, T]", timed_async)
 
         @functools.wraps(function)
         def timed_sync(*args: P.args, **kwargs: P.kwargs) -> T:
@@ -56,7 +62,7 @@ def counted(
                 calls.inc()
                 return await function(*args, **kwargs)
 
-            return counted_async  # type: ignore[return-value]
+            return cast("Callable[P, T]", counted_async)
 
         @functools.wraps(function)
         def counted_sync(*args: P.args, **kwargs: P.kwargs) -> T:

@@ -26,18 +26,18 @@ CONTENT_TYPES = {
 """The media type of each format."""
 
 
-def text(snapshot: Snapshot, format: str) -> str:  # noqa: A002
+def text(snapshot: Snapshot, form: str) -> str:
     """A snapshot as `prometheus` (text format 0.0.4), `openmetrics` (1.0.0) or `json`.
 
     Raises:
         ValueError: it is none of these.
     """
-    if format == "json":
+    if form == "json":
         return json.dumps(document(snapshot), indent=2)
     writers: dict[str, Any] = {"prometheus": exposition.generate_latest, "openmetrics": openmetrics.generate_latest}
-    if format in writers:
-        return str(writers[format](Figures(snapshot)), "utf-8")
-    raise ValueError(f"there is no format {format!r}: there are prometheus, openmetrics and json")
+    if form in writers:
+        return str(writers[form](Figures(snapshot)), "utf-8")
+    raise ValueError(f"there is no format {form!r}: there are prometheus, openmetrics and json")
 
 
 def document(snapshot: Snapshot) -> dict[str, Any]:
@@ -55,7 +55,7 @@ def exposed_name(family: MetricFamily) -> str:
 
 def written(value: float) -> str:
     """A number as Prometheus writes it: `0.5`, `+Inf`."""
-    return str(floatToGoString(value))  # type: ignore[no-untyped-call]
+    return str(floatToGoString(value))  # type: ignore[no-untyped-call]  # prometheus-client says no types of it
 
 
 def _described(family: MetricFamily) -> dict[str, Any]:

@@ -9,16 +9,20 @@ from __future__ import annotations
 import logging
 import math
 import re
+import sys
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from oreflow.contract import Labels, MetricFamily, MetricKind, Sample
+from oreflow.secrets import redacted
 
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0, 7200.0)
 """The upper bounds of a histogram where nobody says others: seconds, from a query to a night's job."""
 OVERFLOW: Labels = (("overflow", "true"),)
 """The labels of the series that takes what has no room for a series of its own."""
+_MOST = sys.float_info.max
+_PLAIN = (int, float)  # what is a number without a look at it
 _LONGEST = 256  # characters of a label's value
 _SPELLINGS = 4  # orders of the same labels that are remembered, on average
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
@@ -38,12 +42,20 @@ class Counter:
         """Count `amount` more.
 
         Raises:
-            ValueError: it is below 0, or no number.
+            ValueError: it is below 0, infinite, or no number.
         """
-        if not amount >= 0:
-            raise ValueError(f"a counter only grows, and cannot count {amount!r} more")
+        if type(amount) not in _PLAIN or not 0 <= amount <= _MOST:
+            amount = self.checked(amount)
         with self._lock:
             self.value += amount
+
+    @staticmethod
+    def checked(amount: Any) -> float:
+        """What may be counted more; raises as `inc`."""
+        found = number(amount)
+        if not 0 <= found <= _MOST:
+            raise ValueError(f"a counter only grows, and cannot count {amount!r} more")
+        return found
 
     def sample(self) -> Sample:
         """What it has now. Under the lock."""
@@ -63,13 +75,27 @@ class Gauge:
         self.labels, self._lock, self.value = labels, lock, 0.0
 
     def set(self, value: float) -> None:
-        """Have this value from now on."""
-        self.value = float(value)
+        """Have this value from now on.
+
+        Raises:
+            ValueError: it is no number.
+        """
+        self.value = self.checked(value)
 
     def inc(self, amount: float = 1) -> None:
-        """Have `amount` more, or less where it is below 0."""
+        """Have `amount` more, or less where it is below 0.
+
+        Raises:
+            ValueError: it is no number.
+        """
+        amount = self.checked(amount)
         with self._lock:
             self.value += amount
+
+    @staticmethod
+    def checked(value: Any) -> float:
+        """What may be its value; raises as `set`."""
+        return number(value)
 
     def sample(self) -> Sample:
         """What it has now. Under the lock."""
@@ -92,14 +118,22 @@ class Histogram:
         """Take an observation.
 
         Raises:
-            ValueError: it is no number.
+            ValueError: it is infinite, or no number.
         """
-        if value != value:  # noqa: PLR0124  NaN, in the cheapest way
-            raise ValueError("an observation is a number, and nan is none")
+        if type(value) not in _PLAIN or not -_MOST <= value <= _MOST:
+            value = self.checked(value)
         at = bisect_left(self._bounds, value)
         with self._lock:
             self._counts[at] += 1
             self.sum += value
+
+    @staticmethod
+    def checked(value: Any) -> float:
+        """What may be observed; raises as `observe`."""
+        found = number(value)
+        if not -_MOST <= found <= _MOST:
+            raise ValueError(f"an observation is a finite number, and {value!r} is none")
+        return found
 
     def sample(self) -> Sample:
         """What it has now. Under the lock."""
@@ -127,9 +161,9 @@ class Family:
     """A metric with its series, of which there are at most so many; what comes besides goes into one series."""
 
     def __init__(
-        self, name: str, kind: MetricKind, help_text: str, most: int, lock: Any, bounds: Sequence[float] = ()
+        self, name: str, kind: MetricKind, description: str, most: int, lock: Any, bounds: Sequence[float] = ()
     ) -> None:
-        self.name, self.kind, self.help = name, kind, help_text
+        self.name, self.kind, self.description = name, kind, description
         self.bounds = tuple(float(bound) for bound in bounds)
         if kind is MetricKind.HISTOGRAM:
             rises = all(a < b for a, b in zip(self.bounds, self.bounds[1:], strict=False))
@@ -183,8 +217,8 @@ class Family:
     def family(self) -> MetricFamily:
         """What it is and has now. Under the lock."""
         unit = next((unit for unit in _UNITS if self.name.endswith(f"_{unit}")), "")
-        samples = tuple(series.sample() for series in self._series.values())
-        return MetricFamily(self.name, self.kind, self.help, samples, unit, self.bounds)
+        samples = tuple(series.sample() for series in list(self._series.values()))
+        return MetricFamily(self.name, self.kind, self.description, samples, unit, self.bounds)
 
     def reset(self) -> None:
         """Begin to count anew, in a process that was forked off."""
@@ -203,8 +237,22 @@ def label_name(name: object) -> str:
     return name
 
 
+def number(value: Any) -> float:
+    """A number of any library, such as numpy or decimal, as a float.
+
+    Raises:
+        ValueError: it is none; a text is none, whatever it says.
+    """
+    try:
+        if not isinstance(value, (str, bytes, bytearray)):
+            return float(value)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise ValueError(f"a number is expected, and {str(redacted(repr(value)))[:60]} is none")
+
+
 def _value(value: object) -> str:
-    text = str(value)
+    text = str(redacted(str(value)))
     if len(text) > _LONGEST:
         text = f"{text[: _LONGEST - 1]}…"
     return text.encode(errors="backslashreplace").decode()  # what is no character cannot be written down

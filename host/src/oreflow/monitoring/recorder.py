@@ -35,7 +35,7 @@ METRICS: Mapping[str, tuple[str, tuple[str, ...], str]] = {
     "calls_failed_total": ("counter", ("pipeline", "resource"), "Calls to a resource that failed for good"),
     "calls_rejected_total": ("counter", ("pipeline", "resource"), "Calls that were not made, as by an open breaker"),
     "retry_wait_seconds_total": ("counter", ("pipeline", "resource"), "Time that was waited between attempts"),
-    "exports_failed_total": ("counter", ("backend",), "Writings of metrics that a backend has failed"),
+    "exports_failed_total": ("counter", ("pipeline", "backend"), "Writings of metrics that a backend has failed"),
     "breaker_state": ("gauge", ("pipeline", "resource"), "State of a circuit breaker: 0 closed, 1 half-open, 2 open"),
 }
 """Every metric of a run: its kind, its labels and its meaning, by the name it is written down by without `oreflow_`."""

@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from oreflow.contract import DeclarationError, Surroundings, TraceBackend
+from oreflow.contract import DeclarationError, Figure, Surroundings, TraceBackend
 from oreflow.contract.errors import told
 from oreflow.factory import ProcessorFactory
-from oreflow.monitoring import exporting
+from oreflow.monitoring import places
+from oreflow.monitoring.aggregations import doubts
 from oreflow.monitoring.collector import get_metrics_collector
 from oreflow.monitoring.declared import DeclaredBackend, Monitoring
 from oreflow.monitoring.recorder import Recorder
 from oreflow.secrets import redacted
 
 if TYPE_CHECKING:
-    from oreflow.monitoring.logs import Logging
+    from oreflow.monitoring.lines import Logging
+    from oreflow.monitoring.tracing import Traces
 
-
-_FOR_A_FIGURE = 0.5
-"""Seconds that aggregations have where backends that hang have used up the patience that is declared."""
+_TO_BEGIN = 0.5
+"""The share of the patience that may be gone before a run begins."""
+_FOR_FIGURES = 0.1
+"""The share of the patience that is left to aggregations where backends that hang use up the rest."""
 
 
 class Watch:
@@ -35,67 +38,93 @@ class Watch:
     to create one.
     """
 
-    def __init__(self, declared: Monitoring, factory: ProcessorFactory, place: Surroundings, run_id: str) -> None:
-        self._declared, self._factory, self._place, self._run_id = declared, factory, place, run_id
-        self._exports: list[exporting.Export] = []
-        self._traces: list[TraceBackend] = []
+    def __init__(
+        self, declared: Monitoring, factory: ProcessorFactory, surroundings: Surroundings, run_id: str
+    ) -> None:
+        self._declared, self._factory, self._surroundings, self._run_id = declared, factory, surroundings, run_id
+        self._places: list[places.Place] = []
+        self._trace_backends: list[TraceBackend] = []
         self._logging: Logging | None = None
+        self._traces: Traces | None = None
+        self._views: list[Any] = []
         self._remarks = list(declared.remarks)
+        self._patience = declared.patience
+        self._begun_by = 0.0  # of the monotonic clock
         self._open = ExitStack()
 
-    def _trace_backend(self, declared: DeclaredBackend) -> TraceBackend:
-        try:
-            return self._factory.create_trace_backend(declared.type, declared.options, self._place)
-        except DeclarationError as error:
-            raise declared.place(error) from error
-
     def __enter__(self) -> Self:
+        start = time.monotonic()
+        self._begun_by = start + self._patience * _TO_BEGIN
         with ExitStack() as opening:  # what was opened is closed where the rest cannot be
-            self._begin(opening)
+            if self._declared.logs is not None:
+                self._begin_logs(self._declared.logs, opening)
+            if self._declared.traces is not None:
+                self._begin_traces(self._declared.traces, opening)
+            if self._declared.metrics is not None:
+                self._begin_metrics(self._declared.metrics, opening)
+            for view in self._views:
+                self._factory.hooks.register(view)
+                opening.callback(self._factory.hooks.unregister, view)
             self._open = opening.pop_all()
+        self._patience -= min(time.monotonic(), self._begun_by) - start
         return self
 
-    def _begin(self, opening: ExitStack) -> None:
-        declared, place = self._declared, self._place
-        created = exporting.exports(declared.metrics or (), self._factory, place)
-        for each in declared.traces or ():
+    def _begin_logs(self, said: Mapping[str, Any], opening: ExitStack) -> None:
+        from oreflow.monitoring.lines import Logging
+        from oreflow.monitoring.logs import Logs
+
+        self._logging = opening.enter_context(Logging(said, self._surroundings.project, self._run_id))
+        logs = Logs(self._run_id, self._surroundings.pipeline, self._logging)
+        opening.callback(logs.close)
+        self._views.append(logs)
+
+    def _begin_traces(self, declared: tuple[DeclaredBackend, ...], opening: ExitStack) -> None:
+        from oreflow.monitoring.spans import is_anybody_there
+        from oreflow.monitoring.tracing import Traces
+
+        for each in declared:
             backend = self._trace_backend(each)
             # What there was to send is sent by then, or was not in all the time that there is.
             opening.callback(_within, backend.close, 0.0)
-            self._traces.append(backend)
-        views: list[Any] = []
-        if declared.logs is not None:
-            from oreflow.monitoring.logs import Logging, Logs
+            self._trace_backends.append(backend)
+        if not self._trace_backends and not is_anybody_there():
+            mend = "pip install oreflow-opentelemetry, and say where in monitoring.tracing.backends"
+            self._remarks.append(f"spans are enabled and go nowhere - {mend}")
+        self._traces = Traces(self._run_id, [partial(_provider, each, self._begun_by) for each in self._trace_backends])
+        opening.callback(self._traces.close)
+        self._views.append(self._traces)
 
-            self._logging = opening.enter_context(Logging(declared.logs, place.project, self._run_id))
-            logs = Logs(self._run_id, place.pipeline)
-            opening.callback(logs.close)
-            views.append(logs)
-        if declared.traces is not None:
-            from oreflow.monitoring.tracing import Traces, is_anybody_there
+    def _trace_backend(self, declared: DeclaredBackend) -> TraceBackend:
+        try:
+            return self._factory.create_trace_backend(declared.type, declared.options, self._surroundings)
+        except DeclarationError as error:
+            raise declared.place(error) from error
 
-            if not self._traces and not is_anybody_there():
-                mend = "pip install oreflow-opentelemetry, and say where in monitoring.tracing.backends"
-                self._remarks.append(f"spans are enabled and go nowhere - {mend}")
-            traces = Traces(self._run_id, [each.provider() for each in self._traces])
-            opening.callback(traces.close)
-            views.append(traces)
-        if declared.metrics is not None:
-            collector = get_metrics_collector()
-            if declared.most_label_sets:
-                collector.most_label_sets = declared.most_label_sets
-            self._exports = exporting.begin(created, collector, declared.patience)
-            views.append(Recorder(collector, self._run_id, place.pipeline))
-        for view in views:
-            self._factory.hooks.register(view)
-            opening.callback(self._factory.hooks.unregister, view)
+    def _begin_metrics(self, declared: tuple[DeclaredBackend, ...], opening: ExitStack) -> None:
+        collector = get_metrics_collector()
+        if most := self._declared.most_label_sets:
+            opening.callback(setattr, collector, "most_label_sets", collector.most_label_sets)
+            collector.most_label_sets = most
+        self._places, remarks = places.begin(declared, self._factory, self._surroundings, self._begun_by)
+        opening.callback(places.leave, self._places)
+        self._remarks += remarks
+        self._views.append(Recorder(collector, self._run_id, self._surroundings.pipeline))
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, place: TracebackType | None
     ) -> None:
-        if error is not None:  # a run that is cut off has something to tell, too
-            self.finish()
-        self._open.close()
+        try:
+            if error is not None:  # a run that is cut off has something to tell, too
+                if self._traces:
+                    self._traces.cut_off()
+                self.finish()
+        finally:
+            self._open.close()
+
+    def heard(self, resource: str, event: Mapping[str, Any]) -> None:
+        """Tell the views of what was decided before there were any: while the run was planned."""
+        for view in self._views:
+            view.resource_event(run_id=self._run_id, resource=resource, event=event)
 
     def finish(self) -> tuple[list[str], dict[str, list[dict[str, Any]]]]:
         """Have all figures and spans sent, in the time that is declared for it.
@@ -104,17 +133,20 @@ class Watch:
         Whoever interrupts it has waited enough: the run is done, and only what is seen of it is not.
         """
         try:
-            deadline = time.monotonic() + self._declared.patience
-            remarks = self._sent(deadline)
-            figures = self._aggregations(max(deadline, time.monotonic() + _FOR_A_FIGURE))
+            start = time.monotonic()
+            share = 1 - _FOR_FIGURES if self._declared.aggregations else 1.0
+            remarks = self._sent(start + share * self._patience)
+            figures = self._aggregations(start + self._patience)
         except KeyboardInterrupt:
             return [*self._remarks, "metrics and spans were not waited for: interrupted"], {}
         return [*self._remarks, *remarks], figures
 
     def _sent(self, deadline: float) -> list[str]:
-        asked = [(each, each.ask()) for each in self._exports]
-        remarks = [fault for each in self._traces if (fault := _unsent(each, deadline))]
-        faults = [(each.name, each.fault(number, deadline)) for each, number in asked]
+        asked = [(each.export, each.export.ask()) for each in self._places]
+        remarks = [fault for each in self._trace_backends if (fault := _unsent(each, deadline))]
+        if self._traces and self._traces.fault:
+            remarks.append(f"spans could not be kept: {redacted(self._traces.fault)}")
+        faults = [(export.name, export.fault(number, deadline)) for export, number in asked]
         if self._logging and self._logging.fault:
             remarks.append(f"log lines could not be written: {redacted(self._logging.fault)}")
         return remarks + [f"metrics did not get to {name}: {fault}" for name, fault in faults if fault]
@@ -122,24 +154,45 @@ class Watch:
     def _aggregations(self, deadline: float) -> dict[str, list[dict[str, Any]]]:
         now, found = time.time(), {}
         for each in self._declared.aggregations:
-            asked = partial(exporting.figures, each, now, self._exports)
+            asked = partial(places.figures, each, now, self._places)
             answer = _within(asked, max(deadline - time.monotonic(), 0.0))
-            if isinstance(answer, list):
+            if isinstance(answer, list) and all(isinstance(figure, Figure) for figure in answer):
                 found[each.name] = [{"labels": dict(figure.labels), "value": figure.value} for figure in answer]
+                self._remarks += [f"the aggregation {each.name}: {doubt}" for doubt in doubts(each, answer)]
             else:
-                why = told(answer) if isinstance(answer, BaseException) else "its backend has not answered in time"
+                why = "its backend has not answered in time"
+                if answer is not None:
+                    why = told(answer) if isinstance(answer, BaseException) else "its backend gives no figures"
                 self._remarks.append(f"the aggregation {each.name} could not be had: {redacted(why)}")
         return found
+
+
+def _provider(backend: TraceBackend, deadline: float) -> Any:
+    """The provider of a backend.
+
+    Raises:
+        TimeoutError: it does not give it by a time of `time.monotonic()`.
+        Exception: whatever it raises instead.
+    """
+    found = _within(backend.provider, max(deadline - time.monotonic(), 0.0))
+    if found is None:
+        raise TimeoutError("the backend has given no provider of spans in time")
+    if isinstance(found, BaseException):
+        raise found
+    return found
 
 
 def _unsent(backend: TraceBackend, deadline: float) -> str:
     """Why spans were not sent by a time of `time.monotonic()`; '' where they were."""
     left = max(deadline - time.monotonic(), 0.0)
-    outcome = _within(lambda: backend.flush(left), left)
+    outcome = _within(lambda: backend.flush(left) or str(backend.fault), left)
     if outcome is True:
         return ""
-    why = told(outcome) if isinstance(outcome, BaseException) else backend.fault
-    return f"spans were not sent: {redacted(why) or 'the collector has not answered in time'}"
+    why = told(outcome) if isinstance(outcome, BaseException) else outcome
+    return f"spans were not sent: {redacted(why) if isinstance(why, str) and why else _NO_ANSWER}"
+
+
+_NO_ANSWER = "the collector has not answered in time"
 
 
 def _within(function: Callable[[], Any], seconds: float) -> Any:

@@ -66,6 +66,8 @@ class Run:
         self._lake = Lake(pipeline.lake)
         self.started_at = datetime.now(UTC)
         self.run_id = f"{self.started_at:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
+        self._is_begun = False
+        self._early: list[dict[str, Any]] = []  # what was decided about calls while the run was planned
         self._configure()
         self._access = Access(pipeline, factory, self.run_id, self._heard)
         self._tables = self._access.tables
@@ -131,9 +133,14 @@ class Run:
         except OSError as error:
             problem = Problem(f"the lake {self._lake.root} cannot be written: {error.strerror}", ("lake",))
             raise DeclarationError([problem]) from error
-        used, remarks = self._configuration()
-        remarks += [f"{plugin} is broken and was left out: {plugin.reason}" for plugin in self._factory.missing]
+        self._is_begun = True
+        remarks = [f"{plugin} is broken and was left out: {plugin.reason}" for plugin in self._factory.missing]
         remarks += self._tell("run_started", run_id=self.run_id, pipeline=self._pipeline.name, tables=names)
+        if watch:
+            for each in self._early:
+                watch.heard(each["resource"], each["event"])
+        used, more = self._configuration()
+        remarks += more
         results: dict[str, TableResult] = {}
         for planned in self._planned:
             result = self._make(planned, results)
@@ -157,13 +164,20 @@ class Run:
         report.remarks = [redacted(remark) for remark in report.remarks]
         report.remarks += self._tell("run_finished", run_id=self.run_id, report=report.to_dict())
         if watch:
+            self._keep(report)  # it is there, whatever becomes of those who wait for backends
             unsent, report.aggregations = watch.finish()
             report.remarks += unsent
+        if fault := self._keep(report):
+            report.remarks.append(fault)
+        return report
+
+    def _keep(self, report: RunReport) -> str:
+        """Write the report beside the tables; gives why it cannot be, since only the history lacks the run then."""
         try:
             self._access.write(self._lake.runs / f"{self.run_id}.json", report.to_dict())
-        except Exception as error:  # the tables are right; only the history lacks this run
-            report.remarks.append(f"the report of this run could not be kept: {_words(error)}")
-        return report
+        except Exception as error:
+            return f"the report of this run could not be kept: {_words(error)}"
+        return ""
 
     def _configuration(self) -> tuple[dict[str, Any], list[str]]:
         """The version of the configuration that this run uses, and a remark where it cannot be kept."""
@@ -237,6 +251,8 @@ class Run:
             "detail": event.detail,
         }
         table = result.table if result else ""
+        if not self._is_begun:
+            self._early.append({"resource": event.resource, "event": said})
         self._say("resource_event", run_id=self.run_id, table=table, resource=event.resource, event=said)
 
     def _make_batches(self, planned: PlannedTable, result: TableResult) -> None:
@@ -374,7 +390,7 @@ class Run:
         remarks: list[str] = []
         for plugin, answer in answers(self._factory.hooks, hook, **copy.deepcopy(what)):  # theirs, to do as they like
             if isinstance(answer, BaseException):
-                remarks.append(f"{self._factory.plugin(plugin)} failed in {hook}: {told(answer)}")
+                remarks.append(redacted(f"{self._factory.plugin(plugin)} failed in {hook}: {told(answer)}"))
         return remarks
 
 

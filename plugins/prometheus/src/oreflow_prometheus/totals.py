@@ -26,7 +26,9 @@ from oreflow_prometheus.lock import held
 
 _VERSION = 1
 _PATIENCE = 1.0  # seconds to wait for another process, which needs some milliseconds
-_OVERTAKEN = 60.0  # seconds up to which a snapshot is an older one of another thread; more, and the clock was set back
+_MOST = 5000
+"""How many series a metric has in the totals; of processes over years, others come to one with the label `overflow`."""
+_OVERFLOW: Labels = (("overflow", "true"),)
 _log = logging.getLogger("oreflow.prometheus")
 _Families = Mapping[str, MetricFamily]
 
@@ -48,7 +50,7 @@ class Totals:
         added the next time.
         """
         with _lock:
-            if 0 < self._newest.at - snapshot.at < _OVERTAKEN:
+            if snapshot.number < self._newest.number:  # of another thread, which was quicker
                 snapshot = self._newest
             self._newest = snapshot
             try:
@@ -107,10 +109,12 @@ class Totals:
                 before = None  # figures of another kind cannot be added to
             series = {each.labels: each for each in before.samples} if before else {}
             for sample in family.samples:
-                total = series.get(sample.labels)
+                has_room = sample.labels in series or len(series) < _MOST
+                labels = sample.labels if has_room else _OVERFLOW
+                total = series.get(labels)
                 # What is not there any more was lost with the file, and is added as a whole.
                 added = self._added.get((family.name, sample.labels)) if total else None
-                series[sample.labels] = _total(family.kind, total, added, sample)
+                series[labels] = _total(family.kind, total, added, replace(sample, labels=labels))
             totals[family.name] = replace(family, samples=tuple(series.values()))
         return dict(sorted(totals.items()))
 

@@ -1,0 +1,191 @@
+"""The places that the metrics of this process go to: begun by runs, asked for figures, and closed at its end.
+
+They outlive the run that they were declared for: an endpoint is asked between two runs as well. Each is handed the
+series of its own pipeline, and those that are of none: what several pipelines in one process count is added up by
+whoever looks, and nothing may be in there twice.
+"""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import json
+import os
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from oreflow.contract import Aggregation, DeclarationError, Figure, MetricBackend, Snapshot, Surroundings
+from oreflow.factory import ProcessorFactory
+from oreflow.monitoring.collector import get_metrics_collector
+from oreflow.monitoring.declared import DeclaredBackend
+from oreflow.monitoring.exporting import Export
+from oreflow.secrets import followed
+
+AT_THE_END = 1.0
+"""Seconds that the end of a process waits for all backends together: the end of each run has waited before."""
+
+
+@dataclass
+class Place:
+    """A backend at work: `key` tells it from others, `users` are how many runs are under way that declare it."""
+
+    key: str
+    surroundings: Surroundings
+    can_query: bool
+    export: Export
+    users: int = 0
+
+
+def begin(
+    declared: Sequence[DeclaredBackend], factory: ProcessorFactory, surroundings: Surroundings, deadline: float
+) -> tuple[list[Place], list[str]]:
+    """Have the backends of a pipeline work until the process ends; gives them, and remarks. To be followed by `leave`.
+
+    Those that the pipeline had declared before, and has no more, are closed. All have begun when it returns, or
+    it is `deadline`, a time of `time.monotonic()`.
+
+    Raises:
+        DeclarationError: its plugin has something against the options of one, or a secret is not there.
+        OreflowError: a plugin fails to create one.
+    """
+    with _changing:
+        wanted = {_key(each, surroundings): each for each in declared}
+        new = {key: _created(each, factory, surroundings) for key, each in wanted.items() if key not in _running}
+        remarks = _known(surroundings)
+        gone = [each for each in _running.values() if each.surroundings == surroundings and each.key not in wanted]
+        _end([each for each in gone if not each.users], deadline)
+        for key, backend in new.items():
+            _running[key] = _place(key, wanted[key], backend, factory, surroundings)
+        found = [_running[key] for key in wanted]
+        for each in found:
+            each.users += 1
+    for each in found:
+        each.export.wait_until_open(deadline)
+    return found, remarks
+
+
+def leave(begun: Iterable[Place]) -> None:
+    """Say that a run is over that they were begun for."""
+    with _changing:
+        for each in begun:
+            each.users -= 1
+
+
+def query(aggregation: Aggregation | str, at: float | None = None, *, pipeline: str = "") -> list[Figure]:
+    """The figures of an aggregation, one for each group, by a backend of this process that keeps metrics.
+
+    An aggregation may be said as in a declaration: `ratio(records_failed, records_processed) over 15m by pipeline`.
+    `at` is the end of its window in seconds since 1970, now where not said. `pipeline` is whose backend is asked; it
+    may be left out where those of one pipeline alone are at work.
+
+    Raises:
+        ValueError: what is said is no aggregation.
+        LookupError: no such backend is at work, or those of several pipelines are.
+    """
+    if isinstance(aggregation, str):
+        from oreflow.monitoring.aggregations import parse_aggregation
+
+        aggregation = parse_aggregation("query", aggregation, get_metrics_collector().full_name)
+    places = [each for each in list(_running.values()) if each.can_query]
+    names = sorted({each.surroundings.pipeline for each in places})
+    if not pipeline and len(names) > 1:
+        raise LookupError(f"several pipelines keep metrics in this process, {', '.join(names)}: say pipeline=...")
+    places = [each for each in places if pipeline in ("", each.surroundings.pipeline)]
+    if not places:
+        what = f"no backend of the pipeline {pipeline}" if pipeline else "no backend"
+        raise LookupError(
+            f"{what} that keeps metrics is at work in this process: a run whose declaration has {{type: memory}}"
+        )
+    return figures(aggregation, time.time() if at is None else at, places[-1:])
+
+
+def figures(aggregation: Aggregation, at: float, among: Iterable[Place]) -> list[Figure]:
+    """The figures of an aggregation by the first of some backends that keeps metrics; none where none does."""
+    asked = next((each.export.backend for each in among if each.can_query), None)
+    return list(asked.query(aggregation, at)) if asked else []
+
+
+def _key(declared: DeclaredBackend, surroundings: Surroundings) -> str:
+    """What tells a backend from others: a digest, since its options have their secrets in them."""
+    try:
+        options = followed(dict(declared.options))
+    except DeclarationError as error:
+        raise declared.place(error) from error
+    about = [declared.type, declared.every, options, str(surroundings)]
+    return hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _created(declared: DeclaredBackend, factory: ProcessorFactory, surroundings: Surroundings) -> MetricBackend:
+    try:
+        return factory.create_metric_backend(declared.type, declared.options, surroundings)
+    except DeclarationError as error:
+        raise declared.place(error) from error
+
+
+def _known(surroundings: Surroundings) -> list[str]:
+    """Remember whose series they are that have the name of this pipeline; a remark where they are another one's too."""
+    other = _pipelines.setdefault(surroundings.pipeline, surroundings)
+    if other == surroundings:
+        return []
+    what = f"this process has run another pipeline called {surroundings.pipeline} ({other.folder})"
+    return [f"{what}: metrics have the figures of both - give them names of their own, or processes"]
+
+
+def _place(
+    key: str, declared: DeclaredBackend, backend: MetricBackend, factory: ProcessorFactory, surroundings: Surroundings
+) -> Place:
+    pipeline, collector = surroundings.pipeline, get_metrics_collector()
+    metadata, _ = factory.metric_backends[declared.type]
+    failed = collector.counter("exports_failed", {"pipeline": pipeline, "backend": declared.type})
+
+    def read() -> Snapshot:
+        return _of(pipeline, collector.snapshot())
+
+    return Place(key, surroundings, metadata.can_query, Export(declared.type, backend, declared.every, read, failed))
+
+
+def _of(pipeline: str, snapshot: Snapshot) -> Snapshot:
+    """What a pipeline's backends are handed: all but the series of other pipelines that run in this process."""
+    others = {("pipeline", name) for name in list(_pipelines) if name != pipeline}
+    if not others:
+        return snapshot
+    families = []
+    for family in snapshot.families:
+        samples = tuple(each for each in family.samples if others.isdisjoint(each.labels))
+        if samples:
+            families.append(replace(family, samples=samples))
+    return replace(snapshot, families=tuple(families))
+
+
+def _end(places: Sequence[Place], deadline: float) -> None:
+    """Close backends, until a time of `time.monotonic()`."""
+    for each in places:
+        _running.pop(each.key, None)
+        each.export.close()
+    for each in places:
+        each.export.join(deadline)
+
+
+_running: dict[str, Place] = {}
+_pipelines: dict[str, Surroundings] = {}
+_changing = threading.Lock()
+
+
+@atexit.register
+def close() -> None:
+    """Close every backend of the process, in `AT_THE_END` seconds."""
+    with _changing:
+        _end(list(_running.values()), time.monotonic() + AT_THE_END)
+        _pipelines.clear()
+
+
+def _in_child() -> None:
+    global _changing  # noqa: PLW0603  somebody may have held the parent's
+    _changing = threading.Lock()
+    _running.clear()  # their threads are the parent's alone
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
