@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
+import os
+import pty
 import re
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -153,3 +158,93 @@ def test_two_runs_at_once_have_their_lines_each(shop, tmp_path, project):
         assert [found[0]["event"], found[-1]["event"]] == ["run started", "run finished"]
         assert sum(line["event"] == "batch published" for line in found) == 2
     assert logging.getLogger("oreflow").level == before
+
+
+CONFIGURES = """
+import logging.config
+from oreflow import hookimpl
+
+@hookimpl
+def step_progressed(table, phase):
+    if (table, phase) == ("bronze.sales", "staged"): HOW
+"""
+WAYS = {
+    "anew": "logging.basicConfig(force=True)",
+    "whole": "logging.config.dictConfig({'version': 1, 'disable_existing_loggers': True})",
+    "level": "logging.getLogger('oreflow').setLevel(logging.ERROR); logging.getLogger().handlers.clear()",
+}
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_plugin_that_configures_logging_silences_no_more_than_it_must_and_is_told_of(shop, way):
+    made = shop()
+    (made.root / "oreflow_plugins.py").write_text(CONFIGURES.replace("HOW", WAYS[way]))
+    done = made.cli("run")
+    assert "code that the run has called has configured logging anew, so that some are missing" in done.out
+    events = [line["event"] for line in lines(made)]
+    assert events[0] == "run started"
+    assert events[-1] == "run finished"
+    assert events.count("table published") >= 1
+
+
+@pytest.mark.parametrize("stream", ["None", "open(os.devnull, 'w')", "object()"])
+def test_a_standard_error_that_nobody_can_write_to_is_a_remark(shop, stream):
+    made = shop("{level: info}")
+    script = f"""
+import os, sys, oreflow
+sys.stderr = {stream}
+if hasattr(sys.stderr, "close"): sys.stderr.close()
+report = oreflow.run(".")
+print(report.status, [each for each in report.remarks if "log lines" in each])
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=made.root, capture_output=True, text=True, check=False)
+    assert re.match(r"""success \[["']log lines could not be written: """, done.stdout), done.stderr
+
+
+def test_the_level_of_all_others_may_be_said(shop):
+    made = shop("{level: info, levels: {root: error, shop.loud: debug}, file: logs/run.jsonl, format: json}")
+    (made.root / "oreflow_plugins.py").write_text(
+        "import logging\nfrom oreflow import hookimpl\n\n@hookimpl\ndef run_started():\n"
+        "    for name in ('py4j', 'shop.loud.er', 'shop.quiet'):\n"
+        "        for level in (10, 30, 40): logging.getLogger(name).log(level, f'at {level}')\n"
+    )
+    made.run_well()
+    found = [(line["logger"], line["event"]) for line in lines(made) if line["event"].startswith("at ")]
+    loud = [("shop.loud.er", f"at {level}") for level in (10, 30, 40)]
+    assert found == [("py4j", "at 40"), *loud, ("shop.quiet", "at 40")]
+
+
+def test_warnings_stay_on_the_terminal_where_lines_go_to_a_file(shop):
+    metrics = "metrics: {backends: [{type: json, path: data}]}"  # a folder
+    made = shop(TO_FILE, DECLARATION.replace("monitoring: {", f"monitoring: {{{metrics}, "))
+    assert "warning: metrics do not get to json" in made.cli("run").err
+    assert [line for line in lines(made) if "do not get to json" in line["event"]]
+
+
+def test_what_was_decided_while_the_run_was_planned_is_told(shop):
+    made = shop()
+    (made.root / "chaos.yaml").write_text(
+        "faults: [{fault: exception, resource: sales, operation: list, rate: 1, at_most: 1}]"
+    )
+    assert made.run(chaos=made.root / "chaos.yaml").succeeded
+    events = [line["event"] for line in lines(made) if line["logger"] == "oreflow.run"]
+    assert events[:3] == ["run started", "retry", "recovered"]
+
+
+def test_people_on_a_terminal_see_whole_lines_beside_the_progress(shop):
+    made = shop("{level: info}")
+    main, other = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "oreflow", "run"], cwd=made.root, stdout=other, stderr=other, close_fds=True
+    )
+    os.close(other)
+    text = b""
+    with contextlib.suppress(OSError), os.fdopen(main, "rb", buffering=0) as read:
+        while piece := read.read(65536):
+            text += piece
+    assert process.wait(60) == 0
+    screen = [re.split(r"\x1b\[2K|\r", line)[-1] for line in text.decode().split("\r\n")]
+    plain = [re.sub(r"\x1b\[[0-9;]*m", "", line) for line in screen]
+    told = [line for line in plain if "[info" in line or "[warning" in line]
+    assert told
+    assert all(re.match(r"\d{4}-\d\d-\d\dT", line) for line in told), told

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import logging
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -33,12 +35,30 @@ from oreflow.contract import MetricBackend, MetricBackendMetadata, TraceBackend,
 SCHEMA = {"properties": {"does": {"type": "string", "description": "how it fails"},
                          "token": {"type": "string", "description": "a secret"}}}
 
+class Wordless(Exception):
+    def __str__(self): raise SystemExit("I go")
+
+class Tracer:
+    def __init__(self, does): self.does = does
+    def start_span(self, *_, **__):
+        if self.does == "raises at start": raise RuntimeError("no span")
+        return self
+    def get_span_context(self):
+        from opentelemetry.trace import INVALID_SPAN_CONTEXT
+        return INVALID_SPAN_CONTEXT
+    def __getattr__(self, name):
+        def raises(*_, **__): raise RuntimeError(f"no {name}")
+        return raises
+
 class Odd(MetricBackend):
     def __init__(self, options): self.options = options
     def open(self, read):
         if self.options["does"] == "no open": raise OSError("port 9464 is taken")
     def write(self, snapshot):
         does = self.options["does"]
+        if does == "notes":
+            with open(os.environ["NOTES_OF_TEST"], "a") as file: print(self.options.get("token"), file=file)
+        if does == "wordless": raise Wordless
         if does == "hangs": time.sleep(600)
         if does == "fails": raise ConnectionRefusedError(f"refused, by {self.options.get('token')}")
         if does == "exits": raise SystemExit("I go")
@@ -52,11 +72,23 @@ class OddSpans(TraceBackend):
     def __init__(self, options): self.options = options
     def provider(self):
         from opentelemetry.trace import NoOpTracerProvider
-        return NoOpTracerProvider()
+        does = self.options["does"]
+        if does == "no provider": raise RuntimeError("no provider")
+        if does == "provider hangs": time.sleep(600)
+        if does == "nothing": return None
+        if not does.startswith("raises"): return NoOpTracerProvider()
+        tracer = Tracer(does)
+        tracer.get_tracer = lambda *_, **__: tracer
+        return tracer
+    @property
+    def fault(self):
+        if self.options["does"] == "fault raises": raise RuntimeError("no fault")
+        if self.options["does"] == "fault hangs": time.sleep(600)
+        return ""
     def flush(self, seconds):
         if self.options["does"] == "hangs": time.sleep(600)
         if self.options["does"] == "fails": raise ConnectionRefusedError("refused")
-        return False
+        return not self.options["does"].startswith("fault")
 
 @hookimpl
 def metric_backends(): return [MetricBackendMetadata("odd", "1.0", "For a test", SCHEMA, can_query=True)]
@@ -176,6 +208,13 @@ def test_aggregations_are_in_the_report_and_can_be_asked_for(shop):
         ("{metrics: {most_label_sets: 0}}", "monitoring.metrics.most_label_sets"),
         ("{metrics: {aggregations: {x: 'median(rows) over 5m'}}}", "monitoring.metrics.aggregations.x"),
         ("{tracing: {backends: [{type: otpl}]}}", "there is no trace backend 'otpl'"),
+        (
+            "{metrics: {backends: [{type: odd, does: x}, {type: odd, does: x}]}}",
+            "monitoring.metrics.backends.1: it is the same as monitoring.metrics.backends.0 - say it once",
+        ),
+        ("{metrics: {aggregations: {'a\\nb': 'sum(rows) over 5m'}}}", "monitoring.metrics.aggregations"),
+        ("{metrics: {aggregations: {x: 'p95(records_failed) over 5m'}}}", "records_failed is a counter, which has no"),
+        ("{logs: {levels: {'': debug}}}", "monitoring.logs.levels"),
         ("{patience: soon}", "monitoring.patience: 'soon' does not fit"),
         ("{enable_metrics: maybe}", "expected true or false, got 'maybe'"),
         ("{alert_tresholds: {}}", "unknown key 'alert_tresholds'"),
@@ -200,6 +239,7 @@ def test_a_mistake_is_told_at_its_place_before_anything_is_run(shop, section, sa
         ("exits", "metrics did not get to odd: SystemExit: I go"),
         ("full", "metrics did not get to odd: OSError: [Errno 28] No space left on device"),
         ("no open", "metrics did not get to odd: OSError: port 9464 is taken"),
+        ("wordless", "metrics did not get to odd: Wordless"),
     ],
 )
 def test_a_backend_that_fails_is_a_remark_and_a_warning(shop, does, says):
@@ -220,6 +260,45 @@ def test_a_backend_that_hangs_costs_the_patience_that_is_declared(shop, kind):
     assert report.succeeded
     assert took < report.seconds + 5
     assert any("has not answered in time" in remark for remark in report.remarks), report.remarks
+
+
+@pytest.mark.parametrize(
+    ("does", "says"),
+    [
+        ("raises at start", "spans could not be kept: RuntimeError: no span"),
+        ("raises later", "spans could not be kept: RuntimeError: no "),
+        ("no provider", "spans could not be kept: RuntimeError: no provider"),
+        ("nothing", "spans could not be kept: TimeoutError: the backend has given no provider of spans"),
+        ("provider hangs", "spans could not be kept: TimeoutError: the backend has given no provider of spans in time"),
+        ("fault raises", "spans were not sent: RuntimeError: no fault"),
+        ("fault hangs", "spans were not sent: the collector has not answered in time"),
+    ],
+)
+def test_spans_that_cannot_be_kept_are_a_remark_and_no_more(shop, does, says):
+    odd, own = f"{{type: odd, does: {does}}}", "{type: odd, does: as it should}"
+    for backends in (odd, f"{own}, {odd}"):
+        report = shop(f"{{patience: 600ms, tracing: {{backends: [{backends}]}}}}").run(full_refresh=["bronze.sales"])
+        assert report.succeeded, [table.reason for table in report.tables]
+        assert [each for each in report.remarks if each.startswith(says)], report.remarks
+
+
+def test_a_handler_of_the_program_that_fails_holds_up_no_run(shop):
+    made = shop("{patience: 20s, metrics: {backends: [{type: odd, does: fails}]}}")
+
+    class Broken(logging.Handler):
+        def emit(self, record):
+            raise RuntimeError("the disk of the program is full")
+
+    handler = Broken(logging.WARNING)
+    logging.getLogger("oreflow.monitoring").addHandler(handler)
+    try:
+        for _ in range(2):
+            start = time.monotonic()
+            report = made.run()
+            assert time.monotonic() - start < report.seconds + 10
+            assert "metrics did not get to odd: ConnectionRefusedError: refused" in str(report.remarks)
+    finally:
+        logging.getLogger("oreflow.monitoring").removeHandler(handler)
 
 
 def test_several_that_hang_cost_it_once(shop):
@@ -243,6 +322,83 @@ def test_a_secret_of_a_backend_is_in_no_output(shop, monkeypatch):
     assert "refused, by ***" in done.out
     kept = "".join(path.read_text() for path in (made.root / "lake/_oreflow/runs").glob("*.json"))
     assert "s3cr3t" not in done.out + done.err + kept
+
+
+def test_a_secret_that_was_changed_is_followed_and_the_one_before_is_used_no_more(shop, monkeypatch, tmp_path):
+    monkeypatch.setenv("NOTES_OF_TEST", str(tmp_path / "notes"))
+    made = shop("{metrics: {backends: [{type: odd, does: notes, token: '${env:SHOP_TOKEN_THAT_CHANGES}'}]}}")
+    before = threading.active_count()
+    for token in ("first-t0ken", "second-t0ken"):
+        monkeypatch.setenv("SHOP_TOKEN_THAT_CHANGES", token)
+        assert "metrics did not get" not in str(made.run().remarks)
+    made.run()
+    made.declare((made.root / "config/pipeline.yaml").read_text().replace("does: notes", "does: notes, every: 30s"))
+    made.run()
+    noted = (tmp_path / "notes").read_text().split()
+    assert noted[0] == "first-t0ken"
+    assert noted[-3:] == ["second-t0ken"] * 3
+    assert "first-t0ken" not in noted[noted.index("second-t0ken") + 1 :]
+    assert threading.active_count() <= before + 1
+
+
+def test_each_pipeline_of_a_process_has_its_own_figures_and_those_of_no_pipeline(shop, project):
+    made = shop("{metrics: {backends: [{type: json}]}}")
+    text = DECLARATION.replace("name: shop", "name: other") + "monitoring: {metrics: {backends: [{type: json}]}}\n"
+    other = project(text, {"a.csv": "id,name\n1,ada\n"}, folder="other")
+    get_metrics_collector().increment_counter("of_no_pipeline")
+    for each in (made, other, made):
+        each.run_well()
+    for name, root in (("shop", made.root), ("other", other.root)):
+        document = json.loads((root / f"lake/_oreflow/monitoring/{name}/metrics.json").read_text())
+        series = [(metric["name"], each["labels"]) for metric in document["metrics"] for each in metric["series"]]
+        ours = {labels["pipeline"] for _, labels in series if "pipeline" in labels}
+        assert ours & {"shop", "other"} == {name}
+        assert ("oreflow_of_no_pipeline_total", {}) in series
+
+
+def test_two_pipelines_of_one_name_in_a_process_are_told_that_they_have_figures_together(shop, project):
+    monitoring = "{metrics: {backends: [{type: json}]}}"
+    text = DECLARATION.replace("name: shop", "name: twice") + f"monitoring: {monitoring}\n"
+    assert project(text, FILES, folder="one").run().remarks == []
+    (remark,) = project(text, FILES, folder="two").run().remarks
+    assert remark.startswith("this process has run another pipeline called twice")
+
+
+def test_what_an_aggregation_may_have_meant_is_said_where_it_found_nothing(shop):
+    report = shop(
+        "{metrics: {aggregations: {a: sum(record_failed) over 5m, b: sum(records_failed) over 5m by tabel,"
+        " c: 'sum(records_failed) over 5m where stagee=silver', d: sum(check_failures) over 5m by check,"
+        " e: sum(files_set_aside) over 5m by table}}}"
+    ).run()
+    assert [each for each in report.remarks if each.startswith("the aggregation")] == [
+        "the aggregation a: nothing has been counted as 'record_failed' - did you mean 'records_failed'?",
+        "the aggregation b: no series has a label 'tabel' - did you mean 'table'?",
+        "the aggregation c: no series has a label 'stagee' - did you mean 'stage'?",
+    ]
+
+
+def test_more_label_sets_are_for_the_run_that_declares_them(shop):
+    most = get_metrics_collector().most_label_sets
+    assert shop("{metrics: {most_label_sets: 7, backends: []}}").run().succeeded
+    assert get_metrics_collector().most_label_sets == most
+
+
+LISTENER = """
+from oreflow import hookimpl
+
+@hookimpl
+def step_finished(result):
+    import os
+    raise RuntimeError(f"cannot tell {os.environ['SHOP_SECRET_OF_LISTENER']} of it")
+"""
+
+
+def test_what_a_listener_raises_is_told_without_a_secret(shop, monkeypatch):
+    monkeypatch.setenv("SHOP_SECRET_OF_LISTENER", "l1stener-s3cret")
+    odd = "{type: odd, does: x, token: '${env:SHOP_SECRET_OF_LISTENER}'}"
+    report = shop(f"{{metrics: {{backends: [{odd}]}}}}", PLUGIN + LISTENER).run()
+    assert "cannot tell *** of it" in str(report.to_dict())
+    assert "l1stener" not in str(report.to_dict())
 
 
 def test_metrics_go_on_over_the_runs_of_a_process(shop):
@@ -279,6 +435,26 @@ def test_what_is_enabled_and_goes_nowhere_is_said(shop):
     made = shop("{enable_tracing: true}")
     (remark,) = made.run().remarks
     assert remark.startswith("spans are enabled and go nowhere - pip install oreflow-opentelemetry")
+
+
+def test_whoever_kills_a_run_that_waits_for_a_backend_has_its_report(shop):
+    made = shop("{patience: 100s, metrics: {backends: [{type: odd, does: hangs}]}}")
+    process = subprocess.Popen([sys.executable, "-c", "import oreflow; oreflow.run('.')"], cwd=made.root)
+    deadline = time.monotonic() + 60
+    while not list((made.root / "lake/_oreflow/runs").glob("*.json")):
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.kill()
+    process.wait(20)
+    assert made.cli("runs", "--json").json[0]["status"] == "success"
+
+
+def test_a_backend_that_hangs_is_waited_for_once_and_not_again_where_the_process_ends(shop):
+    made = shop("{patience: 500ms, metrics: {backends: [{type: odd, does: hangs}]}}")
+    script = "import oreflow, time; oreflow.run('.'); print(time.monotonic())"
+    done = subprocess.run([sys.executable, "-c", script], cwd=made.root, capture_output=True, text=True, check=True)
+    assert time.monotonic() - float(done.stdout) < 0.9
 
 
 def test_whoever_interrupts_the_end_of_a_run_has_its_report(shop):

@@ -104,6 +104,40 @@ def test_a_call_that_is_made_again_shows_its_attempts_and_what_was_decided(shop,
     assert (retry["oreflow.resource"], retry["oreflow.attempt"]) == ("lake", 1)
 
 
+def test_calls_that_are_no_attempts_at_the_same_are_each_a_first_one(shop, collector):
+    shop(collector.address).run_well()
+    commits = [span.attributes["oreflow.attempt"] for span in collector.spans if span.name == "commit lake"]
+    assert commits == [1] * len(commits)
+    assert len(commits) > 2  # of a table and of its quarantine
+
+
+def test_what_was_decided_while_the_run_was_planned_is_on_its_span(shop, collector):
+    made = shop(collector.address)
+    (made.root / "chaos.yaml").write_text(
+        "faults: [{fault: exception, resource: sales, operation: list, rate: 1, at_most: 1}]"
+    )
+    report = made.run(chaos=made.root / "chaos.yaml")
+    assert report.succeeded
+    events = [(name, about["oreflow.resource"]) for name, about in collector.named("run shop").events]
+    assert events == [("retry", "sales"), ("recovered", "sales")]
+    (use,) = [each for each in report.resources if each["resource"] == "sales"]
+    assert use["retries"] == 1
+
+
+def test_a_run_that_is_cut_off_sends_its_spans(shop, collector, monkeypatch):
+    made = shop(collector.address)
+    (made.root / "oreflow_plugins.py").write_text(
+        "from oreflow import hookimpl\n\n@hookimpl\ndef step_progressed(phase):\n"
+        "    if phase == 'staged': raise KeyboardInterrupt\n"
+    )
+    with pytest.raises(KeyboardInterrupt):
+        made.run()
+    for name in ("run shop", "table bronze.sales", "batch 1"):
+        span = collector.named(name)
+        assert (span.is_error, span.attributes["error.type"]) == (True, "interrupted")
+    assert collector.named("make bronze.sales").attributes["error.type"] == "KeyboardInterrupt"
+
+
 PROCESSOR = """
 import oreflow
 from oreflow import Output, Processor, ProcessorMetadata, hookimpl

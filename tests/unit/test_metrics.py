@@ -7,8 +7,14 @@ import json
 import logging
 import math
 import os
+import signal
+import subprocess
+import sys
 import threading
+from decimal import Decimal
+from fractions import Fraction
 
+import polars as pl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -16,7 +22,8 @@ from prometheus_client.openmetrics.parser import text_string_to_metric_families 
 from prometheus_client.parser import text_string_to_metric_families as parse_prometheus
 
 import oreflow.monitoring
-from oreflow.monitoring import MetricsCollector, counted, get_metrics_collector, timed
+from oreflow.monitoring import MetricsCollector, counted, get_metrics_collector, spans, timed
+from oreflow.secrets import followed
 
 
 @pytest.fixture
@@ -168,13 +175,121 @@ def test_a_namespace_may_be_another_or_none():
     assert set(figures(none)) == {("rows_total", ())}
 
 
+def test_an_operation_whose_name_is_none_is_refused_before_it_begins(collector):
+    with pytest.raises(ValueError, match="a metric cannot be called"):
+        collector.time_operation("two words")
+    with pytest.raises(ValueError, match="a metric cannot be called"):
+        collector.time_operation(5)
+
+
+def test_an_operation_may_end_elsewhere_than_it_began(collector):
+    """As the one in an asynchronous generator does, which whoever stops early leaves to the loop."""
+
+    async def rows():
+        with collector.time_operation("reading"):
+            yield 1
+            yield 2
+
+    async def first():
+        return await anext(aiter(rows()))
+
+    spans.keep(1)
+    try:
+        assert asyncio.run(first()) == 1
+    finally:
+        spans.keep(-1)
+    assert figures(collector)["oreflow_reading_seconds_count", ()] == 1
+
+
+def test_the_time_of_a_generator_is_not_that_of_its_call(collector):
+    def rows():
+        yield 1
+
+    with pytest.raises(TypeError, match="rows is a generator, whose call takes no time: use time_operation in it"):
+        timed("reading", collector=collector)(rows)
+
+
 # Figures
 
 
-@pytest.mark.parametrize("amount", [-1, math.nan, -0.001])
-def test_a_counter_never_falls(collector, amount):
-    with pytest.raises(ValueError, match="a counter only grows"):
+@pytest.mark.parametrize("amount", [-1, math.nan, -0.001, math.inf, 10**400, "5", None, b"1", Decimal("NaN")])
+def test_a_counter_takes_nothing_but_what_it_can_grow_by_and_keeps_no_series_of_what_it_refuses(collector, amount):
+    with pytest.raises(ValueError, match=r"a counter only grows|a number is expected"):
         collector.increment_counter("rows", amount)
+    assert collector.snapshot().families == ()
+    rows = collector.counter("rows")
+    with pytest.raises(ValueError, match=r"a counter only grows|a number is expected"):
+        rows.inc(amount)
+    assert figures(collector) == {("oreflow_rows_total", ()): 0}
+
+
+def test_numbers_of_other_libraries_are_numbers(collector):
+    for amount in (Decimal("1.5"), Fraction(1, 2), True, pl.Series([3]).sum()):
+        collector.increment_counter("rows", amount)
+        collector.set_gauge("size", amount)
+        collector.observe("wait_seconds", amount)
+    found = figures(collector)
+    assert (found["oreflow_rows_total", ()], found["oreflow_size", ()]) == (6, 3)
+    assert found["oreflow_wait_seconds_sum", ()] == 6
+    assert {type(each.value) for family in collector.snapshot().families for each in family.samples} == {float}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"records_failed": 11},
+        {"records_processed": -1},
+        {"processing_time": -1},
+        {"processing_time": "long"},
+        {"data_quality_score": 95},
+        {"data_quality_score": math.nan},
+    ],
+)
+def test_figures_of_a_step_that_cannot_be_are_refused_as_a_whole(collector, wrong):
+    with pytest.raises(ValueError, match=r"cannot|expected|takes|from 0 to 1"):
+        collector.record_etl_metrics(**{"pipeline_name": "shop", "stage": "bronze", "records_processed": 10, **wrong})
+    assert collector.snapshot().families == ()
+
+
+SIGNALS = """
+import signal
+from oreflow.monitoring import MetricsCollector
+collector = MetricsCollector()
+rows, heard = collector.counter("rows"), 0
+
+def handler(*_):
+    global heard
+    heard += 1
+    rows.inc()
+    collector.increment_counter("signals", 1, {"number": str(heard % 100)})
+    collector.snapshot()
+
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
+counted = 0
+while heard < 300:
+    rows.inc()
+    collector.increment_counter("others", 1, {"number": str(counted % 100)})
+    counted += 1
+    if counted % 50 == 0:
+        collector.snapshot()
+signal.setitimer(signal.ITIMER_REAL, 0)
+print(rows.value == counted + heard)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="this system has no such signals")
+def test_a_handler_of_signals_may_count_while_something_is_counted():
+    """As a `__del__` may, whenever the garbage collector likes."""
+    done = subprocess.run([sys.executable, "-c", SIGNALS], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout == "True\n"
+
+
+def test_a_secret_is_in_no_label(collector, monkeypatch):
+    monkeypatch.setenv("LABEL_SECRET_OF_TEST", "h1dden-in-label")
+    followed("${env:LABEL_SECRET_OF_TEST}")
+    collector.increment_counter("calls", 1, {"address": "https://h1dden-in-label@shop"})
+    assert "h1dden" not in collector.export()
 
 
 def test_a_gauge_goes_up_and_down(collector):
@@ -192,8 +307,9 @@ def test_an_observation_is_counted_in_each_bucket_that_it_fits(collector):
     buckets = {dict(labels)["le"]: value for (name, labels), value in found.items() if name.endswith("_bucket")}
     assert buckets == {"0.5": 1, "1.0": 2, "2.0": 3, "+Inf": 4}
     assert found["oreflow_wait_seconds_sum", (("of", "x"),)] == 11.7
-    with pytest.raises(ValueError, match="nan"):
-        waits.observe(math.nan)
+    for wrong in (math.nan, math.inf, "1", None):
+        with pytest.raises(ValueError, match=r"is none|expected"):
+            waits.observe(wrong)
     with pytest.raises(ValueError, match=r"has the bounds \[0.5, 1.0, 2.0\] already"):
         collector.histogram("wait_seconds", bounds=(1, 2))
 

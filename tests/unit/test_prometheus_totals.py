@@ -11,6 +11,7 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,32 @@ def test_a_snapshot_that_a_newer_one_has_overtaken_counts_nothing(textfile, coll
     into.write(collector.snapshot())
     into.write(late)
     assert shown(tmp_path)["steps_total", ""] == 10
+
+
+def test_a_clock_that_is_set_back_loses_nothing(textfile, collector, tmp_path):
+    into = textfile()
+    for seconds in (0, -30, -30.5, -7200, 10):
+        collector.increment_counter("steps", 5)
+        snapshot = collector.snapshot()
+        into.write(replace(snapshot, at=snapshot.at + seconds))
+    assert shown(tmp_path)["steps_total", ""] == 25
+
+
+def test_series_of_many_processes_have_a_bound_beyond_which_they_are_counted_together(
+    textfile, collector, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("oreflow_prometheus.totals._MOST", 3)
+    for number in range(4):
+        before(tmp_path, **{f"of_{number}": 1})
+        collector.increment_counter("rows", number + 1, {"file": f"{number}"})
+    into = textfile()
+    into.write(collector.snapshot())
+    collector.increment_counter("rows", 10, {"file": "3"})
+    collector.increment_counter("rows", 100, {"file": "0"})
+    into.write(collector.snapshot())
+    into.write(collector.snapshot())
+    found = {labels: value for (name, labels), value in shown(tmp_path).items() if name == "rows_total"}
+    assert found == {"0": 101, "1": 2, "2": 3, "true": 14}
 
 
 def test_threads_of_a_process_that_write_at_once_count_once(textfile, collector, tmp_path):

@@ -163,6 +163,13 @@ class _ToStandardError(_Noted, logging.StreamHandler[TextIO]):
     def stream(self, _: TextIO) -> None:
         """Whoever makes the handler sets a stream."""
 
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a line."""
+        if hasattr(sys.stderr, "write"):
+            super().emit(record)
+        else:
+            self.fault = "this process has no standard error"
+
     def format(self, record: logging.LogRecord) -> str:
         """A line; on a terminal in the place of the progress that may stand there."""
         text = super().format(record)
