@@ -702,7 +702,7 @@ ADDRESS = "http://localhost:8086"
         ({"address": "localhost:8086", "database": "a"}, "address: this is no address of InfluxDB - say http://HOST"),
         ({"address": f"http://u:{SECRET}@h:1", "database": "a"}, "address: this is no address of InfluxDB - say"),
         ({"address": "http://h:99999", "database": "a"}, "address: this is no address of InfluxDB - say"),
-        ({"database": "a", "timeout": "0s"}, "timeout: no time is no timeout - say a time such as 3s"),
+        ({"database": "a", "timeout": "0s"}, "timeout: '0s' is no time that lasts - say one above 0, such as 500ms"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_in_one_plain_line(options, message, tmp_path):

@@ -424,7 +424,7 @@ def test_a_user_is_said_to_the_pushgateway(backend, collector):
         ({"grouping": {"job": "x"}}, "grouping.job: 'job' is a label of the metrics themselves - call it otherwise"),
         ({"username": "u"}, "'password' is missing - add it, beside username"),
         ({"password": SECRET}, "'username' is missing - add it, beside password"),
-        ({"timeout": "0s"}, "timeout: no time is no timeout - say a time such as 3s"),
+        ({"timeout": "0s"}, "timeout: '0s' is no time that lasts - say one above 0, such as 500ms"),
     ],
 )
 def test_options_that_make_no_sense_are_refused_in_one_plain_line(backend, options, message):

@@ -394,7 +394,7 @@ def test_options_that_it_does_not_have_are_refused(options):
 
 
 def test_no_time_to_keep_figures_is_refused():
-    with pytest.raises(DeclarationError, match="figures are kept for no time"):
+    with pytest.raises(DeclarationError, match="is no time that lasts"):
         memory(keep="0s")
 
 

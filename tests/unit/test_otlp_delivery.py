@@ -199,3 +199,35 @@ def test_a_copy_of_the_process_sends_its_own_spans_and_not_those_that_wait(made)
         assert [span.name for span in collector.spans] == ["span 0"]
         assert backend.flush(5)
     assert len(collector.spans) == 3
+
+
+def test_a_time_that_does_not_last_is_refused_and_one_that_never_ends_is_bounded(made):
+    for wrong in ("0s", "9999999999999d"):
+        with pytest.raises(DeclarationError, match="timeout: "):
+            made("http://127.0.0.1:9", timeout=wrong)
+    with receiver() as collector:
+        backend = made(collector.address, timeout="999999d")
+        end(backend)
+        assert backend.flush(5)
+
+
+def test_a_declared_header_is_sent_whatever_netrc_says(made, monkeypatch, tmp_path):
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login ada password other\n")
+    (tmp_path / "netrc").chmod(0o600)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with receiver() as collector:
+        backend = made(collector.address, headers={"authorization": "Bearer ours"})
+        end(backend)
+        assert backend.flush(5)
+    assert collector.headers[0]["authorization"] == "Bearer ours"
+
+
+def test_a_collector_that_keeps_one_waiting_takes_one_thread(made):
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        backend = made(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=60)
+        end(backend)
+        assert not backend.flush(0.1)
+        before = threading.active_count()
+        for _ in range(5):
+            assert not backend.flush(0.01)
+        assert threading.active_count() == before

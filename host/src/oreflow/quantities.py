@@ -11,6 +11,8 @@ from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 
+from oreflow.contract import DeclarationError, Problem
+
 _DECIMAL = {"TB": 10**12, "GB": 10**9, "MB": 10**6, "kB": 10**3}
 _UNITS = {**_DECIMAL, "TiB": 2**40, "GiB": 2**30, "MiB": 2**20, "KiB": 2**10, "B": 1}
 SIZE = rf"^[0-9]{{1,15}}(\.[0-9]{{1,15}})? ?({'|'.join(_UNITS)})$"
@@ -78,6 +80,25 @@ def time_of(value: float | str) -> timedelta:
     except OverflowError as error:
         raise ValueError("is longer than any time can be") from error
     raise ValueError(f"'{value}' is no time such as 300 (seconds), 5m or PT5M")
+
+
+_LONGEST = 1e6
+"""Seconds, some eleven days: what threads and sockets can wait for, and longer than anybody does."""
+
+
+def lasting(value: float | str, path: tuple[str | int, ...]) -> float:
+    """The seconds of a time that something takes, a million at the most; `path` is where it is declared.
+
+    Raises:
+        DeclarationError: it is no time, or none that lasts.
+    """
+    try:
+        seconds = time_of(value).total_seconds()
+    except ValueError as error:
+        raise DeclarationError([Problem(str(error), path)]) from error
+    if seconds <= 0:
+        raise DeclarationError([Problem(f"'{value}' is no time that lasts", path, "say one above 0, such as 500ms")])
+    return min(seconds, _LONGEST)
 
 
 def _times(number: str | None, one: timedelta) -> timedelta:

@@ -9,12 +9,11 @@ from typing import Any
 
 from oreflow.contract import Aggregation, DeclarationError, Problem
 from oreflow.factory import ProcessorFactory
-from oreflow.quantities import time_of, time_schema
+from oreflow.quantities import lasting, time_schema
 
 SECTION = "monitoring"
 _EVERY = 10.0
 _PATIENCE = 3.0
-_LONGEST = 1e6  # seconds: longer than any process, and a time that threads can wait for
 LEVELS = ("debug", "info", "warning", "error")
 _LOGS: dict[str, Any] = {
     "level": {
@@ -185,13 +184,10 @@ def declared_monitoring(
 def _seconds(said: float | str, path: tuple[str | int, ...], problems: list[Problem]) -> float:
     """A time that lasts; what the schema of a text cannot say is a problem."""
     try:
-        seconds = time_of(said).total_seconds()
-    except ValueError as error:
-        problems.append(Problem(str(error), path))
+        return lasting(said, path)
+    except DeclarationError as error:
+        problems += error.problems
         return _EVERY
-    if seconds <= 0:
-        problems.append(Problem(f"'{said}' is no time that lasts", path, "say one above 0, such as 500ms"))
-    return min(seconds, _LONGEST)
 
 
 _OTLP = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")

@@ -94,17 +94,17 @@ class Export:
 
     def _note(self, done: int, fault: str) -> None:
         """Remember what became of a writing; that it fails, and that it goes well again, is said once."""
-        with self._changed:
-            before, self._fault, self._done = self._fault, fault, done
-            self._is_given_up = False
-            self._changed.notify_all()
         if fault:
             self._failed.inc()
         with contextlib.suppress(Exception):  # of a handler that the program has given to logging
-            if fault and not before:
+            if fault and not self._fault:
                 _log.warning("metrics do not get to %s: %s", self.name, fault)
-            elif before and not fault:
+            elif self._fault and not fault:
                 _log.info("metrics get to %s again", self.name)
+        with self._changed:  # who waits for it may take the lines of the run away after that
+            self._fault, self._done = fault, done
+            self._is_given_up = False
+            self._changed.notify_all()
 
     def _call(self, function: Callable[[], None]) -> str:
         """Why a function of the backend failed, in one line; '' where it went well."""

@@ -9,8 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from oreflow.contract import DeclarationError, Labels, MetricBackend, OreflowError, Problem, Sample, Snapshot
-from oreflow.quantities import bytes_of, size_text, time_of
+from oreflow.contract import Labels, MetricBackend, OreflowError, Sample, Snapshot
+from oreflow.quantities import bytes_of, lasting, size_text
 from oreflow.resilience.errors import AttemptTimeoutError
 from oreflow.resilience.threads import beside
 from oreflow_influxdb.buffer import Buffer
@@ -27,9 +27,7 @@ class InfluxBackend(MetricBackend):
     def __init__(self, options: Mapping[str, Any], folder: Path) -> None:
         """Raises DeclarationError where the options do not go together."""
         self._server = Server(options)
-        self._timeout = time_of(options.get("timeout", "3s")).total_seconds()
-        if self._timeout <= 0:
-            raise DeclarationError([Problem("no time is no timeout", ("timeout",), "say a time such as 3s")])
+        self._timeout = lasting(options.get("timeout", "3s"), ("timeout",))
         self._batch = options.get("batch", 5000)
         self._tags = {name: str(value) for name, value in options.get("tags", {}).items()}
         # What waits for one database is not for another, should two share the folder, or the declaration change.

@@ -8,8 +8,8 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from oreflow.contract import Aggregation, DeclarationError, Figure, MetricBackend, Problem, Snapshot
-from oreflow.quantities import time_of
+from oreflow.contract import Aggregation, Figure, MetricBackend, Snapshot
+from oreflow.quantities import lasting
 from oreflow_metrics.figures import figures
 from oreflow_metrics.series import Store
 
@@ -21,9 +21,7 @@ class MemoryBackend(MetricBackend):
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         """Raises DeclarationError where it is to keep figures for no time."""
-        self._keep = time_of(options.get("keep", "1h")).total_seconds()
-        if self._keep <= 0:
-            raise DeclarationError([Problem("figures are kept for no time", ("keep",), "say a time such as 1h")])
+        self._keep = lasting(options.get("keep", "1h"), ("keep",))
         self._store = Store(self._keep, options.get("most", 100_000))
         self._lock = threading.Lock()
         self._is_told = False

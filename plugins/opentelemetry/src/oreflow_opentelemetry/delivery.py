@@ -31,6 +31,7 @@ class Connection(requests.Session):
 
     def __init__(self) -> None:
         super().__init__()
+        self.auth = lambda request: request  # else what ~/.netrc says takes the place of a declared header
         self.fault = ""
         self.rejected = 0
         """How many spans of the last request the collector did not want."""

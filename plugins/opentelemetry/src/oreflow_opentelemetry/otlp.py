@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import socket
 import threading
+import time
 import weakref
 from collections.abc import Mapping
 from typing import Any
@@ -20,7 +21,7 @@ from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 
 from oreflow import __version__
 from oreflow.contract import DeclarationError, Problem, Surroundings, TraceBackend
-from oreflow.quantities import time_of
+from oreflow.quantities import lasting
 from oreflow.secrets import masked, redacted, without
 from oreflow_opentelemetry.delivery import Connection, Delivery, Queue, Quiet
 
@@ -34,7 +35,7 @@ class Otlp(TraceBackend):
     """A provider whose spans go to one collector. `fault` says why some did not get there, '' where none was lost.
 
     Raises:
-        DeclarationError: a header cannot be sent, or the file of certificates is not there.
+        DeclarationError: a header cannot be sent, the file of certificates is not there, or `timeout` is none.
     """
 
     def __init__(self, options: Mapping[str, Any], surroundings: Surroundings) -> None:
@@ -52,6 +53,7 @@ class Otlp(TraceBackend):
             )
         self._delivery = Delivery(exporter, self._connection)
         self._queue = Queue(self._delivery)
+        self._flushing: threading.Thread | None = None
         sample = options.get("sample")
         self._provider = TracerProvider(
             sampler=None if sample is None else ParentBasedTraceIdRatio(sample),
@@ -79,10 +81,15 @@ class Otlp(TraceBackend):
 
     def flush(self, seconds: float) -> bool:
         """See `TraceBackend.flush`. The SDK's own waits as long as a request likes: this one leaves it behind."""
-        worker = threading.Thread(target=self._queue.force_flush, name="oreflow-spans", daemon=True)
-        worker.start()
-        worker.join(seconds)
-        return not worker.is_alive() and not self._delivery.lost
+        deadline = time.monotonic() + seconds
+        if self._flushing:  # one thread that a collector keeps waiting is enough
+            self._flushing.join(seconds)
+            if self._flushing.is_alive():
+                return False
+        self._flushing = threading.Thread(target=self._queue.force_flush, name="oreflow-spans", daemon=True)
+        self._flushing.start()
+        self._flushing.join(max(deadline - time.monotonic(), 0.0))
+        return not self._flushing.is_alive() and not self._delivery.lost
 
     def close(self) -> None:
         """See `TraceBackend.close`; a request that is under way is left behind where it takes long."""
@@ -104,7 +111,7 @@ def _endpoint(options: Mapping[str, Any]) -> str | None:
 
 def _timeout(options: Mapping[str, Any]) -> float | None:
     if "timeout" in options:
-        return time_of(options["timeout"]).total_seconds()
+        return lasting(options["timeout"], ("timeout",))
     is_said = any(os.environ.get(f"OTEL_EXPORTER_OTLP_{which}TIMEOUT") for which in ("", "TRACES_"))
     return None if is_said else _TIMEOUT
 

@@ -18,7 +18,7 @@ from prometheus_client.exposition import basic_auth_handler, default_handler
 from oreflow.contract import DeclarationError, MetricBackend, OreflowError, Problem, Snapshot, Surroundings
 from oreflow.monitoring.exposition import Figures
 from oreflow.monitoring.recorder import METRICS
-from oreflow.quantities import time_of
+from oreflow.quantities import lasting
 from oreflow.resilience.errors import AttemptTimeoutError
 from oreflow.resilience.threads import beside
 from oreflow.secrets import redacted, without
@@ -40,7 +40,7 @@ class Pushgateway(MetricBackend):
         self._address = options["address"].rstrip("/")
         self._job = options.get("job", f"oreflow_{surroundings.pipeline}")
         self._grouping = {name: str(value) for name, value in options.get("grouping", {}).items()}
-        self._timeout = time_of(options.get("timeout", "3s")).total_seconds()
+        self._timeout = lasting(options.get("timeout", "3s"), ("timeout",))
         self._user, self._password = options.get("username"), options.get("password")
         self._totals = totals_in(surroundings.folder)
 
@@ -127,8 +127,6 @@ def _faults(options: Mapping[str, Any]) -> Iterator[Problem]:
     if ("username" in options) != ("password" in options):
         missing, there = ("password", "username") if "username" in options else ("username", "password")
         yield Problem(f"'{missing}' is missing", (), f"add it, beside {there}")
-    if time_of(options.get("timeout", "3s")).total_seconds() <= 0:
-        yield Problem("no time is no timeout", ("timeout",), "say a time such as 3s")
 
 
 def _is_address(text: str) -> bool:
