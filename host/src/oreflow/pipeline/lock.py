@@ -25,7 +25,7 @@ else:
 
 
 @contextmanager
-def held(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+def held(path: Path, waiting: Callable[[], object]) -> Iterator[None]:
     """Hold the lock of a file; `waiting` is called where another process has it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:

@@ -5,26 +5,26 @@ from __future__ import annotations
 import copy
 import secrets
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
+from contextlib import nullcontext
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oreflow.contract import DeclarationError, Problem, StepError, Surroundings
+from oreflow.contract import DeclarationError, Problem, Surroundings
 from oreflow.contract.errors import told
 from oreflow.factory import ProcessorFactory, Profile, answers
 from oreflow.pipeline.access import Access
-from oreflow.pipeline.batches import Batches, Clock
+from oreflow.pipeline.batches import Clock
 from oreflow.pipeline.failures import Failures
-from oreflow.pipeline.journal import Claim, settle
 from oreflow.pipeline.lake import Lake
-from oreflow.pipeline.lock import held
 from oreflow.pipeline.locking import differences, locked_choices
+from oreflow.pipeline.making import Making
 from oreflow.pipeline.model import Pipeline
 from oreflow.pipeline.plan import PlannedTable, plan_pipeline
-from oreflow.pipeline.report import Account, RefusedError, RunReport, TableResult
+from oreflow.pipeline.report import RunReport, TableResult
 from oreflow.pipeline.resources import LAKE
 from oreflow.pipeline.versions import Versions
 from oreflow.resilience import Event, EventKind
@@ -209,13 +209,14 @@ class Run:
         result.remarks += self._tell("step_started", **about, processor=offer.name, engine=offer.engine)
         start = time.perf_counter()
         broken = [name for name in planned.spec.inputs if name in results and not results[name].is_made]
-        making = _making.set(result)
+        token = _making.set(result)
         try:
-            result.batch = self._last_batch(planned)
+            making = self._making(planned, result)
+            result.batch = making.last_batch()
             if broken:
                 result.status, result.reason = "skipped", f"{', '.join(broken)} was not made"
             else:
-                self._make_under_lock(planned, result)
+                making.make()
         except KeyboardInterrupt:
             raise
         except BaseException as error:
@@ -223,7 +224,7 @@ class Run:
             if result.batch is not None and self._failures.falls_back(planned, error):
                 result.status = "stale"
         finally:
-            _making.reset(making)
+            _making.reset(token)
             self._access.forget()
         result.seconds, result.waited_seconds = _since(start), round(result.waited_seconds, 3)
         if result.status in ("published", "failed"):
@@ -231,11 +232,18 @@ class Run:
             profile.ran(result.rows_read, result.seconds, result.reason if result.status == "failed" else "")
         return result
 
-    def _make_under_lock(self, planned: PlannedTable, result: TableResult) -> None:
-        if planned.fault:
-            raise planned.fault  # its source has just been asked, as often as its policy says
-        with self._lock(planned.spec.name):
-            self._make_batches(planned, result)
+    def _making(self, planned: PlannedTable, result: TableResult) -> Making:
+        return Making(
+            planned=planned,
+            result=result,
+            pipeline=self._pipeline,
+            factory=self._factory,
+            access=self._access,
+            lake=self._lake,
+            refresh=planned.spec.name in self._full_refresh,
+            now=self._now,
+            tell=partial(self._tell, run_id=self.run_id, table=planned.spec.name),
+        )
 
     def _heard(self, event: Event) -> None:
         """A decision about a call: the table in whose making it was made has it, and plugins are told."""
@@ -253,137 +261,7 @@ class Run:
         table = result.table if result else ""
         if not self._is_begun:
             self._early.append({"resource": event.resource, "event": said})
-        self._say("resource_event", run_id=self.run_id, table=table, resource=event.resource, event=said)
-
-    def _make_batches(self, planned: PlannedTable, result: TableResult) -> None:
-        """Run the batch that a crash left, if any, and then whatever is new."""
-        batches = Batches(self._pipeline, planned.spec, self._access, self._now)
-        done = self._last_batch(planned) or 0
-        if done and batches.journal.account(done).get("replaces"):
-            settle(self._tables, self._lake.quarantine(planned.spec.name), done)
-        refresh = planned.spec.name in self._full_refresh
-        was_refreshed = False
-        changed = old_rows = batches.changed_declaration(done)
-        while claim := (pending := batches.next(done, refresh=refresh or (changed and not planned.incremental))).claim:
-            result.remarks += pending.remarks
-            was_refreshed = was_refreshed or claim.refresh
-            try:
-                self._run_batch(planned, batches, claim, result)
-            except StepError as error:
-                if changed and planned.incremental and not claim.refresh:
-                    raise StepError(f"{error} - its declaration has changed; {_anew(planned)}") from error
-                raise
-            done, refresh, changed = claim.batch, False, False
-        result.remarks += [remark for remark in pending.remarks if remark not in result.remarks]
-        if result.status == "unchanged":
-            # Of a table that there is not yet, why not is all that there is to say.
-            result.reason = "nothing new" if done else "; ".join(pending.remarks) or "nothing to read yet"
-            result.remarks = result.remarks if done else []
-        elif result.rows_quarantined and not result.rows_published:
-            result.remarks.append("no row was published: all that were read are in quarantine")
-        if old_rows and planned.incremental and not was_refreshed:
-            result.remarks.append(f"its declaration has changed, and older rows are as it was; {_anew(planned)}")
-
-    def _last_batch(self, planned: PlannedTable) -> int | None:
-        table = self._tables.load(self._lake.table(planned.spec.name))
-        return table.batch if table else None
-
-    def _run_batch(self, planned: PlannedTable, batches: Batches, claim: Claim, result: TableResult) -> None:
-        # These load the frame library, which a run with nothing new does not need.
-        from oreflow.pipeline.candidate import Batch
-        from oreflow.pipeline.step import run_batch
-
-        name = planned.spec.name
-
-        def tell(hook: str, **what: object) -> None:
-            result.remarks += self._tell(hook, run_id=self.run_id, table=name, batch=claim.batch, **what)
-
-        def progress(phase: str) -> None:
-            tell("step_progressed", phase=phase)
-
-        def tasks(done: int, total: int) -> None:
-            tell("tasks_progressed", done=done, total=total)
-
-        def over(status: str, account: Account | None = None) -> None:
-            tell("batch_finished", status=status, account=account.to_dict() if account else {})
-
-        claim = batches.write(claim)
-        progress("claimed")
-        files = zip(batches.source_files(claim), claim.files, strict=True)
-        tell("batch_started", files=[{"file": shown.label, "bytes": claimed.bytes} for shown, claimed in files])
-
-        def attempt() -> Account:
-            if done := self._account_of(batches, claim):  # an attempt before this one did not hear that it was done
-                return done
-            batch = Batch(
-                planned=planned,
-                claim=claim,
-                lake=self._lake,
-                access=self._access,
-                factory=self._factory,
-                journal=batches.journal,
-                source_files=batches.source_files(claim),
-                progress=progress,
-                tasks=tasks,
-                table=self._tables.load(self._lake.table(name)),
-            )
-            return run_batch(batch)
-
-        try:
-            account = self._access.call(name, "make", attempt)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as error:
-            found = self._done_nevertheless(error, batches, claim)
-            if found is None:
-                self._not_done(error, result, over)
-                raise
-            account = found
-        result.add(claim.batch, account)
-        over("published", account)
-
-    def _not_done(self, error: BaseException, result: TableResult, over: Callable[..., None]) -> None:
-        """Tell that a batch is over without being published; of one that its gate refused, with its figures."""
-        if isinstance(error, RefusedError):
-            result.refuse(error.account)
-            over("refused", error.account)
-        else:
-            over("failed")
-
-    def _done_nevertheless(self, error: BaseException, batches: Batches, claim: Claim) -> Account | None:
-        """Of a batch whose making has failed the account, where it is in the table nevertheless.
-
-        Where it is not, its claim is released: the next run shall look anew at what there is and at what is declared.
-        Where nobody can tell, it stays, and leads back to the batch as after a crash.
-        """
-        try:
-            account = self._account_of(batches, claim)
-            if account is None:
-                batches.journal.release(claim)
-        except Exception:
-            return None
-        if account:
-            account.remarks.append(f"batch {claim.batch} was published, though its making ended with {told(error)}")
-        return account
-
-    def _account_of(self, batches: Batches, claim: Claim) -> Account | None:
-        """The account of a claimed batch, if it is in the table by now."""
-        name = batches.table
-        table = self._tables.load(self._lake.table(name))
-        if table is None or table.batch != claim.batch:
-            return None
-        account = Account.from_dict(batches.journal.account(claim.batch))
-        if account.replaces:  # what was cut off after the commit
-            settle(self._tables, self._lake.quarantine(name), claim.batch)
-        return account
-
-    def _lock(self, name: str) -> AbstractContextManager[None]:
-        """The table's lock, so that two runs at once do not do the same work twice."""
-        waits = {"run_id": self.run_id, "table": name, "batch": 0, "phase": "waiting"}
-        return held(self._lake.lock(name), lambda: self._say("step_progressed", **waits))
-
-    def _say(self, hook: str, **what: object) -> None:
-        self._tell(hook, **what)
+        self._tell("resource_event", run_id=self.run_id, table=table, resource=event.resource, event=said)
 
     def _tell(self, hook: str, **what: Any) -> list[str]:
         """Tell every plugin; one that raises is remarked on and harms nothing."""
@@ -400,10 +278,6 @@ _making: ContextVar[TableResult | None] = ContextVar("making", default=None)
 
 def _words(error: Exception) -> str:
     return getattr(error, "strerror", None) or str(error)
-
-
-def _anew(planned: PlannedTable) -> str:
-    return f"`oreflow run --full-refresh {planned.spec.name}` makes the table anew"
 
 
 def _since(start: float) -> float:
