@@ -201,11 +201,12 @@ def batch_started(run_id: str, table: str, batch: int, files: Sequence[Mapping[s
 
 @hookspec
 def batch_finished(run_id: str, table: str, batch: int, status: str, account: Mapping[str, Any]) -> None:
-    """A batch is over: `published`, `refused` by its quality gate, or `failed`.
+    """A batch is over: `published`, `refused` by its quality gate, `failed`, or `interrupted` by a signal.
 
     `account` says where its rows went: `read`, `published`, `quarantined`, `superseded`, `replaced`, `score`, `rules`
-    (how many rows broke each), `set_aside` (files that could not be read, each with its reason) and `remarks`. Of a
-    batch that was refused they are the candidate's, and none was published; of one that failed it is empty.
+    (how many rows broke each), `set_aside` (files that could not be read, each with its reason), `remarks`, and
+    `run_id`, the run that has committed it. Of a batch that was refused they are the candidate's, and none was
+    published; of one that failed or was interrupted it is empty.
     """
 
 

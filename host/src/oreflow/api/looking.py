@@ -87,11 +87,16 @@ def runs(
 ) -> list[RunReport]:
     """The runs of a pipeline, the latest first; `limit` (None: all) the first ones."""
     from oreflow.pipeline.lake import Lake, json_files, read_json
+    from oreflow.pipeline.presence import GONE, is_under_way
 
     declared, _ = load(project, pipeline, environment, options)
-    found = (read_json(file) for file in json_files(Lake(declared.lake).runs))
+    lake = Lake(declared.lake)
+    found = (read_json(file) for file in json_files(lake.runs))
     reports = [RunReport.from_dict(value) for value in found if value and value["pipeline"] == declared.name]
     reports.sort(key=lambda report: report.started_at, reverse=True)  # an id has no more than the second
+    for report in reports[:limit]:
+        if report.status == "running" and not is_under_way(lake, report.run_id):
+            report.status, report.remarks = "interrupted", [*report.remarks, GONE]
     return reports[:limit]
 
 

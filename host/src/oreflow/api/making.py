@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -68,12 +69,14 @@ def run(
     tables: Sequence[str] = (),
     full_refresh: Sequence[str] = (),
     chaos: str | Path | None = None,
+    stop: threading.Event | None = None,
 ) -> RunReport:
     """Make the tables of a pipeline, as far as anything is new for them.
 
     `engine` takes the place of every table's own; `tables` limits the run to some;
     `full_refresh` names tables to make anew from all of their input. `chaos` is a file of faults to inject, which takes
-    the place of the declaration's section of this name (oreflow-chaos).
+    the place of the declaration's section of this name (oreflow-chaos). Once `stop` is set, by a handler of signals or
+    another thread, the run ends after the batch that it is making, and its report says `interrupted`.
     """
     from oreflow.pipeline.history import lock_path
     from oreflow.pipeline.run import Run
@@ -83,7 +86,7 @@ def run(
     sections = {} if chaos is None else {"chaos": Path(chaos)}
     declared, factory = load(project, pipeline, environment, options, sections)
     lock = lock_path(Path(project), pipeline)
-    return Run(declared, factory, engine=engine, only=tables, full_refresh=full_refresh, lock=lock).execute()
+    return Run(declared, factory, engine=engine, only=tables, full_refresh=full_refresh, lock=lock, stop=stop).execute()
 
 
 def parity(

@@ -148,9 +148,10 @@ def run(
     """Make the tables of PIPELINE (config/PIPELINE.yaml) as far as anything is new for them."""
     from oreflow import api
     from oreflow.cli import progress
+    from oreflow.cli.signals import TERMINATED, ending_by_signal
 
     factory = api.project_factory(project, pipeline, environment=environment, options=options)
-    with contextlib.nullcontext() if as_json else progress.shown(factory):
+    with contextlib.nullcontext() if as_json else progress.shown(factory), ending_by_signal() as stop:
         report = api.run(
             project,
             pipeline,
@@ -160,6 +161,7 @@ def run(
             tables=tables,
             full_refresh=full_refresh,
             chaos=chaos,
+            stop=stop,
         )
     with contextlib.suppress(BrokenPipeError):  # whether the run succeeded is not the reader's to decide
         if as_json:
@@ -168,7 +170,7 @@ def run(
             from oreflow.cli import show
 
             show.report(report)
-    return 0 if report.succeeded else 1
+    return 0 if report.succeeded else TERMINATED if report.status == "interrupted" else 1
 
 
 @oreflow.group(invoke_without_command=True)

@@ -12,8 +12,15 @@ import click
 from oreflow.factory import ProcessorFactory
 from oreflow.hookspecs import hookimpl
 
-_MARK = {"published": "+", "unchanged": "=", "stale": "~", "failed": "!", "skipped": "-"}
-_COLOUR = {"published": "green", "unchanged": None, "stale": "yellow", "failed": "red", "skipped": "yellow"}
+_MARK = {"published": "+", "unchanged": "=", "stale": "~", "failed": "!", "skipped": "-", "interrupted": "x"}
+_COLOUR = {
+    "published": "green",
+    "unchanged": None,
+    "stale": "yellow",
+    "failed": "red",
+    "skipped": "yellow",
+    "interrupted": "yellow",
+}
 
 
 class _Lines:

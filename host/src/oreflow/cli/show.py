@@ -170,7 +170,7 @@ def runs(found: Sequence[RunReport]) -> None:
     rows = []
     for run in found:
         totals = [sum(getattr(table, f"rows_{kind}") for table in run.tables) for kind in _KINDS]
-        states = ("published", "unchanged", "stale", "failed", "skipped")
+        states = ("published", "unchanged", "stale", "failed", "skipped", "interrupted", "running")
         numbers = {state: sum(table.status == state for table in run.tables) for state in states}
         told = ", ".join(f"{number} {state}" for state, number in numbers.items() if number)
         started = run.started_at[:19].replace("T", " ")

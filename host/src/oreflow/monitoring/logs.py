@@ -85,6 +85,7 @@ class Logs:
             keys = ["engine", *(key for key in result if key.startswith("rows_")), "quality_score", *keys]
         about = {key: result[key] for key in ["reason", *keys] if result[key] not in ("", None)}
         say = {"failed": self._log.error, "skipped": self._log.warning, "stale": self._log.warning}
+        say["interrupted"] = self._log.warning
         say.get(result["status"], self._log.info)(f"table {result['status']}", **about)
         for remark in result["remarks"]:
             self._log.warning("remark", remark=remark)

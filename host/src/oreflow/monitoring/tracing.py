@@ -135,8 +135,8 @@ class Traces:
         if run_id != self._run_id or not self._open[1:]:
             return
         node = self._open.pop()
-        if result["status"] == "failed":
-            node.fail("failed", result["reason"])
+        if result["status"] in ("failed", "interrupted"):
+            node.fail(result["status"], result["reason"])
         rows = {f"rows.{key[5:]}": value for key, value in result.items() if key.startswith("rows_")}
         node.end(attributes={"status": result["status"], **rows, "quality_score": result["quality_score"]})
 

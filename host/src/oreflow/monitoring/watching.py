@@ -50,6 +50,7 @@ class Watch:
         self._remarks = list(declared.remarks)
         self._patience = declared.patience
         self._begun_by = 0.0  # of the monotonic clock
+        self._is_finished = False
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
@@ -114,7 +115,7 @@ class Watch:
         self, kind: type[BaseException] | None, error: BaseException | None, place: TracebackType | None
     ) -> None:
         try:
-            if error is not None:  # a run that is cut off has something to tell, too
+            if error is not None and not self._is_finished:  # a run that is cut off has something to tell, too
                 if self._traces:
                     self._traces.cut_off()
                 self.finish()
@@ -132,6 +133,7 @@ class Watch:
         Gives in one line each what was not sent, and the figures of the declaration's aggregations by their names.
         Whoever interrupts it has waited enough: the run is done, and only what is seen of it is not.
         """
+        self._is_finished = True
         try:
             start = time.monotonic()
             share = 1 - _FOR_FIGURES if self._declared.aggregations else 1.0

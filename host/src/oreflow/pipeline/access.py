@@ -6,6 +6,7 @@ run, so that a source that was down is left alone by the next one too.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -60,7 +61,8 @@ class ResourceUse:
 class Access:
     """The calls to the resources of a pipeline. `on_event` is told of each decision, on the thread that it is made on.
 
-    Where plugins implement `call_resource`, each attempt is made inside of it. With a run, what others have told of
+    Once `stop` is set, no next attempt is waited for. Where plugins implement `call_resource`, each attempt is made
+    inside of it. With a run, what others have told of
     breakers by the pipeline's board is taken over first.
 
     Raises:
@@ -73,17 +75,19 @@ class Access:
         factory: ProcessorFactory,
         run_id: str = "",
         on_event: Callable[[Event], None] | None = None,
+        stop: threading.Event | None = None,
     ) -> None:
         self._resources = pipeline.resources
         policies = {name: _untimed(resource) for name, resource in pipeline.resources.items()}
         classifier = factory.classifier
         self.classify = classifier.classify
         shared = get_resilience().part((pipeline.lake, pipeline.name), policies, classifier=classifier, on_event=_hear)
-        self._executors = {name: shared.executor(name) for name in policies}
+        own = {name: shared.executor(name) for name in policies}
+        self._executors = {name: each.until(stop) for name, each in own.items()} if stop else own
         if run_id:
             _share(shared, pipeline, factory)
         self._hook = factory.hooks.hook.call_resource
-        self._run_id, self._on_event = run_id, on_event
+        self.run_id, self._on_event = run_id, on_event
         self._uses = {name: ResourceUse(name, each.kind) for name, each in pipeline.resources.items()}
         self.was_retried = False
         """Whether a call was made again since `forget`."""
@@ -121,10 +125,10 @@ class Access:
 
         It is no attempt of its own. What it raises is the error of the attempt that it is a part of.
         """
-        if not (self._run_id and len(self._hook.get_hookimpls()) > 1):  # the host's own is one
+        if not (self.run_id and len(self._hook.get_hookimpls()) > 1):  # the host's own is one
             return function(*args, **kwargs)
         result: T = self._hook(
-            run_id=self._run_id, resource=resource, operation=operation, call=lambda: function(*args, **kwargs)
+            run_id=self.run_id, resource=resource, operation=operation, call=lambda: function(*args, **kwargs)
         )
         return result
 

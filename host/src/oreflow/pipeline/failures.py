@@ -13,6 +13,7 @@ from oreflow.pipeline.faults import PluginFault, SourceAway
 from oreflow.pipeline.model import Pipeline
 from oreflow.pipeline.plan import PlannedTable
 from oreflow.resilience import ErrorClass, RejectedError, ResilienceError, attempts_of
+from oreflow.resilience.errors import InterruptedWaitError
 from oreflow.secrets import redacted
 
 _AWAY = (ErrorClass.TRANSIENT, ErrorClass.RATE_LIMITED)
@@ -30,6 +31,12 @@ def _is_within(error: BaseException | None, folder: Path) -> bool:
             return True
         error = error.__cause__
     return False
+
+
+def was_ended(error: BaseException) -> bool:
+    """Whether it would have been tried again, or waited for, had the run not been asked to end."""
+    attempts = attempts_of(error)
+    return isinstance(error, InterruptedWaitError) or (attempts is not None and attempts.ended_by == "interrupted")
 
 
 def _of_a_file(error: OSError) -> str:

@@ -6,32 +6,63 @@ By the standard library, whose calls are all that is needed; the usual library l
 from __future__ import annotations
 
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
 
+from oreflow.resilience.errors import InterruptedWaitError
+
 if sys.platform == "win32":
     import msvcrt
 
-    def _take(file: IO[Any], *, wait: bool) -> None:
-        msvcrt.locking(file.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)
+    def _take(file: IO[Any]) -> None:
+        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
 
 else:
     import fcntl
 
-    def _take(file: IO[Any], *, wait: bool) -> None:
-        fcntl.flock(file, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def _take(file: IO[Any]) -> None:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+_PAUSE = 0.05  # seconds between two looks at the lock, by whom somebody may ask to end
 
 
 @contextmanager
-def held(path: Path, waiting: Callable[[], object]) -> Iterator[None]:
-    """Hold the lock of a file; `waiting` is called where another process has it."""
+def held(path: Path, waiting: Callable[[], object], stop: threading.Event) -> Iterator[None]:
+    """Hold the lock of a file; `waiting` is called where another process has it.
+
+    Raises:
+        InterruptedWaitError: `stop` was set before that one let it go.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
-        try:
-            _take(file, wait=False)
-        except OSError:
+        if not _is_taken(file):
             waiting()
-            _take(file, wait=True)
+            while not _is_taken(file):
+                if stop.wait(_PAUSE):
+                    raise InterruptedWaitError("another run")
         yield  # closing the file lets the lock go
+
+
+@contextmanager
+def taken(path: Path) -> Iterator[None]:
+    """Hold the lock of a file.
+
+    Raises:
+        OSError: another process has it, or there can be no such file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a") as file:
+        _take(file)
+        yield
+
+
+def _is_taken(file: IO[Any]) -> bool:
+    try:
+        _take(file)
+    except OSError:
+        return False
+    return True

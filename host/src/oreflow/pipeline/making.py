@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 
 from oreflow.contract import StepError
 from oreflow.contract.errors import told
 from oreflow.factory import ProcessorFactory
 from oreflow.pipeline.access import Access
 from oreflow.pipeline.batches import Batches, Clock
+from oreflow.pipeline.failures import was_ended
 from oreflow.pipeline.journal import Claim, settle
 from oreflow.pipeline.lake import Lake
 from oreflow.pipeline.lock import held
@@ -22,8 +26,9 @@ from oreflow.pipeline.report import Account, RefusedError, TableResult
 class Making:
     """One table in one run.
 
-    `refresh` says whether it is made anew from everything; `now` tells the time of a claim; `tell` tells plugins of
-    something by the name of its hook, and gives remarks on those that failed.
+    `refresh` says whether it is made anew from everything; `now` tells the time of a claim; once `stop` is set, no
+    other batch is begun. `tell` tells plugins of something by the name of its hook, and gives remarks on those that
+    failed; `show` is called where more is known of the result.
     """
 
     planned: PlannedTable
@@ -34,25 +39,31 @@ class Making:
     lake: Lake
     refresh: bool
     now: Clock | None
+    stop: threading.Event
     tell: Callable[..., list[str]]
+    show: Callable[[], None]
 
     @property
     def _name(self) -> str:
         return self.planned.spec.name
 
-    def make(self) -> None:
+    def make(self) -> bool:
         """Run the batch that a crash left, if any, and then whatever is new; the result says what came of it.
 
+        Gives whether it came to the end of what is new.
+
         Raises:
+            InterruptedWaitError: it was asked to end while it waited.
             Exception: a batch has failed; it is known whether it is published nevertheless.
         """
         if self.planned.fault:
             raise self.planned.fault  # its source has just been asked, as often as its policy says
         # The table's lock, so that two runs at once do not do the same work twice.
-        with held(self.lake.lock(self._name), lambda: self.tell("step_progressed", batch=0, phase="waiting")):
-            self._make_batches()
+        waits = partial(self.tell, "step_progressed", batch=0, phase="waiting")
+        with held(self.lake.lock(self._name), waits, self.stop):
+            return self._make_batches()
 
-    def _make_batches(self) -> None:
+    def _make_batches(self) -> bool:
         planned, result = self.planned, self.result
         batches = Batches(self.pipeline, planned.spec, self.access, self.now)
         done = self.last_batch() or 0
@@ -61,6 +72,8 @@ class Making:
         refresh, was_refreshed = self.refresh, False
         changed = old_rows = batches.changed_declaration(done)
         while claim := (pending := batches.next(done, refresh=refresh or (changed and not planned.incremental))).claim:
+            if self.stop.is_set():
+                return False
             result.remarks += pending.remarks
             was_refreshed = was_refreshed or claim.refresh
             try:
@@ -79,6 +92,7 @@ class Making:
             result.remarks.append("no row was published: all that were read are in quarantine")
         if old_rows and planned.incremental and not was_refreshed:
             result.remarks.append(f"its declaration has changed, and older rows are as it was; {_anew(planned)}")
+        return True
 
     def last_batch(self) -> int | None:
         """The number of the last batch in the table; None where there is no table."""
@@ -103,6 +117,7 @@ class Making:
             tell("batch_finished", status=status, account=account.to_dict() if account else {})
 
         claim = batches.write(claim)
+        self.show()
         progress("claimed")
         files = zip(batches.source_files(claim), claim.files, strict=True)
         tell("batch_started", files=[{"file": shown.label, "bytes": claimed.bytes} for shown, claimed in files])
@@ -127,6 +142,7 @@ class Making:
         try:
             account = self.access.call(self._name, "make", attempt)
         except KeyboardInterrupt:
+            self._cut_off(batches, claim, over)
             raise
         except BaseException as error:
             found = self._done_nevertheless(error, batches, claim)
@@ -134,7 +150,19 @@ class Making:
                 self._not_done(error, over)
                 raise
             account = found
+        self._done(claim, account, over)
+
+    def _cut_off(self, batches: Batches, claim: Claim, over: Callable[..., None]) -> None:
+        """Tell what became of a batch in which somebody interrupts the run. Its claim leads back to it."""
+        with suppress(Exception):
+            if done := self._account_of(batches, claim):
+                self._done(claim, done, over)
+            else:
+                over("interrupted")
+
+    def _done(self, claim: Claim, account: Account, over: Callable[..., None]) -> None:
         self.result.add(claim.batch, account)
+        self.show()
         over("published", account)
 
     def _not_done(self, error: BaseException, over: Callable[..., None]) -> None:
@@ -143,7 +171,7 @@ class Making:
             self.result.refuse(error.account)
             over("refused", error.account)
         else:
-            over("failed")
+            over("interrupted" if was_ended(error) else "failed")
 
     def _done_nevertheless(self, error: BaseException, batches: Batches, claim: Claim) -> Account | None:
         """Of a batch whose making has failed the account, where it is in the table nevertheless.

@@ -106,7 +106,7 @@ class Publication:
         """
         candidate, table = self._candidate, self._batch.table
         claim, account = self._batch.claim, candidate.account
-        account.replaces = self._replaces
+        account.replaces, account.run_id = self._replaces, self._batch.access.run_id
         record = {"claim": claim.to_dict(), **account.to_dict()}
         self._examine()
         self._publish_quarantine()

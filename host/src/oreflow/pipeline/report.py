@@ -18,7 +18,7 @@ class Account:
 
     `replaced` are rows of earlier batches that a merge took out of the table in favour of newer versions;
     `replaces` says whether the batch became the whole table; `rules` says how many rows broke each rule;
-    `set_aside` are the files that could not be read at all.
+    `set_aside` are the files that could not be read at all; `run_id` is the run that has committed it.
     """
 
     read: int = 0
@@ -31,6 +31,7 @@ class Account:
     rules: dict[str, int] = field(default_factory=dict)
     set_aside: list[dict[str, str]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+    run_id: str = ""
 
     def check_balance(self, processor: str) -> None:
         """Promise one: every row that was read is published, quarantined or superseded.
@@ -70,8 +71,9 @@ class RefusedError(StepError):
 class TableResult:
     """What became of one table.
 
-    `status` is published, unchanged, stale, failed or skipped; stale: it is as it was before, since what it is made
-    of is away and a fallback is declared. `batch` is the last batch of the table
+    `status` is published, unchanged, stale, failed, skipped or interrupted; stale: it is as it was before, since what
+    it is made of is away and a fallback is declared; of a run that is under way, that of the table that it is making is
+    running. `batch` is the last batch of the table
     (None: there is none); `distribution` and `version` are the processor's. `quality_score` is
     published / (published + quarantined), from 0 to 1 (None where there is neither). `rows_read` is
     always the sum of the other three, checked before anything is published; for a gold table it
@@ -133,7 +135,7 @@ class TableResult:
 
 @dataclass
 class RunReport:
-    """A run: `status` is success (also when nothing was new) or failed.
+    """A run: `status` is success (also when nothing was new), failed, or interrupted; running while it is under way.
 
     `plugins` are those that had a part in it: what of theirs, distribution and version. `configuration` names the one
     that was used: its `version` in `oreflow config history`, and the `hash` of its content. `resources` says of each

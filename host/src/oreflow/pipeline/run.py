@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import secrets
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from contextvars import ContextVar
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -18,12 +20,13 @@ from oreflow.contract.errors import told
 from oreflow.factory import ProcessorFactory, Profile, answers
 from oreflow.pipeline.access import Access
 from oreflow.pipeline.batches import Clock
-from oreflow.pipeline.failures import Failures
+from oreflow.pipeline.failures import Failures, was_ended
 from oreflow.pipeline.lake import Lake
 from oreflow.pipeline.locking import differences, locked_choices
 from oreflow.pipeline.making import Making
 from oreflow.pipeline.model import Pipeline
 from oreflow.pipeline.plan import PlannedTable, plan_pipeline
+from oreflow.pipeline.presence import Presence, complete
 from oreflow.pipeline.report import RunReport, TableResult
 from oreflow.pipeline.resources import LAKE
 from oreflow.pipeline.versions import Versions
@@ -39,7 +42,7 @@ class Run:
 
     `engine` takes the place of every table's own; `only` are the tables to make (all, where empty);
     `full_refresh` are those to make anew from everything; `lock` is a lock file, which need not be there;
-    `now` is what tells the time of a claim.
+    `now` is what tells the time of a claim. Once `stop` is set, the run ends after the batch that it is making.
 
     Raises:
         DeclarationError: something stands in the way; nothing was run.
@@ -55,6 +58,7 @@ class Run:
         full_refresh: Sequence[str] = (),
         lock: Path | None = None,
         now: Clock | None = None,
+        stop: threading.Event | None = None,
     ) -> None:
         for name in (*only, *full_refresh):
             pipeline.table(name)
@@ -69,7 +73,10 @@ class Run:
         self._is_begun = False
         self._early: list[dict[str, Any]] = []  # what was decided about calls while the run was planned
         self._configure()
-        self._access = Access(pipeline, factory, self.run_id, self._heard)
+        self._stop = stop or threading.Event()
+        self._cut: KeyboardInterrupt | None = None
+        self._is_cut_short = False
+        self._access = Access(pipeline, factory, self.run_id, self._heard, self._stop)
         self._tables = self._access.tables
         self._failures = Failures(pipeline, self._access, self._lake.runs / self.run_id)
         self._now = now
@@ -78,6 +85,10 @@ class Run:
         if lock and (changes := differences(lock, locked_choices(pipeline, planned, factory), only)):
             raise DeclarationError(changes)
         self._planned = [table for table in planned if not only or table.spec.name in only]
+        self._results: dict[str, TableResult] = {}
+        self._remarks: list[str] = []
+        self._used: dict[str, Any] = {}
+        self._start = 0.0
 
     def _configure(self) -> None:
         """Tell plugins of the run, of which each may have something against it.
@@ -118,50 +129,50 @@ class Run:
 
         Raises:
             DeclarationError: the lake cannot be written, or a backend of monitoring cannot be had; nothing was run.
+            KeyboardInterrupt: it was interrupted; its report is kept.
         """
         try:
             with self._watching() or nullcontext() as watch:
-                return self._execute(watch)
+                self._prepare()
+                with Presence(self._lake, self.run_id) as presence:
+                    self._make_all(presence, watch)
+                    report = self._conclude(watch)
+                if self._cut:
+                    raise self._cut
+                return report
         except DeclarationError as error:
             raise DeclarationError([self._pipeline.config.document.locate(each) for each in error.problems]) from error
 
-    def _execute(self, watch: Watch | None) -> RunReport:
-        start = time.perf_counter()
-        names = [table.spec.name for table in self._planned]
+    def _prepare(self) -> None:
+        self._start = time.perf_counter()
         try:
             self._lake.runs.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             problem = Problem(f"the lake {self._lake.root} cannot be written: {error.strerror}", ("lake",))
             raise DeclarationError([problem]) from error
+
+    def _make_all(self, presence: Presence, watch: Watch | None) -> None:
         self._is_begun = True
-        remarks = [f"{plugin} is broken and was left out: {plugin.reason}" for plugin in self._factory.missing]
-        remarks += self._tell("run_started", run_id=self.run_id, pipeline=self._pipeline.name, tables=names)
-        if watch:
-            for each in self._early:
-                watch.heard(each["resource"], each["event"])
-        used, more = self._configuration()
-        remarks += more
-        results: dict[str, TableResult] = {}
-        for planned in self._planned:
-            result = self._make(planned, results)
-            result.reason = redacted(result.reason)  # an engine's own words may have what it was told
-            result.remarks = [redacted(remark) for remark in result.remarks]
-            results[planned.spec.name] = result
-            result.remarks += self._tell("step_finished", run_id=self.run_id, result=vars(result))
-        failed = any(not result.is_made for result in results.values())
-        report = RunReport(
-            run_id=self.run_id,
-            pipeline=self._pipeline.name,
-            status="failed" if failed else "success",
-            seconds=_since(start),
-            tables=list(results.values()),
-            started_at=self.started_at.isoformat(timespec="milliseconds"),
-            remarks=remarks,
-            plugins=self._taking_part(),
-            configuration=used,
-            resources=[dict(vars(use)) for use in self._access.uses],
-        )
-        report.remarks = [redacted(remark) for remark in report.remarks]
+        names = [table.spec.name for table in self._planned]
+        self._remarks += [f"{plugin} is broken and was left out: {plugin.reason}" for plugin in self._factory.missing]
+        try:
+            self._remarks += self._tell("run_started", run_id=self.run_id, pipeline=self._pipeline.name, tables=names)
+            if watch:
+                for each in self._early:
+                    watch.heard(each["resource"], each["event"])
+            self._used, remarks = self._configuration()
+            self._remarks += remarks
+            complete(self._lake, self._access)
+            presence.show(self._report("running"))
+            for planned in self._planned:
+                self._make(planned, presence)
+        except KeyboardInterrupt as error:
+            self._cut = error
+
+    def _conclude(self, watch: Watch | None) -> RunReport:
+        """Tell what came of the run, and keep its report."""
+        failed = any(not result.is_made for result in self._results.values())
+        report = self._report("interrupted" if self._cut or self._is_cut_short else "failed" if failed else "success")
         report.remarks += self._tell("run_finished", run_id=self.run_id, report=report.to_dict())
         if watch:
             self._keep(report)  # it is there, whatever becomes of those who wait for backends
@@ -170,6 +181,20 @@ class Run:
         if fault := self._keep(report):
             report.remarks.append(fault)
         return report
+
+    def _report(self, status: str) -> RunReport:
+        return RunReport(
+            run_id=self.run_id,
+            pipeline=self._pipeline.name,
+            status=status,
+            seconds=_since(self._start),
+            tables=list(self._results.values()),
+            started_at=self.started_at.isoformat(timespec="milliseconds"),
+            remarks=[redacted(remark) for remark in self._remarks],
+            plugins=self._taking_part(),
+            configuration=self._used,
+            resources=[dict(vars(use)) for use in self._access.uses],
+        )
 
     def _keep(self, report: RunReport) -> str:
         """Write the report beside the tables; gives why it cannot be, since only the history lacks the run then."""
@@ -202,26 +227,26 @@ class Run:
         rows = dict.fromkeys(found)
         return [{"part": what, "distribution": home, "version": version} for what, home, version in rows]
 
-    def _make(self, planned: PlannedTable, results: dict[str, TableResult]) -> TableResult:
-        offer = planned.selection.offer
-        result = TableResult(planned.spec.name, None, offer.name, offer.engine, offer.distribution, offer.version)
-        about = {"run_id": self.run_id, "table": planned.spec.name}
+    def _make(self, planned: PlannedTable, presence: Presence) -> None:
+        """Make a table, and tell plugins what became of it."""
+        offer, name = planned.selection.offer, planned.spec.name
+        result = TableResult(name, None, offer.name, offer.engine, offer.distribution, offer.version)
+        about = {"run_id": self.run_id, "table": name}
         result.remarks += self._tell("step_started", **about, processor=offer.name, engine=offer.engine)
+        broken = [each for each in planned.spec.inputs if each in self._results and not self._results[each].is_made]
+        self._results[name] = result
         start = time.perf_counter()
-        broken = [name for name in planned.spec.inputs if name in results and not results[name].is_made]
         token = _making.set(result)
         try:
-            making = self._making(planned, result)
-            result.batch = making.last_batch()
-            if broken:
-                result.status, result.reason = "skipped", f"{', '.join(broken)} was not made"
-            else:
-                making.make()
-        except KeyboardInterrupt:
-            raise
+            self._make_one(planned, result, broken, presence)
+        except KeyboardInterrupt as error:
+            self._cut = error
+            result.status, result.reason = "interrupted", "it was interrupted while it was made"
         except BaseException as error:
             result.status, result.reason = "failed", self._failures.reason(planned, error)
-            if result.batch is not None and self._failures.falls_back(planned, error):
+            if was_ended(error):
+                result.status, self._is_cut_short = "interrupted", True
+            elif result.batch is not None and self._failures.falls_back(planned, error):
                 result.status = "stale"
         finally:
             _making.reset(token)
@@ -230,9 +255,34 @@ class Run:
         if result.status in ("published", "failed"):
             profile = self._factory.profiles.setdefault(offer.name, Profile())
             profile.ran(result.rows_read, result.seconds, result.reason if result.status == "failed" else "")
-        return result
+        result.reason = redacted(result.reason)  # an engine's own words may have what it was told
+        result.remarks = [redacted(remark) for remark in result.remarks]
+        result.remarks += self._tell("step_finished", run_id=self.run_id, result=vars(result))
+        if result.status in ("published", "failed"):
+            presence.show(self._report("running"))
 
-    def _making(self, planned: PlannedTable, result: TableResult) -> Making:
+    def _make_one(self, planned: PlannedTable, result: TableResult, broken: Sequence[str], presence: Presence) -> None:
+        if self._cut:  # whoever interrupts wants no more of it, not even a look at the table
+            result.status, result.reason = "skipped", "the run was interrupted before"
+            return
+        making = self._making(planned, result, lambda: presence.show(self._report_within(result)))
+        result.batch = making.last_batch()
+        if broken:
+            result.status, result.reason = "skipped", f"{', '.join(broken)} was not made"
+        elif self._stop.is_set() or not making.make():
+            self._is_cut_short = True
+            if result.status == "published":
+                result.remarks.append("the run was asked to end: there is more that is new")
+            else:
+                result.status, result.reason = "skipped", "the run was asked to end before"
+
+    def _report_within(self, result: TableResult) -> RunReport:
+        """What is known while a table is made."""
+        report = self._report("running")
+        report.tables = [replace(each, status="running") if each is result else each for each in report.tables]
+        return report
+
+    def _making(self, planned: PlannedTable, result: TableResult, show: Callable[[], None]) -> Making:
         return Making(
             planned=planned,
             result=result,
@@ -242,6 +292,8 @@ class Run:
             lake=self._lake,
             refresh=planned.spec.name in self._full_refresh,
             now=self._now,
+            stop=self._stop,
+            show=show,
             tell=partial(self._tell, run_id=self.run_id, table=planned.spec.name),
         )
 

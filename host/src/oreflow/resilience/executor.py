@@ -223,7 +223,7 @@ class ResilientExecutor:
         """
         from oreflow.resilience.bulk import run_bulk
 
-        return run_bulk(self._scoped, function, items, max_failure_ratio, concurrency)
+        return run_bulk(self.until, function, items, max_failure_ratio, concurrency)
 
     async def execute_bulk_async(
         self,
@@ -240,7 +240,7 @@ class ResilientExecutor:
         """
         from oreflow.resilience.bulk import run_bulk_async
 
-        return await run_bulk_async(self._scoped, function, items, max_failure_ratio, concurrency)
+        return await run_bulk_async(self.until, function, items, max_failure_ratio, concurrency)
 
     def _refused(self, coroutine: Any) -> NoReturn:
         """Refuse a call that has only begun: its work would be done, and fail, outside.
@@ -251,7 +251,7 @@ class ResilientExecutor:
         coroutine.close()
         raise TypeError(f"{self.name} is async: call it by execute_async")
 
-    def _scoped(self, stop: threading.Event | asyncio.Event) -> ResilientExecutor:
+    def until(self, stop: threading.Event | asyncio.Event) -> ResilientExecutor:
         """The same executor, whose waits end when `stop` is set."""
         made = object.__new__(ResilientExecutor)
         made.__dict__.update(self.__dict__)

@@ -1,0 +1,98 @@
+"""That a run is under way, for others to see; and the end of the report of one whose process has gone.
+
+A run holds the lock of a file, which the system lets go however its process dies, and has its report where those of
+others are, with what is known so far. Whoever gets that lock while the report says `running` knows that nobody will
+complete it.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, suppress
+from datetime import datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from oreflow.contract import OreflowError
+from oreflow.pipeline.access import Access
+from oreflow.pipeline.journal import Journal
+from oreflow.pipeline.lake import Lake, read_json, write_json
+from oreflow.pipeline.lock import taken
+from oreflow.pipeline.report import Account, RunReport, TableResult
+
+_SUFFIX = ".running"
+GONE = "its process has ended without a word: it was killed, or its machine went down"
+
+
+class Presence:
+    """A run, as others can see it; a context for the time of the run. That nothing can be shown harms nothing."""
+
+    def __init__(self, lake: Lake, run_id: str) -> None:
+        self._report = lake.runs / f"{run_id}.json"
+        self._lock = lake.runs / f".{run_id}{_SUFFIX}"
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        with suppress(OSError):
+            self._open.enter_context(taken(self._lock))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, place: TracebackType | None
+    ) -> None:
+        with suppress(OSError):
+            self._lock.unlink(missing_ok=True)
+        self._open.close()
+
+    def show(self, report: RunReport) -> None:
+        """Show what is known by now."""
+        with suppress(OSError):
+            write_json(self._report, report.to_dict())
+
+
+def complete(lake: Lake, access: Access) -> None:
+    """Complete the reports of runs whose processes have gone. That it cannot be done now harms nothing."""
+    for lock in list(lake.runs.glob(f".*{_SUFFIX}")):
+        with suppress(OSError, OreflowError), taken(lock):  # else its run is under way, or another one completes it
+            _complete(lake, access, lake.runs / f"{lock.name[1:].removesuffix(_SUFFIX)}.json")
+            lock.unlink(missing_ok=True)
+
+
+def _complete(lake: Lake, access: Access, path: Path) -> None:
+    value = read_json(path)
+    if not value or value["status"] != "running":
+        return
+    report = RunReport.from_dict(value)
+    report.seconds = round(max(path.stat().st_mtime - datetime.fromisoformat(report.started_at).timestamp(), 0.0), 3)
+    for table in report.tables:
+        if table.status == "running":
+            _find(lake, access, report.run_id, table)
+    report.status = "interrupted"
+    report.remarks.append(GONE)
+    write_json(path, report.to_dict())
+
+
+def _find(lake: Lake, access: Access, run_id: str, result: TableResult) -> None:
+    """Find what the run has published of a table without having said so: it may have died right after the commit."""
+    table = access.tables.load(lake.table(result.table))
+    journal = Journal(lake, access, result.table)
+    for batch in range((result.batch or 0) + 1, (table.batch if table else 0) + 1):
+        account = journal.account(batch)
+        if account.get("run_id") == run_id:
+            result.add(batch, Account.from_dict(account))
+    if result.rows_read:
+        result.status = "published"
+    else:
+        result.status, result.reason = "interrupted", "nothing of it was published"
+
+
+def is_under_way(lake: Lake, run_id: str) -> bool:
+    """Whether the process of a run is there; one that has gone is completed by the next run."""
+    lock = lake.runs / f".{run_id}{_SUFFIX}"
+    if not lock.exists():
+        return False
+    try:
+        with taken(lock):
+            return False
+    except OSError:
+        return True
