@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         rollback_config,
     )
     from oreflow.api.ecosystem import check_plugin, doctor, new_plugin, plugin, plugins
-    from oreflow.api.looking import quarantine, runs, tables
+    from oreflow.api.looking import compare_runs, quarantine, runs, show_run, tables
     from oreflow.api.making import init, lock, lock_changes, parity, plan, resources, run
     from oreflow.api.project import project_factory
     from oreflow.factory import ProcessorFactory, get_processor_factory
@@ -39,6 +39,7 @@ __all__ = [
     "config_history",
     "config_schema",
     "check_plugin",
+    "compare_runs",
     "doctor",
     "effective_config",
     "explain_config",
@@ -60,6 +61,7 @@ __all__ = [
     "rollback_config",
     "run",
     "runs",
+    "show_run",
     "tables",
 ]
 
@@ -77,7 +79,7 @@ _HOMES = {
         "rollback_config",
     ),
     "oreflow.api.ecosystem": ("check_plugin", "doctor", "new_plugin", "plugin", "plugins"),
-    "oreflow.api.looking": ("quarantine", "runs", "tables"),
+    "oreflow.api.looking": ("compare_runs", "quarantine", "runs", "show_run", "tables"),
     "oreflow.api.making": ("init", "lock", "lock_changes", "parity", "plan", "resources", "run"),
     "oreflow.api.project": ("project_factory",),
     "oreflow.factory": ("ProcessorFactory", "get_processor_factory"),

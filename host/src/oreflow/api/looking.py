@@ -13,7 +13,11 @@ from oreflow.pipeline.report import RunReport
 from oreflow.validation import did_you_mean
 
 if TYPE_CHECKING:
+    from oreflow.pipeline.difference import RunDifference
     from oreflow.pipeline.model import Pipeline
+
+LATEST = "latest"
+"""How the latest run is asked for."""
 
 
 def tables(
@@ -98,6 +102,56 @@ def runs(
         if report.status == "running" and not is_under_way(lake, report.run_id):
             report.status, report.remarks = "interrupted", [*report.remarks, GONE]
     return reports[:limit]
+
+
+def show_run(
+    run: str = LATEST,
+    project: str | Path = ".",
+    *,
+    pipeline: str = DEFAULT_NAME,
+    environment: str | None = None,
+    options: Sequence[str] = (),
+) -> RunReport:
+    """The report of one run: by its id, the beginning of one, or `latest`.
+
+    Raises:
+        DeclarationError: there is no such run, or there are several.
+    """
+    return _chosen(run, runs(project, pipeline=pipeline, environment=environment, options=options))
+
+
+def compare_runs(
+    before: str,
+    after: str = LATEST,
+    project: str | Path = ".",
+    *,
+    pipeline: str = DEFAULT_NAME,
+    environment: str | None = None,
+    options: Sequence[str] = (),
+) -> list[RunDifference]:
+    """What differs between two runs, each said as for `show_run`.
+
+    Raises:
+        DeclarationError: one of them is not there.
+    """
+    from oreflow.pipeline.difference import compare
+
+    found = runs(project, pipeline=pipeline, environment=environment, options=options)
+    return compare(_chosen(before, found), _chosen(after, found))
+
+
+def _chosen(run: str, among: Sequence[RunReport]) -> RunReport:
+    if run == LATEST:
+        found = list(among[:1])
+    else:
+        found = [each for each in among if each.run_id == run] or [e for e in among if run and e.run_id.startswith(run)]
+    if len(found) == 1:
+        return found[0]
+    if not among:
+        raise DeclarationError([Problem("there is no run yet", mend="`oreflow run` makes the first")])
+    what = f"there is no run '{run}'" if not found else f"{len(found)} runs begin with '{run}'"
+    mend = f"`oreflow runs` lists them; the latest is {among[0].run_id}"
+    raise DeclarationError([Problem(what, mend=mend)])
 
 
 def _describe(declared: Pipeline, name: str, factory: ProcessorFactory, limit: int) -> dict[str, Any]:

@@ -248,19 +248,66 @@ def show_quarantine(
         show.quarantine(table, rows, about["rows_quarantined"], rule)
 
 
-@oreflow.command()
+@oreflow.group(invoke_without_command=True)
 @click.option("--limit", default=20, show_default=True, type=COUNT, help="How many runs, the latest first.")
 @PIPELINE
 @project_options
+@click.pass_context
 def runs(
-    limit: int, pipeline: str, project: str, environment: str | None, options: tuple[str, ...], as_json: bool
+    ctx: click.Context,
+    limit: int,
+    pipeline: str,
+    project: str,
+    environment: str | None,
+    options: tuple[str, ...],
+    as_json: bool,
 ) -> None:
     """List the runs, the latest first."""
+    if ctx.invoked_subcommand:
+        refuse_lost_options(ctx)
+        return
     from oreflow import api
     from oreflow.cli import show
 
     found = api.runs(project, pipeline=pipeline, environment=environment, options=options, limit=limit)
     print_json([report.to_dict() for report in found]) if as_json else show.runs(found)
+
+
+@runs.command("show")
+@click.argument("run", default="latest")
+@PIPELINE
+@project_options
+def show_run(
+    run: str, pipeline: str, project: str, environment: str | None, options: tuple[str, ...], as_json: bool
+) -> None:
+    """Show one RUN: its id, the beginning of one, or latest."""
+    from oreflow import api
+    from oreflow.cli import show
+
+    found = api.show_run(run, project, pipeline=pipeline, environment=environment, options=options)
+    print_json(found.to_dict()) if as_json else show.run(found)
+
+
+@runs.command("compare")
+@click.argument("before")
+@click.argument("after", default="latest")
+@PIPELINE
+@project_options
+def compare_runs(
+    before: str,
+    after: str,
+    pipeline: str,
+    project: str,
+    environment: str | None,
+    options: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Say what differs between the runs BEFORE and AFTER (latest, where not said)."""
+    from oreflow import api
+    from oreflow.cli import show
+
+    found = api.compare_runs(before, after, project, pipeline=pipeline, environment=environment, options=options)
+    print_json([each.to_dict() for each in found]) if as_json else show.run_differences(found, before, after)
 
 
 @oreflow.command()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from oreflow.contract import Problem
     from oreflow.factory import Plugin
     from oreflow.inspection import Finding, Judgement
+    from oreflow.pipeline.difference import RunDifference
     from oreflow.pipeline.plan import PlannedTable
     from oreflow.pipeline.report import RunReport, TableResult
 ROWS = 20
@@ -180,6 +181,32 @@ def runs(found: Sequence[RunReport]) -> None:
         kept = [i for i, name in enumerate(names) if name not in ("started (UTC)", "superseded", "seconds")]
         names, rows = [names[i] for i in kept], [[row[i] for i in kept] for row in rows]
     columns.draw(names, rows, {*_KINDS, "seconds"})
+
+
+def run(found: RunReport) -> None:
+    """One run: what became of each table and why, then what `oreflow run` says at its end."""
+    click.echo(f"run {found.run_id} of {found.pipeline}, started {found.started_at[:19].replace('T', ' ')} UTC")
+    for table in found.tables:
+        told = [table.reason] if table.reason and table.status != "unchanged" else []
+        for line in [*told, *table.remarks]:
+            click.echo(f"  {table.table}: {line}")
+    report(found)
+
+
+def run_differences(found: Sequence[RunDifference], before: str, after: str) -> None:
+    """A line for each figure that two runs do not have in common."""
+    if not found:
+        click.echo(f"{before} and {after} do not differ")
+        return
+    rows = [
+        [each.table or "(run)", each.what, _value(each.before), _value(each.after), _change(each.change)]
+        for each in found
+    ]
+    columns.draw(["table", "what", before, after, "change"], rows, {before, after, "change"})
+
+
+def _change(change: float | None) -> str:
+    return "" if change is None else f"{change:+,}"
 
 
 def broken(found: Sequence[Plugin]) -> None:
