@@ -213,6 +213,7 @@ def pushgateway(require: Callable[[Path | bool, str], None], tmp_path_factory: p
     require(shutil.which("prometheus-pushgateway") is not None, reason)
     listen = f"127.0.0.1:{_free_port()}"
     command = ["prometheus-pushgateway", f"--web.listen-address={listen}", "--log.level=warn"]
+    command += ["--persistence.file="]  # Debian's keeps what was pushed, for whoever starts the next one
     process = _started(command, f"http://{listen}/-/ready", tmp_path_factory.mktemp("pushgateway") / "log")
     yield f"http://{listen}"
     process.kill()

@@ -34,8 +34,8 @@ from servers import Influx, free_port
 from oreflow.contract import DeclarationError, OreflowError, Surroundings
 from oreflow.factory import get_processor_factory
 from oreflow.monitoring import MetricsCollector
+from oreflow.monitoring.catalogue import METRICS
 from oreflow.monitoring.exposition import written
-from oreflow.monitoring.recorder import METRICS
 from oreflow.validation import validate
 
 PROCESS = """

@@ -171,7 +171,13 @@ def step_progressed(table, phase):
 WAYS = {
     "anew": "logging.basicConfig(force=True)",
     "whole": "logging.config.dictConfig({'version': 1, 'disable_existing_loggers': True})",
-    "level": "logging.getLogger('oreflow').setLevel(logging.ERROR); logging.getLogger().handlers.clear()",
+    "level": "logging.getLogger('oreflow').setLevel(logging.ERROR)",
+    "own level": "logging.getLogger('oreflow.run').setLevel(logging.ERROR)",
+    "handler": "[each.setLevel(logging.ERROR) for each in logging.getLogger().handlers]",
+    "filter": "[each.addFilter(lambda record: False) for each in logging.getLogger().handlers]",
+    "disable": "logging.disable(logging.CRITICAL)",
+    "propagate": "logging.getLogger('oreflow').propagate = False",
+    "filter of ours": "logging.getLogger('oreflow.run').addFilter(lambda record: False)",
 }
 
 
@@ -185,6 +191,30 @@ def test_a_plugin_that_configures_logging_silences_no_more_than_it_must_and_is_t
     assert events[0] == "run started"
     assert events[-1] == "run finished"
     assert events.count("table published") >= 1
+
+
+def test_a_plugin_that_gives_lines_another_form_shows_no_secret(shop, monkeypatch):
+    monkeypatch.setenv("SECRET_OF_LINES", "s3cret-of-lines")
+    metrics = "metrics: {backends: [{type: influxdb, address: 'http://127.0.0.1:9', database: a, username: b,"
+    metrics += " password: '${env:SECRET_OF_LINES}'}]}"
+    made = shop(declaration=DECLARATION.replace("monitoring: {", f"monitoring: {{{metrics}, "))
+    (made.root / "oreflow_plugins.py").write_text(
+        "import logging, os\nfrom oreflow import hookimpl\n\n@hookimpl\ndef step_progressed(phase):\n"
+        "    for each in logging.getLogger().handlers: each.setFormatter(logging.Formatter('%(message)s'))\n"
+        "    logging.getLogger('shop').warning('the password is %s, or %s', os.environ['SECRET_OF_LINES'], phase)\n"
+    )
+    made.run()
+    text = (made.root / "logs/run.jsonl").read_text()
+    assert "the password is ***, or staged" in text
+    assert "s3cret" not in text
+
+
+def test_a_pipe_is_no_file_for_lines(shop):
+    made = shop("{level: info, file: pipe}")
+    os.mkfifo(made.root / "pipe")
+    report = made.run()
+    assert report.succeeded
+    assert "is a pipe, and no file" in str(report.remarks)
 
 
 @pytest.mark.parametrize("stream", ["None", "open(os.devnull, 'w')", "object()"])

@@ -12,7 +12,7 @@ import time
 import pytest
 
 import oreflow
-from oreflow.monitoring import get_metrics_collector, query
+from oreflow.monitoring import get_metrics_collector, places, query
 
 DECLARATION = """
 name: shop
@@ -30,7 +30,7 @@ FILES = {"a.csv": "id,name\n1,ada\n2,grace\n3,\nx,alan\n", "b.csv": "id,name\n4,
 PLUGIN = """
 import json, os, time
 from oreflow import hookimpl
-from oreflow.contract import MetricBackend, MetricBackendMetadata, TraceBackend, TraceBackendMetadata
+from oreflow.contract import Figure, MetricBackend, MetricBackendMetadata, TraceBackend, TraceBackendMetadata
 
 SCHEMA = {"properties": {"does": {"type": "string", "description": "how it fails"},
                          "token": {"type": "string", "description": "a secret"}}}
@@ -65,6 +65,9 @@ class Odd(MetricBackend):
         if does == "full": os.write(os.open("/dev/full", os.O_WRONLY), b"x")
 
     def query(self, aggregation, at):
+        if self.options["does"] == "odd figures": return [Figure((), 1.0)]
+        if self.options["does"] == "no figures": return [Figure(None, 1.0)]
+        if self.options["does"] == "infinite": return [Figure((), float("inf"))]
         if self.options["does"] != "sleeps": raise RuntimeError("I do not know")
         time.sleep(600)
 
@@ -214,6 +217,10 @@ def test_aggregations_are_in_the_report_and_can_be_asked_for(shop):
         ),
         ("{metrics: {aggregations: {'a\\nb': 'sum(rows) over 5m'}}}", "monitoring.metrics.aggregations"),
         ("{metrics: {aggregations: {x: 'p95(records_failed) over 5m'}}}", "records_failed is a counter, which has no"),
+        (
+            "{metrics: {aggregations: {x: 'sum(runs) over 5m where stage=sivler, table=silver.sale'}}}",
+            "there is no stage 'sivler' - did you mean 'silver'?",
+        ),
         ("{logs: {levels: {'': debug}}}", "monitoring.logs.levels"),
         ("{patience: soon}", "monitoring.patience: 'soon' does not fit"),
         ("{enable_metrics: maybe}", "expected true or false, got 'maybe'"),
@@ -268,7 +275,7 @@ def test_a_backend_that_hangs_costs_the_patience_that_is_declared(shop, kind):
         ("raises at start", "spans could not be kept: RuntimeError: no span"),
         ("raises later", "spans could not be kept: RuntimeError: no "),
         ("no provider", "spans could not be kept: RuntimeError: no provider"),
-        ("nothing", "spans could not be kept: TimeoutError: the backend has given no provider of spans"),
+        ("nothing", "spans could not be kept: AttributeError: 'NoneType' object has no attribute 'get_tracer'"),
         ("provider hangs", "spans could not be kept: TimeoutError: the backend has given no provider of spans in time"),
         ("fault raises", "spans were not sent: RuntimeError: no fault"),
         ("fault hangs", "spans were not sent: the collector has not answered in time"),
@@ -299,6 +306,76 @@ def test_a_handler_of_the_program_that_fails_holds_up_no_run(shop):
             assert "metrics did not get to odd: ConnectionRefusedError: refused" in str(report.remarks)
     finally:
         logging.getLogger("oreflow.monitoring").removeHandler(handler)
+
+
+@pytest.mark.parametrize("kind", ["metrics", "tracing"])
+def test_a_backend_that_hangs_where_it_is_created_holds_up_nobody(shop, project, kind):
+    function = "create_metric_backend" if kind == "metrics" else "create_trace_backend"
+    head = f"def {function}(name, options):"
+    slow = PLUGIN.replace(head, f"{head} time.sleep(600);")
+    made = shop(f"{{patience: 400ms, {kind}: {{backends: [{{type: odd, does: x}}]}}}}", slow)
+    start = time.monotonic()
+    report = made.run()
+    assert time.monotonic() - start < report.seconds + 5
+    assert report.succeeded
+    assert "could not be created in time" in str(report.remarks)
+    text = DECLARATION.replace("name: shop", f"name: beside_{kind}")
+    other = project(text + "monitoring: {metrics: {backends: [{type: json}]}}\n", FILES, folder="beside")
+    assert other.run().remarks == []
+
+
+def test_figures_that_json_has_no_number_for_are_none(shop):
+    report = shop("{metrics: {backends: [{type: odd, does: infinite}], aggregations: {x: sum(runs) over 5m}}}").run()
+    assert report.aggregations == {"x": [{"labels": {}, "value": None}]}
+
+
+def test_a_provider_of_the_environment_that_is_not_there_is_a_remark(shop, monkeypatch):
+    made = shop("{enable_tracing: true}")
+    done = made.cli("run", "--json", env={"OTEL_PYTHON_TRACER_PROVIDER": "nonsense"})
+    assert (done.code, "spans could not be kept: StopIteration" in str(done.json["remarks"])) == (0, True), done.err
+
+
+def test_a_variable_of_opentelemetry_that_is_none_is_refused_in_a_line(shop):
+    made = shop("{tracing: {backends: [{type: otlp}]}}")
+    done = made.cli("run", env={"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "abc"})
+    assert (done.code, "Traceback" in done.err) == (2, False)
+    assert "monitoring.tracing.backends.0: OpenTelemetry cannot be set up: ValueError: " in done.err
+
+
+WAITS = """
+import pathlib, time
+from oreflow import hookimpl
+
+@hookimpl
+def run_started(pipeline):
+    here = pathlib.Path({folder!r})
+    (here / pipeline).touch()
+    while not (here / {until!r}).exists(): time.sleep(0.01)
+"""
+
+
+def test_runs_at_the_same_time_leave_the_number_of_label_sets_as_it_was(project, tmp_path):
+    before = get_metrics_collector().most_label_sets
+
+    def begin(name, most, until):
+        text = DECLARATION.replace("name: shop", f"name: {name}")
+        made = project(
+            text + f"monitoring: {{metrics: {{most_label_sets: {most}, backends: []}}}}\n", FILES, folder=f"p-{name}"
+        )
+        (made.root / "oreflow_plugins.py").write_text(WAITS.format(folder=str(tmp_path), until=until))
+        thread = threading.Thread(target=made.run)
+        thread.start()
+        while not (tmp_path / f"{name}").is_file():
+            assert thread.is_alive()
+            time.sleep(0.01)
+        return thread
+
+    first, second = begin("one_of", 10, "two_of"), begin("two_of", 50, "over")
+    first.join()
+    assert get_metrics_collector().most_label_sets == 50
+    (tmp_path / "over").touch()
+    second.join()
+    assert get_metrics_collector().most_label_sets == before
 
 
 def test_several_that_hang_cost_it_once(shop):
@@ -341,11 +418,28 @@ def test_a_secret_that_was_changed_is_followed_and_the_one_before_is_used_no_mor
     assert threading.active_count() <= before + 1
 
 
-def test_each_pipeline_of_a_process_has_its_own_figures_and_those_of_no_pipeline(shop, project):
+def test_a_secret_that_is_changed_while_a_run_is_under_way_is_used_no_more_after_it(shop, monkeypatch, tmp_path):
+    monkeypatch.setenv("NOTES_OF_TEST", str(tmp_path / "notes"))
+    monkeypatch.setenv("SHOP_TOKEN_OF_TWO", "t0ken-of-the-first")
+    made = shop("{metrics: {backends: [{type: odd, does: notes, every: 50ms, token: '${env:SHOP_TOKEN_OF_TWO}'}]}}")
+    places.close()
+    within = "import os, oreflow\nfrom oreflow import hookimpl\n\n@hookimpl\ndef run_started():\n"
+    within += "    if os.environ['SHOP_TOKEN_OF_TWO'] == 't0ken-of-the-first':\n"
+    within += "        os.environ['SHOP_TOKEN_OF_TWO'] = 't0ken-of-the-second'\n        oreflow.run('.')\n"
+    (made.root / "oreflow_plugins.py").write_text(PLUGIN + within)
+    monkeypatch.chdir(made.root)
+    made.run_well()
+    time.sleep(0.3)
+    before = (tmp_path / "notes").read_text().count("t0ken-of-the-first")
+    time.sleep(0.3)
+    assert (tmp_path / "notes").read_text().count("t0ken-of-the-first") == before
+    places.close()
+
+
+def test_each_pipeline_of_a_process_has_its_own_figures(shop, project):
     made = shop("{metrics: {backends: [{type: json}]}}")
     text = DECLARATION.replace("name: shop", "name: other") + "monitoring: {metrics: {backends: [{type: json}]}}\n"
     other = project(text, {"a.csv": "id,name\n1,ada\n"}, folder="other")
-    get_metrics_collector().increment_counter("of_no_pipeline")
     for each in (made, other, made):
         each.run_well()
     for name, root in (("shop", made.root), ("other", other.root)):
@@ -353,7 +447,59 @@ def test_each_pipeline_of_a_process_has_its_own_figures_and_those_of_no_pipeline
         series = [(metric["name"], each["labels"]) for metric in document["metrics"] for each in metric["series"]]
         ours = {labels["pipeline"] for _, labels in series if "pipeline" in labels}
         assert ours & {"shop", "other"} == {name}
-        assert ("oreflow_of_no_pipeline_total", {}) in series
+
+
+def test_what_is_of_no_pipeline_is_handed_to_one_of_several_backends_of_a_type(project):
+    places.close()
+    get_metrics_collector().increment_counter("of_nobody", 5)
+    written = []
+    for name in ("first", "second"):
+        backends = f"[{{type: textfile, path: ../{name}.prom}}, {{type: odd, does: x}}]"
+        text = (
+            DECLARATION.replace("name: shop", f"name: {name}") + f"monitoring: {{metrics: {{backends: {backends}}}}}\n"
+        )
+        made = project(text, FILES, folder=name)
+        (made.root / "oreflow_plugins.py").write_text(PLUGIN)
+        made.run_well()
+        written.append((made.root.parent / f"{name}.prom").read_text())
+    assert ["oreflow_of_nobody_total 5.0" in text for text in written] == [True, False]
+
+
+@pytest.mark.parametrize("kind", ["textfile", "json"])
+def test_a_file_of_another_pipeline_is_left_alone(project, kind):
+    reports = []
+    for name in ("ours", "theirs", "ours"):
+        backend = f"{{type: {kind}, path: ../shared}}"
+        text = DECLARATION.replace("name: shop", f"name: {name}")
+        made = project(text + f"monitoring: {{metrics: {{backends: [{backend}]}}}}\n", FILES, folder=name)
+        reports.append(made.cli("run", "--json").json)
+    path = made.root.parent / "shared"
+    shared = made.root.parent / "theirs" / ".." / "shared"
+    says = f"metrics did not get to {kind}: {shared} has the metrics of the pipeline ours - say a file of its own"
+    assert [report["status"] for report in reports] == ["success"] * 3
+    assert [bool(report["remarks"]) for report in reports] == [False, True, False]
+    assert reports[1]["remarks"] == [says]
+    assert "theirs" not in path.read_text()
+
+
+def test_a_gate_that_refuses_is_no_call_that_has_failed(project):
+    text = DECLARATION.replace("column: name}]", "column: name, action: fail}]").replace("name: shop", "name: gated")
+    made = project(text + "monitoring: {metrics: {backends: [{type: json}]}}\n", FILES)
+    report = made.run()
+    assert [table.status for table in report.tables] == ["published", "failed"]
+    assert [use["gave_up"] for use in report.resources] == [0] * len(report.resources)
+    assert totals("oreflow_calls_failed", pipeline="gated") == 0
+
+
+def test_what_a_metric_means_is_the_same_whoever_counts_it_first():
+    script = """
+from oreflow.monitoring import MetricsCollector
+collector = MetricsCollector()
+collector.record_etl_metrics("shop", "bronze", 10, 1)
+print(collector.export())
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert "# HELP oreflow_records_failed_total Rows that were quarantined" in done.stdout
 
 
 def test_two_pipelines_of_one_name_in_a_process_are_told_that_they_have_figures_together(shop, project):
@@ -473,12 +619,18 @@ print(report.status, report.remarks)
 
 
 @pytest.mark.parametrize(
-    ("does", "says"), [("no answer", "RuntimeError: I do not know"), ("sleeps", "its backend has not answered in time")]
+    ("does", "says"),
+    [
+        ("no answer", "RuntimeError: I do not know"),
+        ("sleeps", "its backend has not answered in time"),
+        ("odd figures", "KeyError: 'table'"),
+        ("no figures", "TypeError: 'NoneType' object is not iterable"),
+    ],
 )
 def test_an_aggregation_that_cannot_be_had_is_a_remark(shop, does, says):
     made = shop(
         f"{{patience: 300ms, metrics: {{backends: [{{type: odd, does: {does}}}],"
-        " aggregations: {x: sum(runs) over 5m}}}"
+        " aggregations: {x: sum(runs) over 5m by table}}}"
     )
     report = made.run()
     assert report.succeeded

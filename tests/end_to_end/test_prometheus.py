@@ -24,8 +24,8 @@ from prometheus_client.parser import text_string_to_metric_families as parse_pro
 from oreflow.contract import DeclarationError, OreflowError, Snapshot, Surroundings
 from oreflow.factory import get_processor_factory
 from oreflow.monitoring import MetricsCollector
+from oreflow.monitoring.catalogue import METRICS
 from oreflow.monitoring.exposition import text, written
-from oreflow.monitoring.recorder import METRICS
 from oreflow.validation import validate
 
 DASHBOARD = Path(__file__).parent.parent.parent / "docs" / "operations" / "grafana-dashboard.json"
@@ -277,7 +277,7 @@ def test_a_taken_port_is_told_plainly_and_may_be_free_later(backend, collector):
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         endpoint = backend("prometheus", port=port)
-        with pytest.raises(OSError, match=rf"^port {port} of 127\.0\.0\.1 is taken by another process - say another"):
+        with pytest.raises(OreflowError, match=rf"^port {port} of 127\.0\.0\.1 is taken by another"):
             endpoint.open(collector.snapshot)
         assert endpoint.address == ""
     endpoint.open(collector.snapshot)
@@ -288,7 +288,7 @@ def test_a_taken_port_is_told_plainly_and_may_be_free_later(backend, collector):
 
 
 def test_a_host_that_is_none_of_this_machine_is_told_plainly(backend, collector):
-    with pytest.raises(OSError, match=r"^nobody can listen at port 0 of 192\.0\.2\.1: .* - say another host or port$"):
+    with pytest.raises(OreflowError, match=r"^nobody can listen at port 0 of 192\.0\.2\.1: .* - say another host"):
         backend("prometheus", host="192.0.2.1", port=0).open(collector.snapshot)
 
 

@@ -207,6 +207,21 @@ def test_the_time_of_a_generator_is_not_that_of_its_call(collector):
 
     with pytest.raises(TypeError, match="rows is a generator, whose call takes no time: use time_operation in it"):
         timed("reading", collector=collector)(rows)
+    with pytest.raises(TypeError, match="is a generator"):
+        timed("reading", collector=collector)(counted("reads", collector=collector)(rows))
+
+
+@pytest.mark.parametrize("decorator", [timed, counted])
+def test_a_decorator_without_its_name_is_refused_where_it_stands(decorator):
+    with pytest.raises(TypeError, match=r"is missing its name: @\w+\('processing_duration'\)"):
+        decorator(lambda: None)
+
+
+def test_labels_that_are_no_mapping_are_refused(collector):
+    with pytest.raises(ValueError, match="labels are a mapping of names and values, not"):
+        collector.increment_counter("rows", 1, ["a"])
+    collector.increment_counter("rows", 1, {"a": [1, 2]})
+    assert figures(collector) == {("oreflow_rows_total", (("a", "[1, 2]"),)): 1}
 
 
 # Figures
@@ -262,19 +277,24 @@ def handler(*_):
     heard += 1
     rows.inc()
     collector.increment_counter("signals", 1, {"number": str(heard % 100)})
+    collector.increment_counter(f"new{counted % 500}", 1)
     collector.snapshot()
+    signal.setitimer(signal.ITIMER_REAL, 0.0005)
 
-signal.signal(signal.SIGALRM, handler)
-signal.setitimer(signal.ITIMER_REAL, 0.0005, 0.0005)
 counted = 0
+signal.signal(signal.SIGALRM, handler)
+signal.setitimer(signal.ITIMER_REAL, 0.0005)
 while heard < 300:
     rows.inc()
     collector.increment_counter("others", 1, {"number": str(counted % 100)})
+    collector.increment_counter(f"new{counted % 500}", 1)
     counted += 1
     if counted % 50 == 0:
         collector.snapshot()
-signal.setitimer(signal.ITIMER_REAL, 0)
-print(rows.value == counted + heard)
+signal.signal(signal.SIGALRM, signal.SIG_IGN)
+totals = {family.name: sum(each.value for each in family.samples) for family in collector.snapshot().families}
+news = sum(value for name, value in totals.items() if name.startswith("oreflow_new"))
+print(rows.value == counted + heard == news, totals["oreflow_signals"] == heard)
 """
 
 
@@ -282,7 +302,7 @@ print(rows.value == counted + heard)
 def test_a_handler_of_signals_may_count_while_something_is_counted():
     """As a `__del__` may, whenever the garbage collector likes."""
     done = subprocess.run([sys.executable, "-c", SIGNALS], capture_output=True, text=True, timeout=60, check=True)
-    assert done.stdout == "True\n"
+    assert done.stdout == "True True\n"
 
 
 def test_a_secret_is_in_no_label(collector, monkeypatch):

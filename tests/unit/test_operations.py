@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from oreflow.monitoring.recorder import METRICS
+from oreflow.monitoring.catalogue import METRICS
 
 OPERATIONS = Path(__file__).parent.parent.parent / "docs" / "operations"
 DASHBOARD = json.loads((OPERATIONS / "grafana-dashboard.json").read_text(encoding="utf-8"))

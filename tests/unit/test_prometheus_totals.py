@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from oreflow.contract import Surroundings
+from oreflow.contract import OreflowError, Surroundings
 from oreflow.factory import get_processor_factory
 from oreflow.monitoring import MetricsCollector
 
@@ -182,6 +182,36 @@ def test_series_of_many_processes_have_a_bound_beyond_which_they_are_counted_tog
     into.write(collector.snapshot())
     found = {labels: value for (name, labels), value in shown(tmp_path).items() if name == "rows_total"}
     assert found == {"0": 101, "1": 2, "2": 3, "true": 14}
+    collector.increment_counter("rows", 5, {"file": "4"})
+    into.write(collector.snapshot())
+    (tmp_path / "totals.json").unlink()
+    into.write(collector.snapshot())
+    found = {labels: value for (name, labels), value in shown(tmp_path).items() if name == "rows_total"}
+    assert found == {"0": 101, "1": 2, "2": 3, "true": 19}
+
+
+def test_totals_of_one_pipeline_that_another_process_holds_hold_up_no_other_and_no_fork(textfile, collector, tmp_path):
+    into, other = textfile(tmp_path / "a"), textfile(tmp_path / "b")
+    collector.increment_counter("steps")
+    into.write(collector.snapshot())
+    hold = f"import fcntl; file = open({str(tmp_path / 'a/totals.lock')!r}, 'a'); fcntl.flock(file, 2)"
+    command = [sys.executable, "-c", f"{hold}; print('held', flush=True); input()"]
+    holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert holder.stdout.readline() == b"held\n"
+    stuck = threading.Thread(target=into.write, args=(collector.snapshot(),))
+    stuck.start()
+    time.sleep(0.1)
+    start = time.monotonic()
+    textfile(tmp_path / "c")
+    other.write(collector.snapshot())
+    child = os.fork()
+    if child == 0:
+        os._exit(0)
+    os.waitpid(child, 0)
+    assert stuck.is_alive()
+    assert time.monotonic() - start < 0.8
+    holder.communicate(b"\n", timeout=20)
+    stuck.join()
 
 
 def test_threads_of_a_process_that_write_at_once_count_once(textfile, collector, tmp_path):
@@ -320,7 +350,7 @@ def test_a_file_that_cannot_be_written_says_so_and_counts_nothing_twice(textfile
     (tmp_path / "metrics.prom").mkdir()
     collector.increment_counter("steps", 3)
     into = textfile()
-    with pytest.raises(IsADirectoryError):
+    with pytest.raises(OreflowError, match=r"metrics\.prom is there, and no file - say another path"):
         into.write(collector.snapshot())
     (tmp_path / "metrics.prom").rmdir()
     into.write(collector.snapshot())

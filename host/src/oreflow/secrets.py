@@ -222,6 +222,15 @@ def redacted(value: Any) -> Any:
     return _between(value, _found(value), 0, len(value)) if isinstance(value, str) else value
 
 
+def discreet(value: Any) -> Any:
+    """A plain value without secrets: a number that is one, or has one in it, becomes a text."""
+    if isinstance(value, str) or value is None or not _spellings:
+        return redacted(value)
+    text = str(value)
+    shown = redacted(text)
+    return value if shown == text else shown
+
+
 def without(text: str, secrets: Iterable[str]) -> str:
     """A text with some secrets taken out, in whichever way they are spelled."""
     forms = {form for secret in secrets if len(secret) >= _SHORTEST for form in _forms(secret)}

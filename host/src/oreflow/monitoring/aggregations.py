@@ -7,8 +7,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from oreflow.contract import Aggregation, Figure, MetricKind
+from oreflow.monitoring.catalogue import METRICS
 from oreflow.monitoring.instruments import label_name
-from oreflow.monitoring.recorder import METRICS
 from oreflow.quantities import time_of
 from oreflow.validation import did_you_mean
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, Self
 
 from oreflow.contract import MetricKind, Snapshot
 from oreflow.monitoring import spans
+from oreflow.monitoring.catalogue import HELP
 from oreflow.monitoring.instruments import BOUNDS, Counter, Family, Gauge, Histogram
 
 MOST_LABEL_SETS = 2000
@@ -194,10 +195,10 @@ class MetricsCollector:
                 text = description or HELP.get(full) or full.removeprefix(self._prefix).replace("_", " ").capitalize()
                 family = Family(full, kind, text, self._most, self._lock, bounds)
                 for other in list(self._families.values()):
-                    if family.exposed & other.exposed:
+                    if other.name != full and family.exposed & other.exposed:
                         raise ValueError(f"{name} and {other.name} would be written down under the same name")
-                self._families[full] = family
-            elif family.kind is not kind:
+                family = self._families.setdefault(full, family)  # a handler of signals may have been quicker
+            if family.kind is not kind:
                 raise ValueError(f"{full} is a {family.kind}, no {kind}")
             self._known[name, kind] = family
         return family
@@ -237,9 +238,6 @@ def _in_seconds(name: str) -> str:
     """The name of a histogram of times."""
     return name if str(name).endswith("_seconds") else f"{name}_seconds"
 
-
-HELP: dict[str, str] = {}
-"""What the metrics of oreflow itself mean, by their full names; filled by those who count them."""
 
 _numbers = itertools.count(1)  # of the snapshots of this process
 _all: weakref.WeakSet[MetricsCollector] = weakref.WeakSet()

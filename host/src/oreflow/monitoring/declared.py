@@ -7,11 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from oreflow.contract import Aggregation, DeclarationError, Problem
+from oreflow.contract import Aggregation, DeclarationError, Problem, ProcessingStage
 from oreflow.factory import ProcessorFactory
 from oreflow.quantities import lasting, time_schema
+from oreflow.validation import did_you_mean
 
 SECTION = "monitoring"
+_STAGES = [stage.value for stage in ProcessingStage]
 _EVERY = 10.0
 _PATIENCE = 3.0
 LEVELS = ("debug", "info", "warning", "error")
@@ -157,7 +159,8 @@ def declared_monitoring(
         found = list(_declared(about.get("backends", ()), "metrics", factory, problems))
         if "backends" not in about and "json" in factory.metric_backends:
             found.append(DeclaredBackend("json", {}))
-        aggregations = tuple(_aggregations(about.get("aggregations", {}), problems))
+        values = {"pipeline": [str(data.get("name"))], "table": list(data.get("tables", {})), "stage": _STAGES}
+        aggregations = tuple(_aggregations(about.get("aggregations", {}), values, problems))
         if aggregations and not any(_can_query(each, factory) for each in found):
             found += _declared([{"type": "memory"}], "metrics", factory, problems)
         metrics = tuple(found)
@@ -217,7 +220,10 @@ def _declared(
         yield DeclaredBackend(each["type"], options, every, path)
 
 
-def _aggregations(said: Mapping[str, str], problems: list[Problem]) -> Iterator[Aggregation]:
+def _aggregations(
+    said: Mapping[str, str], values: Mapping[str, Sequence[str]], problems: list[Problem]
+) -> Iterator[Aggregation]:
+    """Those that are said; `values` are what labels may be where the declaration tells."""
     if not said:
         return
     from oreflow.monitoring.aggregations import parse_aggregation
@@ -225,7 +231,13 @@ def _aggregations(said: Mapping[str, str], problems: list[Problem]) -> Iterator[
 
     full_name = MetricsCollector().full_name
     for name, text in said.items():
+        path = (SECTION, "metrics", "aggregations", name)
         try:
-            yield parse_aggregation(name, text, full_name)
+            found = parse_aggregation(name, text, full_name)
         except ValueError as error:
-            problems.append(Problem(str(error), (SECTION, "metrics", "aggregations", name)))
+            problems.append(Problem(str(error), path))
+            continue
+        for label, value in found.where.items():
+            if value not in values.get(label, (value,)):
+                problems.append(Problem(f"there is no {label} '{value}'", path, did_you_mean(value, values[label])))
+        yield found

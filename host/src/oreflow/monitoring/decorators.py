@@ -13,6 +13,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+def _check(decorator: Callable[..., Any], name: object) -> None:
+    if callable(name):
+        raise TypeError(f"@{decorator.__name__} is missing its name: @{decorator.__name__}('processing_duration')")
+
+
 def timed(
     name: str, tags: Mapping[str, Any] | None = None, *, collector: MetricsCollector | None = None
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
@@ -21,11 +26,13 @@ def timed(
     `collector` is that of the process where not said.
 
     Raises:
-        TypeError: it is a generator, whose call takes no time.
+        TypeError: it is a generator, whose call takes no time; or no name is said.
     """
+    _check(timed, name)
 
     def around(function: Callable[P, T]) -> Callable[P, T]:
-        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        inner = inspect.unwrap(function)
+        if inspect.isgeneratorfunction(inner) or inspect.isasyncgenfunction(inner):
             what = function.__qualname__
             raise TypeError(f"{what} is a generator, whose call takes no time: use time_operation in it")
         there = collector or get_metrics_collector()
@@ -51,7 +58,12 @@ def timed(
 def counted(
     name: str, tags: Mapping[str, Any] | None = None, *, collector: MetricsCollector | None = None
 ) -> Callable[[Callable[P, T]], Callable[P, T]]:
-    """Count the calls, also those that fail, in the counter `NAME_total`."""
+    """Count the calls, also those that fail, in the counter `NAME_total`.
+
+    Raises:
+        TypeError: no name is said.
+    """
+    _check(counted, name)
 
     def around(function: Callable[P, T]) -> Callable[P, T]:
         calls = (collector or get_metrics_collector()).counter(name, tags)

@@ -189,11 +189,18 @@ class Family:
         Raises:
             ValueError: a label cannot be called so.
         """
-        key = tuple(tags.items()) if tags else ()
-        found = self._spelled.get(key)
+        try:
+            key = tuple(tags.items()) if tags else ()
+        except AttributeError:
+            raise ValueError(f"labels are a mapping of names and values, not {tags!r}") from None
+        try:
+            found = self._spelled.get(key)
+        except TypeError:  # a list cannot be looked for, and is a text like everything else
+            key = tuple((name, str(value)) for name, value in key)
+            found = self._spelled.get(key)
         if found is not None:
             return found
-        labels = tuple(sorted((label_name(name), _value(value)) for name, value in key))
+        labels = tuple(sorted((label_name(name), label_value(value)) for name, value in key))
         is_news = False
         with self._lock:
             found = self._series.get(labels)
@@ -251,7 +258,8 @@ def number(value: Any) -> float:
     raise ValueError(f"a number is expected, and {str(redacted(repr(value)))[:60]} is none")
 
 
-def _value(value: object) -> str:
+def label_value(value: object) -> str:
+    """The value of a label, as series have it: a text of bounded length, without secrets."""
     text = str(redacted(str(value)))
     if len(text) > _LONGEST:
         text = f"{text[: _LONGEST - 1]}…"

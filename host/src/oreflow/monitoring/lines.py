@@ -7,6 +7,7 @@ logger.
 
 from __future__ import annotations
 
+import errno
 import logging
 import logging.handlers
 import math
@@ -23,7 +24,7 @@ from typing import Any, Self, TextIO
 from oreflow.contract.errors import told
 from oreflow.monitoring import spans
 from oreflow.monitoring.declared import LEVELS
-from oreflow.secrets import redacted
+from oreflow.secrets import discreet, redacted
 
 _LEVELS = {name: getattr(logging, name.upper()) for name in LEVELS}
 OWN = ("timestamp", "level", "logger", "event")
@@ -38,8 +39,9 @@ class Logging:
     """Logging as a section `logs` says, for the time of a run: lines of oreflow from `level` on, of others warnings.
 
     A handler is added to the root logger, and taken away at the end; levels are as they were then. The handlers of a
-    program that is around are told as before. Where several runs are under way, lines that are known to be of another
-    run are left to that one. `fault` says why a line could not be written, '' where all could be.
+    program that is around are told as before, and of the lines for which levels were lowered. Where several runs are
+    under way, lines that are known to be of another run are left to that one. `fault` says why a line could not be
+    written, '' where all could be.
     """
 
     def __init__(self, declared: Mapping[str, Any], project: Path, run_id: str = "") -> None:
@@ -50,6 +52,8 @@ class Logging:
         self._handler: _ToFile | _ToStandardError = _ToFile(project / file) if file else _ToStandardError()
         self.is_on_standard_error = not file
         self._was_taken_away = False
+        self._disabled = logging.NOTSET
+        self._state: list[tuple[Any, str, Any]] = []  # of ours: whose, which attribute, its value
 
     @property
     def fault(self) -> str:
@@ -59,23 +63,30 @@ class Logging:
         return self._handler.fault
 
     def insist(self) -> None:
-        """Go on where somebody has configured logging anew meanwhile, which takes handlers and whole loggers away."""
+        """Go on where somebody has configured logging anew meanwhile, by which lines get lost."""
         root = logging.getLogger()
-        muted = [each for each in map(logging.getLogger, _ours()) if each.disabled]
         if self._handler not in root.handlers:
             root.addHandler(self._handler)
             self._was_taken_away = True
-        for each in muted:
-            each.disabled = False
+        for owner, name, value in self._state:
+            if getattr(owner, name) != value:
+                setattr(owner, name, list(value) if isinstance(value, list) else value)
+                self._was_taken_away = True
+        if root.manager.disable > self._disabled:
+            logging.disable(self._disabled)
             self._was_taken_away = True
-        if self._was_taken_away:
-            _levels.insist()
+        self._was_taken_away |= _levels.insist()
 
     def __enter__(self) -> Self:
         self._handler.setFormatter(_formatter(self._form, is_terminal=self._handler.is_terminal()))
         self._handler.addFilter(_Wanted(self.levels, self._run_id))
         _levels.take(self)
-        logging.getLogger().addHandler(self._handler)
+        root = logging.getLogger()
+        root.addHandler(self._handler)
+        self._disabled = root.manager.disable
+        owners: list[tuple[Any, tuple[str, ...]]] = [(self._handler, ("level", "formatter", "filters"))]
+        owners += [(logging.getLogger(name), ("propagate", "disabled", "filters")) for name in _OURS]
+        self._state = [(owner, name, _copied(getattr(owner, name))) for owner, names in owners for name in names]
         return self
 
     def __exit__(
@@ -86,9 +97,11 @@ class Logging:
         self._handler.close()
 
 
-def _ours() -> list[str]:
-    """The names of the loggers of oreflow."""
-    return [name for name in list(logging.getLogger().manager.loggerDict) if name.partition(".")[0] == "oreflow"]
+_OURS = ("oreflow", "oreflow.run", "oreflow.monitoring")
+
+
+def _copied(value: Any) -> Any:
+    return list(value) if isinstance(value, list) else value
 
 
 class _Levels:
@@ -98,6 +111,7 @@ class _Levels:
         self._lock = threading.Lock()
         self._wanted: list[Logging] = []
         self._before: dict[str, int] = {}
+        self._least: dict[str, int] = {}
         self._silenced: list[logging.Handler] = []
 
     def take(self, wanted: Logging) -> None:
@@ -112,10 +126,20 @@ class _Levels:
             self._wanted.append(wanted)
             self._settle()
 
-    def insist(self) -> None:
-        """Have them again, where somebody has changed them meanwhile."""
+    def insist(self) -> bool:
+        """Have them again, where somebody has changed them meanwhile; gives whether somebody had."""
         with self._lock:
+            changed = [name for name, level in self._least.items() if logging.getLogger(name).level != level]
+            for name in _OURS[1:]:
+                if name not in self._least and logging.getLogger(name).level > logging.getLogger(_OURS[0]).level:
+                    logging.getLogger(name).setLevel(logging.NOTSET)
+                    changed.append(name)
             self._settle()
+            return bool(changed)
+
+    def begin_anew(self) -> None:
+        """In a copy of the process, in which somebody may hold the lock for ever."""
+        self._lock = threading.Lock()
 
     def give_back(self, wanted: Logging) -> None:
         """Have them as before, as far as nobody else wants others."""
@@ -131,6 +155,7 @@ class _Levels:
         for each in self._wanted:
             for name, level in each.levels.items():
                 least[name] = min(level, least.get(name, level))
+        self._least = least
         for name, level in least.items():
             self._before.setdefault(name, logging.getLogger(name).level)
             logging.getLogger(name).setLevel(level)
@@ -139,12 +164,18 @@ class _Levels:
 
 
 _levels = _Levels()
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_levels.begin_anew)
 
 
 class _Noted(logging.Handler):
     """A handler whose faults are noted: no run fails since lines cannot be written, and nothing is printed of it."""
 
     fault = ""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """A line without secrets, whoever has given it its form."""
+        return str(redacted(super().format(record)))
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  the standard library's name
         """Remember why."""
@@ -195,7 +226,10 @@ class _ToFile(_Noted, logging.handlers.WatchedFileHandler):
         super().__init__(path, encoding="utf-8", delay=True)
 
     def _open(self) -> Any:
-        Path(self.baseFilename).parent.mkdir(parents=True, exist_ok=True)
+        path = Path(self.baseFilename)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.is_fifo():  # whoever opens one waits for its reader
+            raise OSError(errno.EINVAL, "is a pipe, and no file", str(path))
         return super()._open()
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -298,9 +332,9 @@ def _discreet(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> Mut
 
 def _plain(value: Any, depth: int = 0) -> Any:
     if value is None or isinstance(value, (bool, int)):
-        return value if not isinstance(value, int) or -(2**63) <= value < 2**64 else str(value)
+        return discreet(value) if not isinstance(value, int) or -(2**63) <= value < 2**64 else redacted(str(value))
     if isinstance(value, float):
-        return value if math.isfinite(value) else repr(value)
+        return discreet(value) if math.isfinite(value) else repr(value)
     if depth < _DEEPEST and isinstance(value, Mapping):
         return {str(redacted(_text(key))): _plain(each, depth + 1) for key, each in value.items()}
     if depth < _DEEPEST and isinstance(value, (list, tuple, set, frozenset)):

@@ -69,8 +69,6 @@ class Logs:
             return
         about = {key: value for key, value in event.items() if key != "kind" and value}
         say = self._log.info if event["kind"] in ("recovered", "delayed") else self._log.warning
-        if event["kind"] == "gave_up" and event["attempt"] == 1 and resource == lines.here().get("table"):
-            say = self._log.debug  # its own line says that it has failed, and of a gate's refusal nothing was tried
         name = f"breaker {event['detail']}" if event["kind"] == "state" else event["kind"].replace("_", " ")
         say(name, resource=resource, **about)
 

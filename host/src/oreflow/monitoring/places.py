@@ -1,8 +1,8 @@
 """The places that the metrics of this process go to: begun by runs, asked for figures, and closed at its end.
 
 They outlive the run that they were declared for: an endpoint is asked between two runs as well. Each is handed the
-series of its own pipeline, and those that are of none: what several pipelines in one process count is added up by
-whoever looks, and nothing may be in there twice.
+series of its own pipeline; those that are of none go to one backend of each type. What several backends of a process
+have is added up by whoever looks, and nothing may be in there twice.
 """
 
 from __future__ import annotations
@@ -15,12 +15,16 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from oreflow.contract import Aggregation, DeclarationError, Figure, MetricBackend, Snapshot, Surroundings
+from oreflow.contract.errors import told
 from oreflow.factory import ProcessorFactory
 from oreflow.monitoring.collector import get_metrics_collector
 from oreflow.monitoring.declared import DeclaredBackend
 from oreflow.monitoring.exporting import Export
+from oreflow.monitoring.instruments import label_value
+from oreflow.monitoring.patience import within
 from oreflow.secrets import followed
 
 AT_THE_END = 1.0
@@ -29,13 +33,18 @@ AT_THE_END = 1.0
 
 @dataclass
 class Place:
-    """A backend at work: `key` tells it from others, `users` are how many runs are under way that declare it."""
+    """A backend at work: `key` tells it from others, `users` are how many runs are under way that declare it.
+
+    `is_over` says that the declaration has it no more: it is closed when the last of them ends.
+    """
 
     key: str
+    type: str
     surroundings: Surroundings
     can_query: bool
     export: Export
     users: int = 0
+    is_over: bool = False
 
 
 def begin(
@@ -50,17 +59,30 @@ def begin(
         DeclarationError: its plugin has something against the options of one, or a secret is not there.
         OreflowError: a plugin fails to create one.
     """
+    wanted = {_key(each, surroundings): each for each in declared}
     with _changing:
-        wanted = {_key(each, surroundings): each for each in declared}
-        new = {key: _created(each, factory, surroundings) for key, each in wanted.items() if key not in _running}
-        remarks = _known(surroundings)
+        missing = {key: each for key, each in wanted.items() if key not in _running}
+    # Not under the lock: one that hangs where it is created holds up no other run.
+    new = {key: _created(each, factory, surroundings, deadline) for key, each in missing.items()}
+    remarks = [_late(missing[key]) for key, backend in new.items() if backend is None]
+    with _changing:
+        remarks += _known(surroundings)
         gone = [each for each in _running.values() if each.surroundings == surroundings and each.key not in wanted]
-        _end([each for each in gone if not each.users], deadline)
+        over = _over(gone)
+        for each in over:
+            _running.pop(each.key)
+    _end(over, deadline)
+    with _changing:
         for key, backend in new.items():
-            _running[key] = _place(key, wanted[key], backend, factory, surroundings)
-        found = [_running[key] for key in wanted]
+            if backend is not None and key not in _running:
+                try:
+                    _running[key] = _place(key, wanted[key], backend, factory, surroundings)
+                except RuntimeError as error:  # there are no more threads to be had
+                    remarks.append(f"metrics did not get to {wanted[key].type}: {told(error)}")
+        found = [_running[key] for key in wanted if key in _running]
         for each in found:
             each.users += 1
+            each.is_over = False
     for each in found:
         each.export.wait_until_open(deadline)
     return found, remarks
@@ -71,6 +93,10 @@ def leave(begun: Iterable[Place]) -> None:
     with _changing:
         for each in begun:
             each.users -= 1
+        over = [each for each in begun if each.is_over and not each.users and each.key in _running]
+        for each in over:
+            _running.pop(each.key)
+    _end(over, 0.0)
 
 
 def query(aggregation: Aggregation | str, at: float | None = None, *, pipeline: str = "") -> list[Figure]:
@@ -117,43 +143,74 @@ def _key(declared: DeclaredBackend, surroundings: Surroundings) -> str:
     return hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()
 
 
-def _created(declared: DeclaredBackend, factory: ProcessorFactory, surroundings: Surroundings) -> MetricBackend:
-    try:
-        return factory.create_metric_backend(declared.type, declared.options, surroundings)
-    except DeclarationError as error:
-        raise declared.place(error) from error
+def _created(
+    declared: DeclaredBackend, factory: ProcessorFactory, surroundings: Surroundings, deadline: float
+) -> MetricBackend | None:
+    """A backend; None where its plugin takes too long to create it."""
+    create = partial(factory.create_metric_backend, declared.type, declared.options, surroundings)
+    found = within(create, deadline - time.monotonic())
+    if isinstance(found, DeclarationError):
+        raise declared.place(found) from found
+    if isinstance(found, BaseException):
+        raise found
+    backend: MetricBackend | None = found
+    return backend
+
+
+def _late(declared: DeclaredBackend) -> str:
+    return f"metrics did not get to {declared.type}: it could not be created in time"
+
+
+def _over(gone: Sequence[Place]) -> list[Place]:
+    """Those that nobody uses any more; others are over once their last run is."""
+    for each in gone:
+        each.is_over = True
+    return [each for each in gone if not each.users]
 
 
 def _known(surroundings: Surroundings) -> list[str]:
     """Remember whose series they are that have the name of this pipeline; a remark where they are another one's too."""
-    other = _pipelines.setdefault(surroundings.pipeline, surroundings)
-    if other == surroundings:
+    known = _pipelines.setdefault(label_value(surroundings.pipeline), [])
+    if surroundings not in known:
+        known.append(surroundings)
+    others = [each for each in known if each != surroundings]
+    if not others:
         return []
-    what = f"this process has run another pipeline called {surroundings.pipeline} ({other.folder})"
+    what = f"this process has run another pipeline called {surroundings.pipeline} ({others[0].folder})"
     return [f"{what}: metrics have the figures of both - give them names of their own, or processes"]
 
 
 def _place(
     key: str, declared: DeclaredBackend, backend: MetricBackend, factory: ProcessorFactory, surroundings: Surroundings
 ) -> Place:
-    pipeline, collector = surroundings.pipeline, get_metrics_collector()
+    pipeline, collector = label_value(surroundings.pipeline), get_metrics_collector()
     metadata, _ = factory.metric_backends[declared.type]
     failed = collector.counter("exports_failed", {"pipeline": pipeline, "backend": declared.type})
 
     def read() -> Snapshot:
-        return _of(pipeline, collector.snapshot())
+        same = [each for each in list(_running.values()) if each.type == declared.type]
+        return _of(pipeline, collector.snapshot(), with_common=not same or same[0].surroundings == surroundings)
 
-    return Place(key, surroundings, metadata.can_query, Export(declared.type, backend, declared.every, read, failed))
+    return Place(
+        key,
+        declared.type,
+        surroundings,
+        metadata.can_query,
+        Export(declared.type, backend, declared.every, read, failed),
+    )
 
 
-def _of(pipeline: str, snapshot: Snapshot) -> Snapshot:
-    """What a pipeline's backends are handed: all but the series of other pipelines that run in this process."""
-    others = {("pipeline", name) for name in list(_pipelines) if name != pipeline}
-    if not others:
+def _of(pipeline: str, snapshot: Snapshot, *, with_common: bool) -> Snapshot:
+    """What a pipeline's backends are handed: its own series, and `with_common` those of no pipeline that runs here."""
+    known = {("pipeline", name) for name in list(_pipelines)}
+    own = ("pipeline", pipeline)
+    if with_common and known <= {own}:
         return snapshot
     families = []
     for family in snapshot.families:
-        samples = tuple(each for each in family.samples if others.isdisjoint(each.labels))
+        samples = tuple(
+            each for each in family.samples if own in each.labels or (with_common and known.isdisjoint(each.labels))
+        )
         if samples:
             families.append(replace(family, samples=samples))
     return replace(snapshot, families=tuple(families))
@@ -162,14 +219,13 @@ def _of(pipeline: str, snapshot: Snapshot) -> Snapshot:
 def _end(places: Sequence[Place], deadline: float) -> None:
     """Close backends, until a time of `time.monotonic()`."""
     for each in places:
-        _running.pop(each.key, None)
         each.export.close()
     for each in places:
         each.export.join(deadline)
 
 
 _running: dict[str, Place] = {}
-_pipelines: dict[str, Surroundings] = {}
+_pipelines: dict[str, list[Surroundings]] = {}
 _changing = threading.Lock()
 
 
@@ -177,8 +233,9 @@ _changing = threading.Lock()
 def close() -> None:
     """Close every backend of the process, in `AT_THE_END` seconds."""
     with _changing:
-        _end(list(_running.values()), time.monotonic() + AT_THE_END)
-        _pipelines.clear()
+        places = list(_running.values())
+        _running.clear()
+    _end(places, time.monotonic() + AT_THE_END)
 
 
 def _in_child() -> None:

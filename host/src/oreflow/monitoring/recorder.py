@@ -7,40 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from oreflow.hookspecs import hookimpl
-from oreflow.monitoring.collector import HELP, MetricsCollector
+from oreflow.monitoring.collector import MetricsCollector
 
-_OF_TABLES = ("pipeline", "stage", "table")
-METRICS: Mapping[str, tuple[str, tuple[str, ...], str]] = {
-    "runs_total": ("counter", ("pipeline", "status"), "Runs that are over"),
-    "run_duration_seconds": ("histogram", ("pipeline",), "How long runs took"),
-    "last_run_timestamp_seconds": ("gauge", ("pipeline",), "When the last run was over"),
-    "last_success_timestamp_seconds": ("gauge", ("pipeline",), "When the last run was over that succeeded"),
-    "steps_total": ("counter", (*_OF_TABLES, "status"), "Tables that were looked at, by what came of it"),
-    "processing_time_seconds": ("histogram", _OF_TABLES, "How long tables that were made took"),
-    "batches_total": ("counter", (*_OF_TABLES, "status"), "Batches that are over"),
-    "records_processed_total": ("counter", _OF_TABLES, "Rows that were read"),
-    "records_published_total": ("counter", _OF_TABLES, "Rows that were committed to their table"),
-    "records_failed_total": ("counter", _OF_TABLES, "Rows that were quarantined"),
-    "records_superseded_total": (
-        "counter",
-        _OF_TABLES,
-        "Rows that others took the place of: duplicates, older versions",
-    ),
-    "check_failures_total": ("counter", (*_OF_TABLES, "check"), "Rows that broke a check"),
-    "data_quality_score": ("gauge", _OF_TABLES, "Share of rows of the last batch that were good, 0 to 1"),
-    "files_claimed_total": ("counter", ("pipeline", "table"), "Source files that batches have claimed"),
-    "files_set_aside_total": ("counter", ("pipeline", "table"), "Source files that could not be read at all"),
-    "attempts_total": ("counter", ("pipeline", "resource"), "Attempts of calls to a resource"),
-    "retries_total": ("counter", ("pipeline", "resource"), "Attempts that were made again after one that failed"),
-    "calls_failed_total": ("counter", ("pipeline", "resource"), "Calls to a resource that failed for good"),
-    "calls_rejected_total": ("counter", ("pipeline", "resource"), "Calls that were not made, as by an open breaker"),
-    "retry_wait_seconds_total": ("counter", ("pipeline", "resource"), "Time that was waited between attempts"),
-    "exports_failed_total": ("counter", ("pipeline", "backend"), "Writings of metrics that a backend has failed"),
-    "breaker_state": ("gauge", ("pipeline", "resource"), "State of a circuit breaker: 0 closed, 1 half-open, 2 open"),
-}
-"""Every metric of a run: its kind, its labels and its meaning, by the name it is written down by without `oreflow_`."""
-
-HELP.update({f"oreflow_{name.removesuffix('_total')}": text for name, (_, _, text) in METRICS.items()})
 BREAKER_STATES = {"closed": 0, "half_open": 1, "open": 2}
 _OF_ROWS = {
     "read": "records_processed",
@@ -62,7 +30,7 @@ _AT_ONCE = {"retry": "retries", "gave_up": "calls_failed", "rejected": "calls_re
 
 
 class Recorder:
-    """Counts one run; a listener that is registered for its time. Its metrics are `METRICS`."""
+    """Counts one run; a listener that is registered for its time. Its metrics are those of the catalogue."""
 
     def __init__(self, collector: MetricsCollector, run_id: str, pipeline: str) -> None:
         self._collector, self._run_id, self._pipeline = collector, run_id, pipeline

@@ -7,6 +7,7 @@ does. What that raises is no fault of the run, and remembered.
 from __future__ import annotations
 
 import contextlib
+import os
 import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from oreflow.contract import OreflowError
 from oreflow.contract.errors import told
-from oreflow.secrets import redacted
+from oreflow.secrets import discreet, redacted
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 is_kept = False
 """Whether spans are kept: a look at it is all that they cost where they are not."""
 _keeping = 0
-_changing = threading.Lock()
+_changing = threading.RLock()
 _here: ContextVar[Node | None] = ContextVar("oreflow_span", default=None)
 
 
@@ -36,7 +37,7 @@ def begin(name: str, attributes: Mapping[str, Any] | None) -> Node:
         return above.below(name, about)
     from opentelemetry import trace
 
-    return Node([Tracer(trace.get_tracer_provider)], name, about, [None])
+    return Node([Tracer(partial(trace.get_tracer, "oreflow"))], name, about, [None])
 
 
 def here() -> Node | None:
@@ -52,16 +53,29 @@ def keep(change: int) -> None:
         is_kept = _keeping > 0
 
 
+def _in_child() -> None:
+    global _changing  # noqa: PLW0603  somebody may have held the parent's
+    _changing = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
+
+
 def trace_ids() -> tuple[str, str]:
     """The ids of the current trace and span in hexadecimal; '' where there is none."""
     if not is_kept:
         return "", ""
     from opentelemetry import trace
 
-    with contextlib.suppress(Exception):  # the span may be of anybody's making
+    try:
         found = trace.get_current_span().get_span_context()
         if found.is_valid:
             return f"{found.trace_id:032x}", f"{found.span_id:016x}"
+    except KeyboardInterrupt:
+        raise
+    except BaseException:  # the span may be of anybody's making
+        return "", ""
     return "", ""
 
 
@@ -69,15 +83,18 @@ def is_anybody_there() -> bool:
     """Whether this process has a provider of spans of its own."""
     from opentelemetry import trace
 
-    return not isinstance(trace.get_tracer_provider(), (trace.ProxyTracerProvider, trace.NoOpTracerProvider))
+    try:
+        return not isinstance(trace.get_tracer_provider(), (trace.ProxyTracerProvider, trace.NoOpTracerProvider))
+    except Exception:  # of a provider that the environment names; whoever asks for its tracer will hear of it
+        return True
 
 
 class Tracer:
     """A tracer of OpenTelemetry that harms nothing: what it or a span of it raises is its `fault`, in one line."""
 
-    def __init__(self, provider: Callable[[], Any]) -> None:
+    def __init__(self, tracer: Callable[[], Any]) -> None:
         self.fault = ""
-        self._tracer = self.safely(lambda: provider().get_tracer("oreflow"))
+        self._tracer = self.safely(tracer)
 
     def safely(self, function: Callable[[], Any], otherwise: Any = None) -> Any:
         """What a function gives, or else something in its place."""
@@ -195,7 +212,7 @@ def _kept(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """Attributes as a span can have them: texts, numbers and truth values, without secrets."""
     plain = (str, bool, int, float)
     return {
-        key: redacted(value if isinstance(value, plain) else _text(value))
+        redacted(key): discreet(value) if isinstance(value, plain) else redacted(_text(value))
         for key, value in attributes.items()
         if value is not None
     }

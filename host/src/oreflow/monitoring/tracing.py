@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from oreflow.hookspecs import hookimpl
@@ -23,22 +24,22 @@ _QUICK = ("list", "digest", "load", "account", "read", "write")
 class Traces:
     """The spans of one run, as a view of its events; a listener that is registered for its time.
 
-    `providers` are where they go; where there are none, to the provider of the process, which a program may have set.
+    `tracers` give those that keep them; where there are none, that of the process does, which a program may have set.
     The figures on them are the report's.
     """
 
-    def __init__(self, run_id: str, providers: Sequence[Callable[[], Any]]) -> None:
+    def __init__(self, run_id: str, tracers: Sequence[Callable[[], Any]]) -> None:
         from opentelemetry import trace
 
         self._run_id = run_id
-        self._tracers = [Tracer(provider) for provider in providers or [trace.get_tracer_provider]]
+        self._tracers = [Tracer(each) for each in tracers or [partial(trace.get_tracer, "oreflow")]]
         self._open: list[Node] = []  # the run, a table, a batch
         self._attempts: dict[tuple[str, str], int] = {}
         spans.keep(1)
 
     @property
     def fault(self) -> str:
-        """What the first of the providers has raised that did, in one line; '' where none has."""
+        """What the first of the tracers has raised that did, in one line; '' where none has."""
         return next((each.fault for each in self._tracers if each.fault), "")
 
     def cut_off(self) -> None:

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import logging
+import math
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from oreflow.contract import DeclarationError, Figure, Surroundings, TraceBackend
+from oreflow.contract import Aggregation, DeclarationError, Surroundings, TraceBackend
 from oreflow.contract.errors import told
 from oreflow.factory import ProcessorFactory
 from oreflow.monitoring import places
 from oreflow.monitoring.aggregations import doubts
-from oreflow.monitoring.collector import get_metrics_collector
+from oreflow.monitoring.collector import MetricsCollector, get_metrics_collector
 from oreflow.monitoring.declared import DeclaredBackend, Monitoring
+from oreflow.monitoring.patience import within
 from oreflow.monitoring.recorder import Recorder
 from oreflow.secrets import redacted
 
@@ -24,6 +27,7 @@ if TYPE_CHECKING:
     from oreflow.monitoring.lines import Logging
     from oreflow.monitoring.tracing import Traces
 
+_log = logging.getLogger("oreflow.monitoring")
 _TO_BEGIN = 0.5
 """The share of the patience that may be gone before a run begins."""
 _FOR_FIGURES = 0.1
@@ -85,27 +89,34 @@ class Watch:
 
         for each in declared:
             backend = self._trace_backend(each)
+            if backend is None:
+                self._doubt(f"spans could not be kept by {each.type}: it could not be created in time")
+                continue
             # What there was to send is sent by then, or was not in all the time that there is.
-            opening.callback(_within, backend.close, 0.0)
+            opening.callback(within, backend.close, 0.0)
             self._trace_backends.append(backend)
-        if not self._trace_backends and not is_anybody_there():
+        if not declared and not is_anybody_there():
             mend = "pip install oreflow-opentelemetry, and say where in monitoring.tracing.backends"
             self._remarks.append(f"spans are enabled and go nowhere - {mend}")
-        self._traces = Traces(self._run_id, [partial(_provider, each, self._begun_by) for each in self._trace_backends])
+        self._traces = Traces(self._run_id, [partial(_tracer, each, self._begun_by) for each in self._trace_backends])
         opening.callback(self._traces.close)
         self._views.append(self._traces)
 
-    def _trace_backend(self, declared: DeclaredBackend) -> TraceBackend:
-        try:
-            return self._factory.create_trace_backend(declared.type, declared.options, self._surroundings)
-        except DeclarationError as error:
-            raise declared.place(error) from error
+    def _trace_backend(self, declared: DeclaredBackend) -> TraceBackend | None:
+        """A backend; None where its plugin takes too long to create it."""
+        create = partial(self._factory.create_trace_backend, declared.type, declared.options, self._surroundings)
+        found = within(create, self._begun_by - time.monotonic())
+        if isinstance(found, DeclarationError):
+            raise declared.place(found) from found
+        if isinstance(found, BaseException):
+            raise found
+        backend: TraceBackend | None = found
+        return backend
 
     def _begin_metrics(self, declared: tuple[DeclaredBackend, ...], opening: ExitStack) -> None:
         collector = get_metrics_collector()
         if most := self._declared.most_label_sets:
-            opening.callback(setattr, collector, "most_label_sets", collector.most_label_sets)
-            collector.most_label_sets = most
+            opening.enter_context(_at_most(most, collector))
         self._places, remarks = places.begin(declared, self._factory, self._surroundings, self._begun_by)
         opening.callback(places.leave, self._places)
         self._remarks += remarks
@@ -148,6 +159,8 @@ class Watch:
         remarks = [fault for each in self._trace_backends if (fault := _unsent(each, deadline))]
         if self._traces and self._traces.fault:
             remarks.append(f"spans could not be kept: {redacted(self._traces.fault)}")
+        for remark in remarks:
+            _log.warning("%s", remark)
         faults = [(export.name, export.fault(number, deadline)) for export, number in asked]
         if self._logging and self._logging.fault:
             remarks.append(f"log lines could not be written: {redacted(self._logging.fault)}")
@@ -156,27 +169,48 @@ class Watch:
     def _aggregations(self, deadline: float) -> dict[str, list[dict[str, Any]]]:
         now, found = time.time(), {}
         for each in self._declared.aggregations:
-            asked = partial(places.figures, each, now, self._places)
-            answer = _within(asked, max(deadline - time.monotonic(), 0.0))
-            if isinstance(answer, list) and all(isinstance(figure, Figure) for figure in answer):
-                found[each.name] = [{"labels": dict(figure.labels), "value": figure.value} for figure in answer]
-                self._remarks += [f"the aggregation {each.name}: {doubt}" for doubt in doubts(each, answer)]
+            answer = within(partial(_figures, each, now, self._places), max(deadline - time.monotonic(), 0.0))
+            if isinstance(answer, tuple):
+                found[each.name], found_doubts = answer
+                for doubt in found_doubts:
+                    self._doubt(f"the aggregation {each.name}: {doubt}")
             else:
-                why = "its backend has not answered in time"
-                if answer is not None:
-                    why = told(answer) if isinstance(answer, BaseException) else "its backend gives no figures"
-                self._remarks.append(f"the aggregation {each.name} could not be had: {redacted(why)}")
+                why = "its backend has not answered in time" if answer is None else told(answer)
+                self._doubt(f"the aggregation {each.name} could not be had: {redacted(why)}")
         return found
 
+    def _doubt(self, remark: str) -> None:
+        self._remarks.append(remark)
+        _log.warning("%s", remark)
 
-def _provider(backend: TraceBackend, deadline: float) -> Any:
-    """The provider of a backend.
+
+def _figures(
+    aggregation: Aggregation, at: float, among: Sequence[places.Place]
+) -> tuple[list[dict[str, Any]], list[str]]:
+    """The figures of an aggregation as JSON has them, and what may be wrong with it.
+
+    Raises:
+        Exception: the backend cannot say, or what it says are no figures.
+    """
+    found = places.figures(aggregation, at, among)
+    values = [
+        {
+            "labels": {str(name): str(value) for name, value in figure.labels},
+            "value": figure.value if figure.value is None or math.isfinite(figure.value) else None,
+        }
+        for figure in found
+    ]
+    return values, list(doubts(aggregation, found))
+
+
+def _tracer(backend: TraceBackend, deadline: float) -> Any:
+    """The tracer of a backend.
 
     Raises:
         TimeoutError: it does not give it by a time of `time.monotonic()`.
         Exception: whatever it raises instead.
     """
-    found = _within(backend.provider, max(deadline - time.monotonic(), 0.0))
+    found = within(lambda: backend.provider().get_tracer("oreflow"), max(deadline - time.monotonic(), 0.0))
     if found is None:
         raise TimeoutError("the backend has given no provider of spans in time")
     if isinstance(found, BaseException):
@@ -187,27 +221,35 @@ def _provider(backend: TraceBackend, deadline: float) -> Any:
 def _unsent(backend: TraceBackend, deadline: float) -> str:
     """Why spans were not sent by a time of `time.monotonic()`; '' where they were."""
     left = max(deadline - time.monotonic(), 0.0)
-    outcome = _within(lambda: backend.flush(left) or str(backend.fault), left)
+    outcome = within(lambda: backend.flush(left * _TO_SAY_WHY) or str(backend.fault), left)
     if outcome is True:
         return ""
     why = told(outcome) if isinstance(outcome, BaseException) else outcome
     return f"spans were not sent: {redacted(why) if isinstance(why, str) and why else _NO_ANSWER}"
 
 
+_TO_SAY_WHY = 0.9
+"""The share of the time that a backend has to send; in the rest it can say why it has not."""
 _NO_ANSWER = "the collector has not answered in time"
 
 
-def _within(function: Callable[[], Any], seconds: float) -> Any:
-    """What a function gives or raises in so many seconds; None where it takes longer, and goes on by itself."""
-    outcome: list[Any] = []
+@contextmanager
+def _at_most(most: int, collector: MetricsCollector) -> Iterator[None]:
+    """Let metrics have so many label sets; of several runs at the same time, the most holds."""
+    with _limiting:
+        if not _limits:
+            _limits.append(collector.most_label_sets)  # of before
+        _limits.append(most)
+        collector.most_label_sets = max(_limits[1:])
+    try:
+        yield
+    finally:
+        with _limiting:
+            _limits.pop(_limits.index(most, 1))
+            collector.most_label_sets = max(_limits[1:], default=_limits[0])
+            if not _limits[1:]:
+                _limits.clear()
 
-    def call() -> None:
-        try:
-            outcome.append(function())
-        except BaseException as error:
-            outcome.append(error)
 
-    thread = threading.Thread(target=call, name="oreflow-monitoring", daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return outcome[0] if outcome else None
+_limits: list[int] = []
+_limiting = threading.Lock()

@@ -29,6 +29,7 @@ from oreflow.contract.errors import told
 from oreflow.factory import ProcessorFactory
 from oreflow.pipeline.lake import read_json, write_json
 from oreflow.pipeline.model import Pipeline
+from oreflow.pipeline.report import RefusedError
 from oreflow.pipeline.resources import LAKE, SHARE, Resource
 from oreflow.resilience import Event, EventKind, Policy, Resilience, get_resilience
 from oreflow.secrets import followed_address, redacted
@@ -184,6 +185,8 @@ class Access:
 
     def hear(self, event: Event) -> None:
         """Take down what has happened."""
+        if isinstance(event.error, RefusedError):  # the call went well: what it found was not good enough
+            return
         use = self._uses[event.resource]
         if event.kind is EventKind.GAVE_UP and event.error is not None and not self.blamed(event.error):
             self._given_up = event.error, event.resource  # the innermost call, around which others give up as well

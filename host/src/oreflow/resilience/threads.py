@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextvars
 import queue
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -32,7 +33,12 @@ def beside(
     began = time.monotonic()
     starts = [] if hedge is None else [began + hedge.delay * (number + 1) for number in range(hedge.most)]
     last = None if timeout is None else began + timeout
-    calls.begin()
+    try:
+        calls.begin()
+    except RuntimeError:
+        if not sys.is_finalizing() and threading.main_thread().is_alive():
+            raise
+        return call()  # where the process ends, there is no thread to be had any more
     while True:
         until = min([*starts[:1], *([] if last is None else [last])], default=None)
         if calls.answered(until):

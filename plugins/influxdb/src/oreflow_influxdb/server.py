@@ -25,6 +25,7 @@ _TRANSIENT = 500
 """The first status that a server answers with where it is at fault itself."""
 _PAUSE = 0.2
 """Seconds before the second attempt."""
+_MOST_OF_AN_ANSWER = 65_536
 _LONGEST = 300
 """Characters of an answer that a message shows."""
 
@@ -95,8 +96,16 @@ class Server:
         try:
             # Redirects are not followed: they would take the password to whomever they lead to.
             answer = self._pool.urlopen(
-                "POST", self._url, lines, self._headers, retries=False, redirect=False, timeout=timeout
+                "POST",
+                self._url,
+                lines,
+                self._headers,
+                retries=False,
+                redirect=False,
+                timeout=timeout,
+                preload_content=False,
             )
+            data = _read_some(answer, deadline)
         except exceptions.NewConnectionError as error:
             what = f"{self.place} cannot be reached: {_reason(error)}"
             raise Away(what, "start it, or say the right address") from None
@@ -106,7 +115,7 @@ class Server:
             raise Away(f"{self.place} has not answered: {_reason(error)}") from None
         if answer.status == HTTPStatus.NO_CONTENT:
             return answer.status, ""
-        text, is_influx = self._said(answer.data)
+        text, is_influx = self._said(data)
         if answer.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
             return answer.status, text or "too large for a request"
         if is_influx and answer.status in (HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY):
@@ -161,6 +170,25 @@ class Server:
     def _clean(self, text: str) -> str:
         line = " ".join(without(str(redacted(text)), self._secrets).split())
         return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
+
+
+def _read_some(answer: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
+    """An answer, as far as anybody wants to know it: one may never end, or come drop by drop.
+
+    Raises:
+        urllib3.exceptions.TimeoutError: it has not come by `deadline`, a moment of the monotonic clock.
+    """
+    found = b""
+    while len(found) < _MOST_OF_AN_ANSWER and (piece := answer.read1(_MOST_OF_AN_ANSWER)):
+        found += piece
+        if time.monotonic() > deadline:
+            answer.close()
+            raise exceptions.TimeoutError
+    if len(found) < _MOST_OF_AN_ANSWER:
+        answer.release_conn()
+    else:
+        answer.close()
+    return found
 
 
 def _faults(options: Mapping[str, Any]) -> Iterator[Problem]:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import json
 import secrets
 from collections.abc import Mapping
 from typing import Any
 
-from oreflow.contract import MetricBackend, Snapshot, Surroundings
+from oreflow.contract import MetricBackend, OreflowError, Snapshot, Surroundings
 from oreflow.monitoring.exposition import document
 
 
@@ -18,6 +17,8 @@ class JsonBackend(MetricBackend):
     def __init__(self, options: Mapping[str, Any], surroundings: Surroundings) -> None:
         path = options.get("path")
         self.path = surroundings.project / path if path else surroundings.folder / "metrics.json"
+        self._pipeline = surroundings.pipeline
+        self._is_ours = False
 
     def write(self, snapshot: Snapshot) -> None:
         """Write the file, and its folder where there is none.
@@ -26,9 +27,13 @@ class JsonBackend(MetricBackend):
 
         Raises:
             OSError: it cannot be written; the one that was there is as it was.
+            OreflowError: it is another pipeline's, or no file.
         """
         if self.path.exists() and not self.path.is_file():  # a device would be replaced by a file
-            raise OSError(errno.EINVAL, "is there, and no file", str(self.path))
+            raise OreflowError(f"{self.path} is there, and no file - say another path")
+        if not self._is_ours:
+            self._check()
+            self._is_ours = True
         text = json.dumps(document(snapshot), indent=2, allow_nan=False)
         new = self.path.with_name(f".{secrets.token_hex(8)}.json.new")  # unlike the file's, no name that is too long
         try:
@@ -41,3 +46,14 @@ class JsonBackend(MetricBackend):
                 raise
         except OSError as error:
             raise OSError(error.errno, error.strerror, str(self.path)) from error
+
+    def _check(self) -> None:
+        """Find that the file is nobody else's: both would take each other's figures away at each run."""
+        try:
+            metrics = json.loads(self.path.read_text(encoding="utf-8"))["metrics"]
+            others = {each["labels"].get("pipeline") for metric in metrics for each in metric["series"]} - {None}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return  # there is none yet, or none of metrics
+        if others and self._pipeline not in others:
+            other = ", ".join(sorted(map(str, others)))
+            raise OreflowError(f"{self.path} has the metrics of the pipeline {other} - say a file of its own")

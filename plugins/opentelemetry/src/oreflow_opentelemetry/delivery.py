@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Sequence
 from contextvars import ContextVar
 from http import HTTPStatus
@@ -24,6 +25,8 @@ MOST_WAITING = 4096
 """Spans that may wait for their delivery; what ends besides is lost, and counted."""
 _MOST_AT_ONCE = 512
 _EVERY = 5000.0  # ms
+_MOST_OF_AN_ANSWER = 65_536
+_LONGEST_ANSWER = 10.0  # s
 
 
 class Connection(requests.Session):
@@ -40,7 +43,8 @@ class Connection(requests.Session):
         """Make a request."""
         self.fault, self.rejected = "", 0
         try:
-            answer = super().request(*args, **kwargs)
+            answer = super().request(*args, **{**kwargs, "stream": True})
+            _read_some(answer, time.monotonic() + (kwargs.get("timeout") or _LONGEST_ANSWER))
         except requests.RequestException as error:
             self.fault = _why(error)
             raise
@@ -161,6 +165,25 @@ for _name in (
     "opentelemetry.util.re",  # it would show headers
 ):
     logging.getLogger(_name).addFilter(_Others())
+
+
+def _read_some(answer: requests.Response, deadline: float) -> None:
+    """Read an answer, as far as anybody wants to know it: one may never end, or come drop by drop.
+
+    Raises:
+        requests.Timeout: it has not come by a time of `time.monotonic()`.
+    """
+    found = b""
+    for piece in answer.iter_content(None):
+        found += piece
+        if len(found) > _MOST_OF_AN_ANSWER:
+            break
+        if time.monotonic() > deadline:
+            answer.close()
+            raise requests.Timeout
+    answer._content = found[:_MOST_OF_AN_ANSWER]  # noqa: SLF001  where requests keeps what it has read itself
+    answer._content_consumed = True  # noqa: SLF001
+    answer.close()
 
 
 def _why(error: requests.RequestException) -> str:

@@ -21,12 +21,14 @@ from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 
 from oreflow import __version__
 from oreflow.contract import DeclarationError, Problem, Surroundings, TraceBackend
+from oreflow.contract.errors import told
 from oreflow.quantities import lasting
 from oreflow.secrets import masked, redacted, without
 from oreflow_opentelemetry.delivery import Connection, Delivery, Queue, Quiet
 
 _PATH = "/v1/traces"
-_TIMEOUT = 3.0  # s
+_TIMEOUT = 2.0  # s, below the patience of a run, which is told in time what was the matter
+_MEND = "look for what is wrong in the variables OTEL_... of the environment"
 _LAST = 0.5
 """Seconds that `close` waits for a request that is under way."""
 
@@ -35,12 +37,24 @@ class Otlp(TraceBackend):
     """A provider whose spans go to one collector. `fault` says why some did not get there, '' where none was lost.
 
     Raises:
-        DeclarationError: a header cannot be sent, the file of certificates is not there, or `timeout` is none.
+        DeclarationError: a header cannot be sent, the file of certificates is not there, `timeout` is none, or a
+            variable of OpenTelemetry is none.
     """
 
     def __init__(self, options: Mapping[str, Any], surroundings: Surroundings) -> None:
         headers = options.get("headers", {})
         _check(headers)
+        self._secrets = [part for value in headers.values() for part in (value, *value.split())]
+        self._flushing: threading.Thread | None = None
+        try:
+            self._set_up(options, headers, surroundings)
+        except DeclarationError:
+            raise
+        except Exception as error:  # of the SDK, whose variables may say anything
+            raise DeclarationError([Problem(f"OpenTelemetry cannot be set up: {told(error)}", (), _MEND)]) from error
+        _begin_anew_in_copies(self)
+
+    def _set_up(self, options: Mapping[str, Any], headers: Mapping[str, str], surroundings: Surroundings) -> None:
         self._connection = Connection()
         with Quiet():
             exporter = OTLPSpanExporter(
@@ -53,7 +67,6 @@ class Otlp(TraceBackend):
             )
         self._delivery = Delivery(exporter, self._connection)
         self._queue = Queue(self._delivery)
-        self._flushing: threading.Thread | None = None
         sample = options.get("sample")
         self._provider = TracerProvider(
             sampler=None if sample is None else ParentBasedTraceIdRatio(sample),
@@ -61,16 +74,15 @@ class Otlp(TraceBackend):
             shutdown_on_exit=False,  # it would wait for as long as a collector lets it; the host closes
         )
         self._provider.add_span_processor(self._queue)
-        self._secrets = [part for value in headers.values() for part in (value, *value.split())]
         self._place = masked(without(exporter._endpoint, self._secrets))  # noqa: SLF001  as it was settled there
-        _begin_anew_in_copies(self)
 
     @property
     def fault(self) -> str:
         """How many spans did not get there, and why, in one line and without secrets."""
         lost = self._delivery.lost
         if not lost:
-            return ""
+            why = redacted(without(self._connection.fault, self._secrets))
+            return f"spans have not got to {self._place} yet: {why}" if why and self._delivery.waiting else ""
         what = f"{lost:,} spans were" if lost > 1 else "1 span was"
         why = redacted(without(self._delivery.fault, self._secrets))
         return f"{what} lost on the way to {self._place}: {why}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from oreflow.contract import Surroundings, TraceBackend, TraceBackendMetadata
+from oreflow.contract import DeclarationError, Problem, Surroundings, TraceBackend, TraceBackendMetadata
 from oreflow.hookspecs import hookimpl
 from oreflow.quantities import DURATION
 
@@ -17,7 +17,7 @@ _SCHEMA = {
     "properties": {
         "endpoint": {
             **_TEXT,
-            "pattern": "^https?://",
+            "pattern": "^https?://[^/\\s:]",
             "description": "the collector's address, such as http://localhost:4318, to which /v1/traces is added",
         },
         "headers": {
@@ -59,6 +59,13 @@ def create_trace_backend(name: str, options: Mapping[str, Any], surroundings: Su
     """Create it."""
     if name != "otlp":
         return None
-    from oreflow_opentelemetry.otlp import Otlp
+    try:
+        from oreflow_opentelemetry.otlp import Otlp
+    except ImportError:
+        raise
+    except Exception as error:  # the SDK reads its variables where it is loaded
+        mend = "look for what is wrong in the variables OTEL_... of the environment"
+        problem = Problem(f"OpenTelemetry cannot be set up: {type(error).__name__}: {error}", (), mend)
+        raise DeclarationError([problem]) from error
 
     return Otlp(options, surroundings)

@@ -21,7 +21,7 @@ from urllib.parse import urlsplit
 
 from prometheus_client.exposition import choose_encoder, gzip_accepted
 
-from oreflow.contract import MetricBackend, MetricFamily, Snapshot, Surroundings
+from oreflow.contract import MetricBackend, MetricFamily, OreflowError, Snapshot, Surroundings
 from oreflow.contract.errors import told
 from oreflow.monitoring.exposition import CONTENT_TYPES, text
 from oreflow_prometheus.totals import totals_in
@@ -45,7 +45,7 @@ class Endpoint(MetricBackend):
         """Begin to listen.
 
         Raises:
-            OSError: it cannot, as where the port is taken.
+            OreflowError: it cannot, as where the port is taken.
         """
         self._source = source = lambda: self._totals.add(read())[0]
         try:
@@ -56,7 +56,7 @@ class Endpoint(MetricBackend):
                 fault = f"{where} is taken by another process - say another port, or 0 for any that is free"
             else:
                 fault = f"nobody can listen at {where}: {_reason(error)} - say another host or port"
-            raise OSError(fault) from None
+            raise OreflowError(fault) from None
         _log.info("metrics are at %s", self.address)
 
     @property
@@ -125,9 +125,9 @@ class _Handler(BaseHTTPRequestHandler):
         if not sources:
             self.send_error(HTTPStatus.NOT_FOUND, f"metrics are at {', '.join(list(self.server.sources))}")
             return
-        media_type = choose_encoder(self.headers.get("Accept", ""))[1]
-        format_ = "openmetrics" if media_type.startswith("application/openmetrics-text") else "prometheus"
         try:
+            media_type = choose_encoder(self.headers.get("Accept", ""))[1]
+            format_ = "openmetrics" if media_type.startswith("application/openmetrics-text") else "prometheus"
             body = text(_together([read() for read in sources]), format_).encode()
         except Exception as error:
             _log.warning("metrics cannot be given: %s", told(error))
@@ -163,11 +163,10 @@ def _leave(server: _Server, path: str, source: Callable[[], Snapshot]) -> None:
         server.sources[path].remove(source)
         if not server.sources[path]:
             del server.sources[path]
-        if server.sources:
-            return
-        _servers.pop((server.host, server.server_address[1]))
-    server.shutdown()
-    server.server_close()
+        if not server.sources:  # the port is free before another one may want it
+            _servers.pop((server.host, server.server_address[1]))
+            server.shutdown()
+            server.server_close()
 
 
 def _together(snapshots: Iterable[Snapshot]) -> Snapshot:

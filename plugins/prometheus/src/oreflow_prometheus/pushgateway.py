@@ -16,8 +16,8 @@ from prometheus_client import push_to_gateway
 from prometheus_client.exposition import basic_auth_handler, default_handler
 
 from oreflow.contract import DeclarationError, MetricBackend, OreflowError, Problem, Snapshot, Surroundings
+from oreflow.monitoring.catalogue import METRICS
 from oreflow.monitoring.exposition import Figures
-from oreflow.monitoring.recorder import METRICS
 from oreflow.quantities import lasting
 from oreflow.resilience.errors import AttemptTimeoutError
 from oreflow.resilience.threads import beside
@@ -43,6 +43,7 @@ class Pushgateway(MetricBackend):
         self._timeout = lasting(options.get("timeout", "3s"), ("timeout",))
         self._user, self._password = options.get("username"), options.get("password")
         self._totals = totals_in(surroundings.folder)
+        self._pushing = False
 
     def write(self, snapshot: Snapshot) -> None:
         """Push the totals, which takes as long as `timeout` at the most.
@@ -58,6 +59,8 @@ class Pushgateway(MetricBackend):
     def _put(self, totals: Snapshot, deadline: float) -> None:
         """Push, in a thread: the timeout of a socket is one for each packet, and names are looked up without any."""
         left = max(deadline - time.monotonic(), 0.001)
+        if self._pushing:  # a push that it keeps waiting is enough
+            raise self._fault("has not answered the push before this one")
 
         def push() -> None:
             push_to_gateway(
@@ -70,13 +73,17 @@ class Pushgateway(MetricBackend):
             )
 
         try:
-            beside("pushgateway", push, timeout=left, hedge=None, ended=lambda: None)
+            self._pushing = True
+            beside("pushgateway", push, timeout=left, hedge=None, ended=self._ended)
         except AttemptTimeoutError:
             raise self._fault("does not answer in time") from None
         except HTTPError as error:
             raise self._fault(self._refusal(error)) from None
         except (OSError, HTTPException) as error:
             raise self._fault(_trouble(error)) from None
+
+    def _ended(self) -> None:
+        self._pushing = False
 
     def _handler(self, url: str, method: str, timeout: float | None, headers: list[Any], data: bytes) -> Any:
         if self._user is None:
@@ -122,8 +129,11 @@ def _faults(options: Mapping[str, Any]) -> Iterator[Problem]:
     if not _is_address(options["address"]):  # which is not shown: it may have a password
         mend = "say http://HOST:9091 or https://HOST:9091, and a user in username and password"
         yield Problem("this is no address of a Pushgateway", ("address",), mend)
-    for name in sorted(_OURS & set(options.get("grouping", {}))):
-        yield Problem(f"'{name}' is a label of the metrics themselves", ("grouping", name), "call it otherwise")
+    for name in sorted(options.get("grouping", {})):
+        if name in _OURS:
+            yield Problem(f"'{name}' is a label of the metrics themselves", ("grouping", name), "call it otherwise")
+        elif name in ("le", "quantile") or name.startswith("__"):
+            yield Problem(f"no group has a label '{name}'", ("grouping", name), "call it otherwise")
     if ("username" in options) != ("password" in options):
         missing, there = ("password", "username") if "username" in options else ("username", "password")
         yield Problem(f"'{missing}' is missing", (), f"add it, beside {there}")

@@ -42,6 +42,7 @@ class Totals:
         self._known: _Families = {}  # what the file had when it was last read or written
         self._newest = Snapshot(0.0, ())
         self._added: dict[tuple[str, Labels], Sample] = {}  # what of this process is in the file
+        self._lock = threading.Lock()  # one for each: a disk that hangs holds up nobody else
 
     def add(self, snapshot: Snapshot) -> tuple[Snapshot, OSError | None]:
         """The totals with what this process has counted.
@@ -49,7 +50,7 @@ class Totals:
         Where they could not be kept, the totals are right all the same, and the error says why; what was counted is
         added the next time.
         """
-        with _lock:
+        with self._lock:
             if snapshot.number < self._newest.number:  # of another thread, which was quicker
                 snapshot = self._newest
             self._newest = snapshot
@@ -91,6 +92,7 @@ class Totals:
 
     def begin_anew(self) -> None:
         """Count from 0, in a process that was forked off; gauges are not set anew by that."""
+        self._lock = threading.Lock()  # somebody may have held the parent's
         self._added = {
             (family.name, each.labels): each
             for family in self._newest.families
@@ -108,12 +110,13 @@ class Totals:
             if before and (before.kind, before.bounds) != (family.kind, family.bounds):
                 before = None  # figures of another kind cannot be added to
             series = {each.labels: each for each in before.samples} if before else {}
+            kept = set(series)
             for sample in family.samples:
                 has_room = sample.labels in series or len(series) < _MOST
                 labels = sample.labels if has_room else _OVERFLOW
                 total = series.get(labels)
                 # What is not there any more was lost with the file, and is added as a whole.
-                added = self._added.get((family.name, sample.labels)) if total else None
+                added = self._added.get((family.name, sample.labels)) if labels in kept else None
                 series[labels] = _total(family.kind, total, added, replace(sample, labels=labels))
             totals[family.name] = replace(family, samples=tuple(series.values()))
         return dict(sorted(totals.items()))
@@ -228,10 +231,11 @@ _lock = threading.Lock()
 
 
 def _in_child() -> None:
+    global _lock  # noqa: PLW0603  somebody may have held the parent's
+    _lock = threading.Lock()
     for each in _all.values():
         each.begin_anew()
-    _lock.release()
 
 
-if hasattr(os, "register_at_fork"):  # nobody adds while the process is copied, which would copy the lock on the file
-    os.register_at_fork(before=_lock.acquire, after_in_parent=_lock.release, after_in_child=_in_child)
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_in_child)
