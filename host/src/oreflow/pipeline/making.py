@@ -28,7 +28,7 @@ class Making:
 
     `refresh` says whether it is made anew from everything; `now` tells the time of a claim; once `stop` is set, no
     other batch is begun. `tell` tells plugins of something by the name of its hook, and gives remarks on those that
-    failed; `show` is called where more is known of the result.
+    failed; `show` is called where a batch begins.
     """
 
     planned: PlannedTable
@@ -162,7 +162,6 @@ class Making:
 
     def _done(self, claim: Claim, account: Account, over: Callable[..., None]) -> None:
         self.result.add(claim.batch, account)
-        self.show()
         over("published", account)
 
     def _not_done(self, error: BaseException, over: Callable[..., None]) -> None:

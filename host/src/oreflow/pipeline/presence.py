@@ -73,7 +73,7 @@ def _complete(lake: Lake, access: Access, path: Path) -> None:
 
 
 def _find(lake: Lake, access: Access, run_id: str, result: TableResult) -> None:
-    """Find what the run has published of a table without having said so: it may have died right after the commit."""
+    """Find what the run has published of a table since it has begun with its last batch."""
     table = access.tables.load(lake.table(result.table))
     journal = Journal(lake, access, result.table)
     for batch in range((result.batch or 0) + 1, (table.batch if table else 0) + 1):

@@ -88,6 +88,7 @@ class Run:
         self._results: dict[str, TableResult] = {}
         self._remarks: list[str] = []
         self._used: dict[str, Any] = {}
+        self._plugins: list[dict[str, str]] = []
         self._start = 0.0
 
     def _configure(self) -> None:
@@ -163,6 +164,7 @@ class Run:
             self._used, remarks = self._configuration()
             self._remarks += remarks
             complete(self._lake, self._access)
+            self._plugins = self._taking_part()
             presence.show(self._report("running"))
             for planned in self._planned:
                 self._make(planned, presence)
@@ -191,7 +193,7 @@ class Run:
             tables=list(self._results.values()),
             started_at=self.started_at.isoformat(timespec="milliseconds"),
             remarks=[redacted(remark) for remark in self._remarks],
-            plugins=self._taking_part(),
+            plugins=self._plugins,
             configuration=self._used,
             resources=[dict(vars(use)) for use in self._access.uses],
         )
@@ -258,8 +260,6 @@ class Run:
         result.reason = redacted(result.reason)  # an engine's own words may have what it was told
         result.remarks = [redacted(remark) for remark in result.remarks]
         result.remarks += self._tell("step_finished", run_id=self.run_id, result=vars(result))
-        if result.status in ("published", "failed"):
-            presence.show(self._report("running"))
 
     def _make_one(self, planned: PlannedTable, result: TableResult, broken: Sequence[str], presence: Presence) -> None:
         if self._cut:  # whoever interrupts wants no more of it, not even a look at the table
