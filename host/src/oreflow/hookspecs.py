@@ -22,6 +22,7 @@ from oreflow.contract import (
     ConfigStoreMetadata,
     Engine,
     EngineMetadata,
+    HealthCheck,
     MetricBackend,
     MetricBackendMetadata,
     Problem,
@@ -127,6 +128,15 @@ def trace_backends() -> Sequence[TraceBackendMetadata]:
 @hookspec(firstresult=True)
 def create_trace_backend(name: str, options: Mapping[str, Any], surroundings: Surroundings) -> TraceBackend | None:
     """A backend of the kind called `name`, as `create_metric_backend` does; None where it is not the plugin's."""
+
+
+@hookspec
+def health_checks(surroundings: Surroundings, engines: Mapping[str, Mapping[str, Any]]) -> Sequence[HealthCheck]:
+    """What is to be looked at to say whether a run of a pipeline would go well.
+
+    `engines` are those that its tables may be made on, with the options that are declared for them, references to
+    secrets not followed.
+    """
 
 
 @hookspec

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
         rollback_config,
     )
     from oreflow.api.ecosystem import check_plugin, doctor, new_plugin, plugin, plugins
-    from oreflow.api.looking import compare_runs, quarantine, runs, show_run, tables
+    from oreflow.api.looking import compare_runs, health, quarantine, runs, show_run, tables
     from oreflow.api.making import init, lock, lock_changes, parity, plan, resources, run
     from oreflow.api.project import project_factory
     from oreflow.factory import ProcessorFactory, get_processor_factory
@@ -45,6 +45,7 @@ __all__ = [
     "explain_config",
     "foreign_variables",
     "get_processor_factory",
+    "health",
     "init",
     "lock",
     "lock_changes",
@@ -79,7 +80,7 @@ _HOMES = {
         "rollback_config",
     ),
     "oreflow.api.ecosystem": ("check_plugin", "doctor", "new_plugin", "plugin", "plugins"),
-    "oreflow.api.looking": ("compare_runs", "quarantine", "runs", "show_run", "tables"),
+    "oreflow.api.looking": ("compare_runs", "health", "quarantine", "runs", "show_run", "tables"),
     "oreflow.api.making": ("init", "lock", "lock_changes", "parity", "plan", "resources", "run"),
     "oreflow.api.project": ("project_factory",),
     "oreflow.factory": ("ProcessorFactory", "get_processor_factory"),

@@ -15,6 +15,7 @@ from oreflow.validation import did_you_mean
 if TYPE_CHECKING:
     from oreflow.pipeline.difference import RunDifference
     from oreflow.pipeline.model import Pipeline
+    from oreflow.probing import HealthReport
 
 LATEST = "latest"
 """How the latest run is asked for."""
@@ -138,6 +139,29 @@ def compare_runs(
 
     found = runs(project, pipeline=pipeline, environment=environment, options=options)
     return compare(_chosen(before, found), _chosen(after, found))
+
+
+def health(
+    project: str | Path = ".",
+    pipeline: str = DEFAULT_NAME,
+    *,
+    environment: str | None = None,
+    options: Sequence[str] = (),
+    checks: Sequence[str] = (),
+    max_age: float = 0.0,
+) -> HealthReport:
+    """Whether a run of a pipeline would go well; makes nothing.
+
+    `checks` are names, or patterns of names (`engine *`), of those to be made (all, where none is said). What was found
+    within the last `max_age` seconds of this process is not looked at anew: for a service that is asked often.
+
+    Raises:
+        DeclarationError: the declaration cannot be read, or there is no such check.
+    """
+    from oreflow.probing import examine
+
+    checks = [checks] if isinstance(checks, str) else checks
+    return examine(*load(project, pipeline, environment, options), checks, max_age)
 
 
 def _chosen(run: str, among: Sequence[RunReport]) -> RunReport:

@@ -248,6 +248,27 @@ def show_quarantine(
         show.quarantine(table, rows, about["rows_quarantined"], rule)
 
 
+@oreflow.command()
+@click.argument("checks", nargs=-1, metavar="[CHECK]...")
+@PIPELINE
+@project_options
+def health(
+    checks: tuple[str, ...],
+    pipeline: str,
+    project: str,
+    environment: str | None,
+    options: tuple[str, ...],
+    as_json: bool,
+) -> int:
+    """Say whether a run would go well: all checks, or those called CHECK, such as 'engine *'."""
+    from oreflow import api
+    from oreflow.cli import show
+
+    found = api.health(project, pipeline, environment=environment, options=options, checks=checks)
+    print_json(found.to_dict()) if as_json else show.health(found)
+    return 0 if found.is_ready else 1
+
+
 @oreflow.group(invoke_without_command=True)
 @click.option("--limit", default=20, show_default=True, type=COUNT, help="How many runs, the latest first.")
 @PIPELINE

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from oreflow.pipeline.difference import RunDifference
     from oreflow.pipeline.plan import PlannedTable
     from oreflow.pipeline.report import RunReport, TableResult
+    from oreflow.probing import HealthReport
 ROWS = 20
 _KINDS = ("published", "quarantined", "superseded")
 _ROOMY = 100
@@ -191,6 +192,13 @@ def run(found: RunReport) -> None:
         for line in [*told, *table.remarks]:
             click.echo(f"  {table.table}: {line}")
     report(found)
+
+
+def health(found: HealthReport) -> None:
+    """A line for each check."""
+    rows = [[each.name, each.status, f"{each.seconds:.3f}", each.reason] for each in found.checks]
+    columns.draw(["check", "status", "seconds", "what was found"], rows, {"seconds"})
+    click.echo(f"\n{found.pipeline}: {found.status}")
 
 
 def run_differences(found: Sequence[RunDifference], before: str, after: str) -> None:

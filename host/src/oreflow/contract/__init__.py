@@ -17,6 +17,7 @@ from oreflow.contract.errors import (
     StepError,
 )
 from oreflow.contract.faults import Classification, ErrorClass, Severity
+from oreflow.contract.health import Doubt, HealthCheck
 from oreflow.contract.metadata import (
     API_VERSION,
     BreakerBoardMetadata,
@@ -75,11 +76,13 @@ __all__ = [
     "DataFile",
     "DataType",
     "DeclarationError",
+    "Doubt",
     "Engine",
     "EngineMetadata",
     "ErrorClass",
     "Executed",
     "Figure",
+    "HealthCheck",
     "HookDeprecation",
     "InvalidMetadata",
     "Labels",

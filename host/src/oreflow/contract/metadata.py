@@ -260,6 +260,7 @@ _OWN_SECTIONS = {
     "description",
     "engines",
     "lake",
+    "health",
     "monitoring",
     "name",
     "plugins",

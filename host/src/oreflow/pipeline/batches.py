@@ -103,7 +103,7 @@ class Batches:
     def _list_files(self, source: Source) -> list[ClaimedFile] | None:
         """The files as they are; None where their folder is not there."""
         try:
-            return self._access.call(source.name, "list", _listed, self._pipeline.project, source)
+            return self._access.call(source.name, "list", listed_files, self._pipeline.project, source)
         except ResilienceError:
             raise
         except Exception as error:
@@ -236,7 +236,7 @@ def _digest(path: str) -> str:
     return digest.hexdigest()
 
 
-def _listed(project: Path, source: Source) -> list[ClaimedFile] | None:
+def listed_files(project: Path, source: Source) -> list[ClaimedFile] | None:
     """The files of a source as they are now; None where their folder is not there.
 
     Raises:

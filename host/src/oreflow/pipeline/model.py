@@ -90,6 +90,19 @@ class TableSpec:
 
 
 @dataclass(frozen=True)
+class Health:
+    """What is asked for where somebody looks whether runs would go well.
+
+    `timeout` is how many seconds a check may take, `free_space` how many bytes the lake's disk should have left,
+    `freshness` how many seconds old the last batch of a table may be, by the table's name.
+    """
+
+    timeout: float = 30.0
+    free_space: int = 2**30
+    freshness: Mapping[str, float] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True)
 class Pipeline:
     """A declaration that has been checked. `tables` come in the order in which they can be made.
 
@@ -97,7 +110,7 @@ class Pipeline:
     in the sections that plugins add; `share` is the address of the board by which breakers are shared ('': none);
     `in_process_up_to` is how many bytes of memory an input may need for `engine: auto` to choose an engine inside the
     process (None: as many as the machine has). `monitoring` is what is to be seen of its runs (None: nothing besides
-    their reports).
+    their reports), `health` what is to be looked at besides.
     """
 
     name: str
@@ -112,6 +125,7 @@ class Pipeline:
     config: Snapshot = field(repr=False, compare=False, hash=False)
     share: str = field(default="", repr=False)
     monitoring: Monitoring | None = None
+    health: Health = field(default_factory=Health)
 
     def table(self, name: str) -> TableSpec:
         """The table called `name`.

@@ -9,7 +9,15 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from oreflow.contract import Classification, Engine, EngineMetadata, ErrorClass, ProcessorCapability, Severity
+from oreflow.contract import (
+    Classification,
+    Engine,
+    EngineMetadata,
+    ErrorClass,
+    HealthCheck,
+    ProcessorCapability,
+    Severity,
+)
 from oreflow.hookspecs import hookimpl
 
 oreflow_api = 1
@@ -172,3 +180,17 @@ def classify_error(error: BaseException) -> Classification | None:
     if found is None and not _OWN_WORDS.isdisjoint(base.__name__ for base in type(error).__mro__):
         return Classification.of(ErrorClass.CONFIGURATION)
     return found
+
+
+@hookimpl
+def health_checks(engines: Mapping[str, Mapping[str, Any]]) -> list[HealthCheck]:
+    """The Java that Spark needs, unless it is a server's."""
+    if METADATA.name not in engines or server(engines[METADATA.name]):
+        return []
+    return [HealthCheck("spark java", _java)]
+
+
+def _java() -> str:
+    from oreflow_spark.java import check_java
+
+    return check_java()

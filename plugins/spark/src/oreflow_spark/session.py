@@ -10,10 +10,8 @@ import atexit
 import logging
 import os
 import re
-import shutil
 import signal
 import socket
-import subprocess
 import sys
 import tempfile
 import threading
@@ -31,15 +29,14 @@ from pyspark.sql import SparkSession
 from oreflow.contract import StepError
 from oreflow_spark import remote
 from oreflow_spark.errors import told
+from oreflow_spark.java import check_java
 from oreflow_spark.jobs import is_remote
 from oreflow_spark.plugin import MEANING, server
 
-_OLDEST_JAVA = 17
 _JAVA_READS = ("JDK_JAVA_OPTIONS", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "SPARK_SUBMIT_OPTS")
 """Variables of the environment with options for Java."""
 _PATIENCE = 10.0
 """Seconds in which a master has to answer."""
-_MEND = "Spark needs Java 17 or later; apt-get install openjdk-17-jre-headless, or set JAVA_HOME"
 
 _HABITS = {
     "spark.sql.adaptive.coalescePartitions.parallelismFirst": "false",  # a few large files, not many small ones
@@ -132,7 +129,7 @@ def _existing(options: Mapping[str, Any]) -> SparkSession | None:
 
 
 def _started(options: Mapping[str, Any], parallelism: int | None) -> SparkSession:
-    _check_java()
+    check_java()
     from pyspark.core.context import SparkContext
     from pyspark.java_gateway import launch_gateway
 
@@ -243,19 +240,3 @@ def _check_master(master: str) -> None:
         else:
             return
     raise StepError(f"no Spark master answers at {master} (engines.spark.master): {faults[0]}")
-
-
-def _check_java() -> None:
-    """Find out in a moment what Spark's own start would say in fifty lines."""
-    home = os.environ.get("JAVA_HOME")
-    java = str(Path(home, "bin", "java")) if home else shutil.which("java")
-    if java is None:
-        raise StepError(f"there is no Java: {_MEND}")
-    try:
-        done = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)  # noqa: S603
-    except OSError:
-        raise StepError(f"there is no Java at {java}: {_MEND}") from None
-    found = re.search(r'version "(?:1\.)?(\d+)', done.stderr)
-    if found is None or int(found[1]) < _OLDEST_JAVA:
-        version = f"Java {found[1]}" if found else "no Java that says its version"
-        raise StepError(f"{java} is {version}: {_MEND}")
