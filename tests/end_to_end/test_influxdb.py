@@ -378,6 +378,10 @@ def test_a_server_that_hangs_takes_no_longer_than_the_timeout(drips, backend, co
         with pytest.raises(OreflowError, match=r"does not answer in time; .* of points wait in"):
             into.write(collector.snapshot())
         assert 0.2 < time.monotonic() - began < 1.5
+        deadline = time.monotonic() + 5
+        while [each for each in threading.enumerate() if each.name == "oreflow-influxdb"]:
+            assert time.monotonic() < deadline, "somebody still waits for the server"
+            time.sleep(0.02)
     assert len(kept(tmp_path)) == 1
 
 

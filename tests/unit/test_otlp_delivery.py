@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import threading
@@ -231,3 +232,53 @@ def test_a_collector_that_keeps_one_waiting_takes_one_thread(made):
         for _ in range(5):
             assert not backend.flush(0.01)
         assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("said", [b"", b"HTTP/1.1 200 OK\r\nX-Slow: ", b"HTTP/1.1 200 OK\r\n\r\n"])
+def test_nobody_waits_any_more_for_a_collector_that_answers_drop_by_drop_once_it_is_closed(made, said):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        done = threading.Event()
+
+        def drip():
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(said)
+                while said and not done.wait(0.02):
+                    connection.sendall(b"x")
+                done.wait(20)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        backend = made(f"http://127.0.0.1:{server.getsockname()[1]}", timeout="300ms")
+        end(backend)
+        assert not backend.flush(0.3)
+        backend.close()
+        deadline = time.monotonic() + 5
+        while [
+            each for each in threading.enumerate() if each.name in ("oreflow-spans", "OtelBatchSpanRecordProcessor")
+        ]:
+            assert time.monotonic() < deadline, threading.enumerate()
+            time.sleep(0.02)
+        done.set()
+        thread.join()
+
+
+def test_an_answer_without_end_is_read_no_further_than_anybody_wants(made):
+    sent = [0]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def pour():
+            connection, _ = server.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.recv(65_536)
+                connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+                while sent[0] < 50_000_000:
+                    sent[0] += connection.send(b"x" * 65_536)
+
+        thread = threading.Thread(target=pour)
+        thread.start()
+        backend = made(f"http://127.0.0.1:{server.getsockname()[1]}")
+        end(backend)
+        assert backend.flush(5), backend.fault
+        thread.join(20)
+    assert sent[0] < 20_000_000

@@ -39,7 +39,6 @@ class Place:
     """
 
     key: str
-    type: str
     surroundings: Surroundings
     can_query: bool
     export: Export
@@ -187,13 +186,14 @@ def _place(
     metadata, _ = factory.metric_backends[declared.type]
     failed = collector.counter("exports_failed", {"pipeline": pipeline, "backend": declared.type})
 
+    # Of each type the first pipeline's, for as long as the process lasts: handed on, they would be in two totals.
+    with_common = _commons.setdefault(declared.type, surroundings) == surroundings
+
     def read() -> Snapshot:
-        same = [each for each in list(_running.values()) if each.type == declared.type]
-        return _of(pipeline, collector.snapshot(), with_common=not same or same[0].surroundings == surroundings)
+        return _of(pipeline, collector.snapshot(), with_common=with_common)
 
     return Place(
         key,
-        declared.type,
         surroundings,
         metadata.can_query,
         Export(declared.type, backend, declared.every, read, failed),
@@ -226,6 +226,7 @@ def _end(places: Sequence[Place], deadline: float) -> None:
 
 _running: dict[str, Place] = {}
 _pipelines: dict[str, list[Surroundings]] = {}
+_commons: dict[str, Surroundings] = {}  # by type of backend, whose has the series that are of no pipeline
 _changing = threading.Lock()
 
 
@@ -235,6 +236,7 @@ def close() -> None:
     with _changing:
         places = list(_running.values())
         _running.clear()
+        _commons.clear()
     _end(places, time.monotonic() + AT_THE_END)
 
 

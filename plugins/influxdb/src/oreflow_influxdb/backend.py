@@ -106,6 +106,7 @@ class InfluxBackend(MetricBackend):
             left = max(deadline - time.monotonic(), 0.001)
             beside("influxdb", deliver, timeout=left, hedge=None, ended=lambda: None)
         except AttemptTimeoutError:
+            self._server.abandon()  # else the thread that is left behind would let nobody else deliver
             raise self._told(Away(f"{self._server.place} does not answer in time")) from None
         except Away as fault:
             raise self._told(fault) from None

@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 import json
 import re
+import socket
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlencode, urlsplit
@@ -51,6 +53,8 @@ class Server:
         address = options["address"].rstrip("/")
         self.place = f"InfluxDB at {address}"
         self._pool = connection_from_url(address, maxsize=1)
+        self._socket: socket.socket | None = None
+        self._pool.ConnectionCls = _known(self._pool.ConnectionCls, self._connected)
         self._headers = {"Content-Type": "text/plain; charset=utf-8", "User-Agent": "oreflow-influxdb"}
         self._path = urlsplit(address).path + ("/write" if self._is_first else "/api/v2/write")
         if self._is_first:
@@ -85,6 +89,15 @@ class Server:
         middle = len(each) // 2
         faults = [self.post(b"\n".join(half) + b"\n", deadline) for half in (each[:middle], each[middle:])]
         return next(filter(None, faults), "")
+
+    def _connected(self, made: socket.socket) -> None:
+        self._socket = made
+
+    def abandon(self) -> None:
+        """Have done with what is under way: who waits for an answer, on another thread, hears that there is none."""
+        if self._socket:
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Let the connection go."""
@@ -170,6 +183,17 @@ class Server:
     def _clean(self, text: str) -> str:
         line = " ".join(without(str(redacted(text)), self._secrets).split())
         return line if len(line) <= _LONGEST else f"{line[:_LONGEST]}..."
+
+
+def _known(kind: Any, connected: Callable[[socket.socket], None]) -> Any:
+    """A kind of connection of urllib3's that tells of its socket, by which it can be ended from outside."""
+
+    class Known(kind):  # type: ignore[misc]  # a class that urllib3 chooses
+        def connect(self) -> None:
+            super().connect()
+            connected(self.sock)
+
+    return Known
 
 
 def _read_some(answer: urllib3.BaseHTTPResponse, deadline: float) -> bytes:

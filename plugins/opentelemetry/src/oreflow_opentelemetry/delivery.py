@@ -7,17 +7,21 @@ about deliveries of ours are kept back: there is one warning for all, which the 
 from __future__ import annotations
 
 import logging
+import socket
 import threading
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from http import HTTPStatus
 from typing import Any
 
 import requests
+import urllib3
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from requests.adapters import HTTPAdapter
 
 from oreflow.contract.errors import told
 
@@ -34,6 +38,9 @@ class Connection(requests.Session):
 
     def __init__(self) -> None:
         super().__init__()
+        self._sockets: list[socket.socket] = []
+        for scheme in ("http://", "https://"):
+            self.mount(scheme, _Adapter(self._sockets))
         self.auth = lambda request: request  # else what ~/.netrc says takes the place of a declared header
         self.fault = ""
         self.rejected = 0
@@ -54,6 +61,12 @@ class Connection(requests.Session):
             self._read(answer)
         return answer
 
+    def abandon(self) -> None:
+        """Have done with what is under way: who waits for an answer, on another thread, hears that there is none."""
+        while self._sockets:
+            with suppress(OSError):
+                self._sockets.pop().shutdown(socket.SHUT_RDWR)
+
     def _read(self, answer: requests.Response) -> None:
         """What is said of the spans besides that they have come."""
         kind = answer.headers.get("Content-Type", "")
@@ -67,6 +80,32 @@ class Connection(requests.Session):
             self.rejected = partly.rejected_spans
             if self.rejected:
                 self.fault = " ".join(f"it has rejected them: {partly.error_message}".split())
+
+
+class _Adapter(HTTPAdapter):
+    """Connections whose sockets are known, by which they can be ended from outside."""
+
+    def __init__(self, sockets: list[socket.socket]) -> None:
+        super().__init__()
+        self._sockets = sockets
+
+    def get_connection_with_tls_context(self, *args: Any, **kwargs: Any) -> Any:
+        """See `HTTPAdapter.get_connection_with_tls_context`."""
+        pool: Any = super().get_connection_with_tls_context(*args, **kwargs)
+        if not hasattr(pool.ConnectionCls, "is_known"):
+            pool.ConnectionCls = _known(pool.ConnectionCls, self._sockets)
+        return pool
+
+
+def _known(kind: Any, sockets: list[socket.socket]) -> Any:
+    class Known(kind):  # type: ignore[misc]  # a class that urllib3 chooses
+        is_known = True
+
+        def connect(self) -> None:
+            super().connect()
+            sockets.append(self.sock)
+
+    return Known
 
 
 class Delivery(SpanExporter):
@@ -174,13 +213,16 @@ def _read_some(answer: requests.Response, deadline: float) -> None:
         requests.Timeout: it has not come by a time of `time.monotonic()`.
     """
     found = b""
-    for piece in answer.iter_content(None):
-        found += piece
-        if len(found) > _MOST_OF_AN_ANSWER:
-            break
-        if time.monotonic() > deadline:
-            answer.close()
-            raise requests.Timeout
+    try:
+        while len(found) < _MOST_OF_AN_ANSWER and (piece := answer.raw.read1(_MOST_OF_AN_ANSWER, decode_content=True)):
+            found += piece
+            if time.monotonic() > deadline:
+                answer.close()
+                raise requests.Timeout
+    except urllib3.exceptions.TimeoutError as error:
+        raise requests.Timeout from error
+    except urllib3.exceptions.HTTPError as error:
+        raise requests.ConnectionError(error) from error
     answer._content = found[:_MOST_OF_AN_ANSWER]  # noqa: SLF001  where requests keeps what it has read itself
     answer._content_consumed = True  # noqa: SLF001
     answer.close()

@@ -109,6 +109,8 @@ class Otlp(TraceBackend):
         worker = threading.Thread(target=self._queue.shutdown, name="oreflow-spans", daemon=True)
         worker.start()
         worker.join(_LAST)
+        if worker.is_alive():
+            self._connection.abandon()
 
     def begin_anew(self) -> None:
         """In a copy of the process: spans that wait are its parent's, and so is the connection."""
