@@ -221,7 +221,14 @@ def test_aggregations_are_in_the_report_and_can_be_asked_for(shop):
             "{metrics: {aggregations: {x: 'sum(runs) over 5m where stage=sivler, table=silver.sale'}}}",
             "there is no stage 'sivler' - did you mean 'silver'?",
         ),
-        ("{logs: {levels: {'': debug}}}", "monitoring.logs.levels"),
+        (
+            "{logs: {levels: {'': debug}}}",
+            "'' cannot be a key here - say the name of a logger",
+        ),
+        (
+            "{metrics: {backends: [{type: pushgateway, address: 'http://a:1', grouping: {a b: x}}]}}",
+            "backends.0.grouping.a b: 'a b' cannot be a key here - of letters, digits and _",
+        ),
         ("{patience: soon}", "monitoring.patience: 'soon' does not fit"),
         ("{enable_metrics: maybe}", "expected true or false, got 'maybe'"),
         ("{alert_tresholds: {}}", "unknown key 'alert_tresholds'"),

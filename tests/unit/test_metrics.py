@@ -119,7 +119,7 @@ def test_a_counter_is_the_same_by_each_of_its_names(collector, name):
     assert figures(collector) == {("oreflow_rows_total", ()): 2}
 
 
-@pytest.mark.parametrize("name", ["", "2x", "rows processed", "a-b", "rows\n", None, 3])
+@pytest.mark.parametrize("name", ["", "2x", "rows processed", "a-b", "a:b", "rows_total_total", "rows\n", None, 3])
 def test_what_cannot_be_a_name_is_refused(collector, name):
     with pytest.raises(ValueError, match="a metric cannot be called"):
         collector.increment_counter(name)

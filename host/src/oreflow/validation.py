@@ -85,13 +85,17 @@ def _problems(error: Any, schema: Mapping[str, Any], data: Any) -> Iterator[Prob
         twice = next((each for index, each in enumerate(found) if each in found[:index]), found)
         yield Problem(f"{shown(twice)} is in the list twice", path, about)
     else:
-        yield Problem(error.message, path, about)
+        yield _no_key(error, path, about) if kind == "propertyNames" else Problem(error.message, path, about)
+
+
+def _no_key(error: Any, path: tuple[str | int, ...], about: str) -> Problem:
+    name = str(error.kind.error.instance)
+    return Problem(f"{shown(name)} cannot be a key here", (*path, name), about)
 
 
 _PLAINLY = {
     "not": "cannot be said here",
     "falseSchema": "cannot be said here",
-    "propertyNames": "has a key that cannot be one here",
 }
 _BOUNDS = {
     "minItems": "{} or more entries",

@@ -19,7 +19,7 @@ from oreflow.monitoring.instruments import BOUNDS, Counter, Family, Gauge, Histo
 
 MOST_LABEL_SETS = 2000
 """How many series a metric may have where nobody says otherwise; OpenTelemetry has the same limit."""
-_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
+_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")  # colons are for recording rules
 Tags = Mapping[str, Any]
 Form = Literal["prometheus", "openmetrics", "json"]
 
@@ -166,7 +166,9 @@ class MetricsCollector:
             ValueError: no metric can be called so.
         """
         if not isinstance(name, str) or not _NAME.match(name):
-            raise ValueError(f"a metric cannot be called {name!r}: letters, digits, _ and :, beginning with a letter")
+            raise ValueError(f"a metric cannot be called {name!r}: letters, digits and _, beginning with a letter")
+        if name.endswith("_total_total"):
+            raise ValueError(f"a metric cannot be called {name!r}: that is what x_total would be written down by")
         full = name if name.startswith(self._prefix) else f"{self._prefix}{name}"
         return full.removesuffix("_total") or full
 

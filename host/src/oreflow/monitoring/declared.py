@@ -25,7 +25,7 @@ _LOGS: dict[str, Any] = {
     "levels": {
         "type": "object",
         "description": "other levels, by logger, for those below it too: {py4j: error}; `root` is all others",
-        "propertyNames": {"minLength": 1},
+        "propertyNames": {"minLength": 1, "description": "say the name of a logger, or root"},
         "additionalProperties": {"enum": list(LEVELS), "description": "debug, info, warning or error"},
     },
     "format": {
@@ -98,7 +98,10 @@ def schema(factory: ProcessorFactory) -> dict[str, Any]:
                     "aggregations": {
                         "type": "object",
                         "description": "figures over a window of time, by name",
-                        "propertyNames": {"pattern": "^[a-zA-Z_][a-zA-Z0-9_.-]*$"},
+                        "propertyNames": {
+                            "pattern": "^[a-zA-Z_][a-zA-Z0-9_.-]*$",
+                            "description": "call it by letters, digits, _, . and -",
+                        },
                         "additionalProperties": {
                             "type": "string",
                             "description": "such as ratio(records_failed, records_processed) over 15m by pipeline",

@@ -53,7 +53,7 @@ METADATA = MetricBackendMetadata(
             },
             "tags": {
                 "type": "object",
-                "propertyNames": {"minLength": 1},
+                "propertyNames": {"minLength": 1, "description": "a tag has a name"},
                 "additionalProperties": {"type": ["string", "integer"]},
                 "default": {},
                 "description": "tags that each point has besides its labels",

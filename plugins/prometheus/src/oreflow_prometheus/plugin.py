@@ -44,7 +44,10 @@ METADATA = [
         job=_text("the job of its group; where not said, oreflow_ and the name of the pipeline"),
         grouping={
             "type": "object",
-            "propertyNames": {"pattern": "^[a-zA-Z_][a-zA-Z0-9_]*$"},
+            "propertyNames": {
+                "pattern": "^[a-zA-Z_][a-zA-Z0-9_]*$",
+                "description": "of letters, digits and _",
+            },
             "additionalProperties": {"type": ["string", "integer"]},
             "default": {},
             "description": "more labels of its group, such as instance",
