@@ -718,3 +718,13 @@ def test_who_keeps_to_what_stays_is_not_warned(tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         discover(manager, Policy(said="oreflow_plugins.py"), tmp_path)
+
+
+def test_health_checks(shop):
+    made = shop(
+        "from oreflow import hookimpl\nfrom oreflow.contract import HealthCheck\n"
+        "@hookimpl\ndef health_checks(surroundings, engines):\n"
+        "    return [HealthCheck('own', lambda: f'{surroundings.pipeline} on {list(engines)}')]\n"
+    )
+    (found,) = oreflow.health(made.root, checks="own").checks
+    assert (found.status, found.reason) == ("pass", "shop on ['polars']")
