@@ -40,6 +40,7 @@ class Totals:
         self._folder = folder
         self._file = folder / "totals.json"
         self._known: _Families = {}  # what the file had when it was last read or written
+        self._seen: tuple[int, ...] = ()  # by which that file can be told from another one in its place
         self._newest = Snapshot(0.0, ())
         self._added: dict[tuple[str, Labels], Sample] = {}  # what of this process is in the file
         self._lock = threading.Lock()  # one for each: a disk that hangs holds up nobody else
@@ -60,7 +61,9 @@ class Totals:
                     totals = self._sum(snapshot)
                     if totals != self._known:
                         self._write(totals)
+                        self._seen = _told_apart(self._file)
             except OSError as error:
+                self._seen = ()
                 with suppress(OSError, ValueError):  # whoever cannot write may still read
                     self._known = _families(self._file.read_bytes())
                 return Snapshot(snapshot.at, tuple(self._sum(snapshot).values())), error
@@ -122,7 +125,10 @@ class Totals:
         return dict(sorted(totals.items()))
 
     def _read(self) -> _Families:
-        """What the file has; one that is damaged is set aside. Under the lock."""
+        """What the file has, read where it is another one than before; damaged, it is set aside. Under the lock."""
+        seen, self._seen = self._seen, _told_apart(self._file)
+        if seen and seen == self._seen:
+            return self._known
         try:
             return _families(self._file.read_bytes())
         except FileNotFoundError:
@@ -136,6 +142,15 @@ class Totals:
     def _write(self, totals: _Families) -> None:
         document = {"version": _VERSION, "families": [_document(family) for family in totals.values()]}
         replace_file(self._file, json.dumps(document).encode())
+
+
+def _told_apart(file: Path) -> tuple[int, ...]:
+    """What no two files have in common that took each other's place; empty where there is none."""
+    try:
+        found = file.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def totals_in(folder: Path) -> Totals:
