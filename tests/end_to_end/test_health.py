@@ -50,7 +50,7 @@ def test_a_project_that_can_be_run_passes_before_and_after_its_first_run(project
         code, checks = found(made)
         assert (code, list(checks), {status for status, _ in checks.values()}) == (0, names, {"pass"})
         assert checks["lake"][1].endswith(says)
-        assert checks["source sales"][1] == "1 files"
+        assert checks["source sales"][1] == "1 file"
         if says == "can be made":
             assert not (made.root / "lake").exists()
         made.run_well()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -224,3 +226,28 @@ def test_the_reports_of_two_runs_at_once_are_their_own(shop, project):
     found = oreflow.runs(made.root)
     assert [each.status for each in found] == ["success", "success"]
     assert sum(table.rows_read for each in found for table in each.tables) == 4 + 4 + 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="locks are taken otherwise there")
+def test_a_lake_where_there_can_be_no_locks_is_an_error_and_no_wait_without_end(shop, monkeypatch):
+    import fcntl
+
+    def no_locks(file, how):
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    made = shop()
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    report = made.run()
+    assert [each.status for each in report.tables] == ["failed", "skipped", "skipped"]
+    assert "No locks available" in report.tables[0].reason
+
+
+def test_a_run_that_is_just_beginning_is_not_taken_for_one_that_has_gone(shop):
+    made = shop()
+    made.run_well()
+    young, old = (made.root / f"lake/_oreflow/runs/.{name}.running" for name in ("young", "old"))
+    for each in (young, old):
+        each.touch()
+    os.utime(old, (time.time() - 3600, time.time() - 3600))
+    made.run_well()
+    assert (young.exists(), old.exists()) == (True, False)

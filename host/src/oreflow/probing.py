@@ -196,7 +196,7 @@ def _listed(project: Path, source: Source) -> str:
     files = listed_files(project, source)
     if files is None:
         raise Doubt(f"the folder of {source.path} is not there: nothing is new")
-    return f"{len(files):,} files"
+    return "1 file" if len(files) == 1 else f"{len(files):,} files"
 
 
 def _engines(pipeline: Pipeline, factory: ProcessorFactory) -> dict[str, Mapping[str, Any]]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from oreflow.monitoring.collector import MetricsCollector, Operation, get_metrics_collector
     from oreflow.monitoring.decorators import counted, timed
-    from oreflow.monitoring.lines import get_logger
+    from oreflow.monitoring.loggers import get_logger
     from oreflow.monitoring.places import query
     from oreflow.monitoring.propagation import continued_trace, trace_headers
 
@@ -20,7 +20,7 @@ _HOMES = {
     "oreflow.monitoring.collector": ("MetricsCollector", "Operation", "get_metrics_collector"),
     "oreflow.monitoring.decorators": ("counted", "timed"),
     "oreflow.monitoring.places": ("query",),
-    "oreflow.monitoring.lines": ("get_logger",),
+    "oreflow.monitoring.loggers": ("get_logger",),
     "oreflow.monitoring.propagation": ("continued_trace", "trace_headers"),
 }
 

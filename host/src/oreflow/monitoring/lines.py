@@ -24,12 +24,12 @@ from typing import Any, Self, TextIO
 from oreflow.contract.errors import told
 from oreflow.monitoring import spans
 from oreflow.monitoring.declared import LEVELS
+from oreflow.monitoring.loggers import EVENT, FIELDS, text_of
 from oreflow.secrets import discreet, redacted
 
 _LEVELS = {name: getattr(logging, name.upper()) for name in LEVELS}
 OWN = ("timestamp", "level", "logger", "event")
 """The keys that each line has; what is logged under one of them gets a `_` behind it."""
-_EVENT, _FIELDS = "oreflow_event", "oreflow_fields"  # attributes of a record that come of one of our loggers
 _DEEPEST = 6
 _context: ContextVar[Mapping[str, Any]] = ContextVar("oreflow_logs", default={})  # noqa: B039  never changed in place
 _runs: dict[str, Mapping[str, Any]] = {}
@@ -289,12 +289,12 @@ def _described(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> Mu
     record: logging.LogRecord = line["_record"]
     trace, span = spans.trace_ids()
     traced = {"trace_id": trace, "span_id": span} if trace else {}
-    fields: Mapping[str, Any] = getattr(record, _FIELDS, {})
+    fields: Mapping[str, Any] = getattr(record, FIELDS, {})
     return {
         "timestamp": f"{datetime.fromtimestamp(record.created, UTC):%Y-%m-%dT%H:%M:%S}.{int(record.msecs):03d}Z",
         "level": record.levelname.lower(),
         "logger": record.name,
-        "event": getattr(record, _EVENT, line["event"]),
+        "event": getattr(record, EVENT, line["event"]),
         **_of_this_run(),
         **traced,
         **{f"{key}_" if key in OWN else key: value for key, value in fields.items()},
@@ -327,7 +327,7 @@ def _of_this_run() -> Mapping[str, Any]:
 
 def _discreet(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """A line as it can be written in any form: no secret, and nothing that JSON has not."""
-    return {str(redacted(_text(key))): _plain(value) for key, value in line.items()}
+    return {str(redacted(text_of(key))): _plain(value) for key, value in line.items()}
 
 
 def _plain(value: Any, depth: int = 0) -> Any:
@@ -336,57 +336,7 @@ def _plain(value: Any, depth: int = 0) -> Any:
     if isinstance(value, float):
         return discreet(value) if math.isfinite(value) else repr(value)
     if depth < _DEEPEST and isinstance(value, Mapping):
-        return {str(redacted(_text(key))): _plain(each, depth + 1) for key, each in value.items()}
+        return {str(redacted(text_of(key))): _plain(each, depth + 1) for key, each in value.items()}
     if depth < _DEEPEST and isinstance(value, (list, tuple, set, frozenset)):
         return [_plain(each, depth + 1) for each in value]
-    return redacted(_text(value))
-
-
-def _text(value: Any) -> str:
-    """A value as a text that can be encoded."""
-    if isinstance(value, (bytes, bytearray)):
-        return bytes(value).decode(errors="backslashreplace")
-    try:
-        text = value if type(value) is str else str(value) if isinstance(value, (str, Path)) else repr(value)
-    except Exception as error:
-        text = f"a {type(value).__qualname__} that cannot be shown: {told(error)}"
-    return text.encode(errors="backslashreplace").decode()
-
-
-def get_logger(name: str) -> Any:
-    """A logger for plugins and programs: `log.info("loaded", rows=3)`, `log.bind(source="shop")`; by structlog.
-
-    It writes to the standard library's logger of this name, whose level and handlers hold; to a plain handler a line is
-    `loaded rows=3`. A call that is below the level costs a fifth of a microsecond.
-    """
-    import structlog
-
-    from oreflow.monitoring.bound import BoundLogger
-
-    return structlog.wrap_logger(
-        logging.getLogger(name),
-        processors=[structlog.stdlib.PositionalArgumentsFormatter(), _for_the_standard_library],
-        wrapper_class=BoundLogger,
-        cache_logger_on_first_use=True,
-    ).bind()
-
-
-def _for_the_standard_library(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> dict[str, Any]:
-    """A line as arguments of a method of a logger: a text for whoever reads it plainly, and what is in it."""
-    event = line.pop("event", "")
-    passed = {key: line.pop(key) for key in ("exc_info", "stack_info", "stacklevel") if key in line}
-    fields = dict(line)
-    text = " ".join([_text(event), *(f"{key}={_text(value)}" for key, value in fields.items())])
-    passed.setdefault("stacklevel", _frames_to_the_caller())
-    return {"msg": text, "extra": {_EVENT: event, _FIELDS: fields}, **passed}
-
-
-def _frames_to_the_caller() -> int:
-    """How far above the standard library's logger the code is that logs: structlog and what is bound are in between."""
-    frame, depth = sys._getframe(3), 1  # noqa: SLF001  the standard library looks for its caller in the same way
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith(_IN_BETWEEN):
-        frame, depth = frame.f_back, depth + 1
-    return depth
-
-
-_IN_BETWEEN = ("structlog.", "oreflow.monitoring.bound")
+    return redacted(text_of(value))

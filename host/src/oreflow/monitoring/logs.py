@@ -7,7 +7,8 @@ from typing import Any
 
 from oreflow.hookspecs import hookimpl
 from oreflow.monitoring import lines
-from oreflow.monitoring.lines import Logging, get_logger
+from oreflow.monitoring.lines import Logging
+from oreflow.monitoring.loggers import get_logger
 
 
 class Logs:

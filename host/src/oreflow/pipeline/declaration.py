@@ -29,12 +29,13 @@ from oreflow.config.stored import stored_layer
 from oreflow.contract import Check, DeclarationError, Problem, ProcessingStage
 from oreflow.factory import RESERVED_OPTIONS, ProcessorFactory, get_processor_factory
 from oreflow.monitoring.declared import declared_monitoring
+from oreflow.pipeline.health import Health, declared_health
 from oreflow.pipeline.missing import explain_missing
-from oreflow.pipeline.model import Health, Pipeline, Source, TableSpec
+from oreflow.pipeline.model import Pipeline, Source, TableSpec
 from oreflow.pipeline.report import READABLE
 from oreflow.pipeline.resources import SHARE, declared_resources
 from oreflow.pipeline.schema import CHECK_KEYS, PLUGINS_SCHEMA, declaration_schema
-from oreflow.quantities import bytes_of, lasting
+from oreflow.quantities import bytes_of
 from oreflow.secrets import reference_fault, refers, resembles_reference
 from oreflow.validation import did_you_mean, validate
 
@@ -76,7 +77,7 @@ def load_pipeline(
         problems += wrong
     health = Health()
     if not any(problem.path[:1] in {(), ("health",), ("tables",)} for problem in problems):
-        health = _health(data.get("health", {}), specs, problems)
+        health = declared_health(data.get("health", {}), specs, problems)
     if problems:
         problems += [
             Problem(f"{plugin} is broken, and what it brings is missing: {plugin.reason}", mend=plugin.mend)
@@ -109,26 +110,6 @@ def load_pipeline(
         health=health,
     )
     return pipeline, factory
-
-
-def _health(said: Mapping[str, Any], specs: Mapping[str, TableSpec], problems: list[Problem]) -> Health:
-    found: dict[str, float] = {}
-    for name, age in said.get("freshness", {}).items():
-        path = ("health", "freshness", name)
-        if name not in specs:
-            problems.append(Problem(f"there is no table '{name}'", path, did_you_mean(name, specs)))
-        try:
-            found[name] = lasting(age, path)
-        except DeclarationError as error:
-            problems += error.problems
-    own = Health()
-    timeout = own.timeout
-    try:
-        timeout = lasting(said.get("timeout", timeout), ("health", "timeout"))
-    except DeclarationError as error:
-        problems += error.problems
-    space = bytes_of(said["free_space"]) if "free_space" in said else own.free_space
-    return Health(timeout, space, found)
 
 
 def _may_be_missing(problem: Problem) -> bool:

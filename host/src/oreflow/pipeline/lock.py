@@ -18,7 +18,10 @@ if sys.platform == "win32":
     import msvcrt
 
     def _take(file: IO[Any]) -> None:
-        msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except PermissionError:
+            raise BlockingIOError from None
 
 else:
     import fcntl
@@ -36,6 +39,7 @@ def held(path: Path, waiting: Callable[[], object], stop: threading.Event) -> It
 
     Raises:
         InterruptedWaitError: `stop` was set before that one let it go.
+        OSError: there can be no such lock, as on a file system that knows none.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
@@ -52,7 +56,8 @@ def taken(path: Path) -> Iterator[None]:
     """Hold the lock of a file.
 
     Raises:
-        OSError: another process has it, or there can be no such file.
+        BlockingIOError: another process has it.
+        OSError: there can be no such lock.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as file:
@@ -63,6 +68,6 @@ def taken(path: Path) -> Iterator[None]:
 def _is_taken(file: IO[Any]) -> bool:
     try:
         _take(file)
-    except OSError:
+    except BlockingIOError:
         return False
     return True

@@ -13,6 +13,7 @@ from typing import Any
 from oreflow.config.snapshot import Snapshot
 from oreflow.contract import Check, DataType, DeclarationError, Problem, ProcessingConfig, ProcessingStage
 from oreflow.monitoring.declared import Monitoring
+from oreflow.pipeline.health import Health
 from oreflow.pipeline.report import READABLE
 from oreflow.pipeline.resources import Resource
 from oreflow.validation import did_you_mean
@@ -87,19 +88,6 @@ class TableSpec:
         origin = self.origins.get(key)
         path = (*origin, *problem.path[1:]) if key and origin else (*self.origins[""], *problem.path)
         return Problem(problem.message, path, problem.mend)
-
-
-@dataclass(frozen=True)
-class Health:
-    """What is asked for where somebody looks whether runs would go well.
-
-    `timeout` is how many seconds a check may take, `free_space` how many bytes the lake's disk should have left,
-    `freshness` how many seconds old the last batch of a table may be, by the table's name.
-    """
-
-    timeout: float = 30.0
-    free_space: int = 2**30
-    freshness: Mapping[str, float] = field(default_factory=dict, hash=False)
 
 
 @dataclass(frozen=True)

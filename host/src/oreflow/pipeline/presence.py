@@ -7,6 +7,7 @@ complete it.
 
 from __future__ import annotations
 
+import time
 from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
@@ -21,6 +22,7 @@ from oreflow.pipeline.lock import taken
 from oreflow.pipeline.report import Account, RunReport, TableResult
 
 _SUFFIX = ".running"
+_NEW = 60.0  # seconds; a run that is beginning makes the file first, then takes its lock, then writes its report
 GONE = "its process has ended without a word: it was killed, or its machine went down"
 
 
@@ -54,14 +56,16 @@ def complete(lake: Lake, access: Access) -> None:
     """Complete the reports of runs whose processes have gone. That it cannot be done now harms nothing."""
     for lock in list(lake.runs.glob(f".*{_SUFFIX}")):
         with suppress(OSError, OreflowError), taken(lock):  # else its run is under way, or another one completes it
-            _complete(lake, access, lake.runs / f"{lock.name[1:].removesuffix(_SUFFIX)}.json")
-            lock.unlink(missing_ok=True)
+            is_new = time.time() - lock.stat().st_mtime < _NEW
+            if _complete(lake, access, lake.runs / f"{lock.name[1:].removesuffix(_SUFFIX)}.json") or not is_new:
+                lock.unlink(missing_ok=True)
 
 
-def _complete(lake: Lake, access: Access, path: Path) -> None:
+def _complete(lake: Lake, access: Access, path: Path) -> bool:
+    """Complete a report; gives whether there is one."""
     value = read_json(path)
     if not value or value["status"] != "running":
-        return
+        return value is not None
     report = RunReport.from_dict(value)
     report.seconds = round(max(path.stat().st_mtime - datetime.fromisoformat(report.started_at).timestamp(), 0.0), 3)
     for table in report.tables:
@@ -70,6 +74,7 @@ def _complete(lake: Lake, access: Access, path: Path) -> None:
     report.status = "interrupted"
     report.remarks.append(GONE)
     write_json(path, report.to_dict())
+    return True
 
 
 def _find(lake: Lake, access: Access, run_id: str, result: TableResult) -> None:

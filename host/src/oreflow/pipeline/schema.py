@@ -11,7 +11,8 @@ from typing import Any
 from oreflow.contract import CheckType, ProcessingStage, SectionMetadata
 from oreflow.factory import ProcessorFactory
 from oreflow.monitoring import declared as monitoring
-from oreflow.quantities import SIZE, time_schema
+from oreflow.pipeline import health
+from oreflow.quantities import SIZE
 from oreflow.resilience import declared
 
 CHECK_KEYS = ("action", "name", "nulls", "threshold", "type")
@@ -66,26 +67,6 @@ _TABLE_KEYS: dict[str, Any] = {
 }
 
 
-_HEALTH: dict[str, Any] = {
-    "type": "object",
-    "additionalProperties": False,
-    "description": "what `oreflow health` looks at, besides what it knows of itself",
-    "properties": {
-        "timeout": time_schema("how long a check may take"),
-        "free_space": {
-            "type": "string",
-            "pattern": SIZE,
-            "description": "how much room the lake's disk should have, such as 5 GiB",
-        },
-        "freshness": {
-            "type": "object",
-            "description": "how old the last batch of a table may be, by the table's name",
-            "additionalProperties": time_schema("how old"),
-        },
-    },
-}
-
-
 def declaration_schema(factory: ProcessorFactory) -> dict[str, Any]:
     """The schema of `config/NAME.yaml` for what is installed now."""
     factory.examine_schemas()
@@ -113,7 +94,7 @@ def declaration_schema(factory: ProcessorFactory) -> dict[str, Any]:
             "engines": _engines_schema(factory),
             "resilience": declared.SCHEMA,
             "monitoring": monitoring.schema(factory),
-            "health": _HEALTH,
+            "health": health.SCHEMA,
             **{name: _added(metadata) for name, (metadata, _) in sorted(factory.sections.items())},
             "sources": {
                 "type": "object",

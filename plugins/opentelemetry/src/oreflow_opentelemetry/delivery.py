@@ -224,7 +224,7 @@ def _read_some(answer: requests.Response, deadline: float) -> None:
     except urllib3.exceptions.HTTPError as error:
         raise requests.ConnectionError(error) from error
     answer._content = found[:_MOST_OF_AN_ANSWER]  # noqa: SLF001  where requests keeps what it has read itself
-    answer._content_consumed = True  # noqa: SLF001
+    answer._content_consumed = True  # noqa: SLF001  else it would read on
     answer.close()
 
 
