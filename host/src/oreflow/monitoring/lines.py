@@ -13,7 +13,6 @@ import logging.handlers
 import math
 import os
 import sys
-import threading
 from collections.abc import Mapping, MutableMapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -24,6 +23,7 @@ from typing import Any, Self, TextIO
 from oreflow.contract.errors import told
 from oreflow.monitoring import spans
 from oreflow.monitoring.declared import LEVELS
+from oreflow.monitoring.forking import Lock
 from oreflow.monitoring.loggers import EVENT, FIELDS, text_of
 from oreflow.secrets import discreet, redacted
 
@@ -108,7 +108,7 @@ class _Levels:
     """The levels of loggers while anybody wants other ones: the least that is wanted; then, those of before."""
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = Lock()
         self._wanted: list[Logging] = []
         self._before: dict[str, int] = {}
         self._least: dict[str, int] = {}
@@ -137,10 +137,6 @@ class _Levels:
             self._settle()
             return bool(changed)
 
-    def begin_anew(self) -> None:
-        """In a copy of the process, in which somebody may hold the lock for ever."""
-        self._lock = threading.Lock()
-
     def give_back(self, wanted: Logging) -> None:
         """Have them as before, as far as nobody else wants others."""
         with self._lock:
@@ -164,8 +160,6 @@ class _Levels:
 
 
 _levels = _Levels()
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_levels.begin_anew)
 
 
 class _Noted(logging.Handler):

@@ -11,7 +11,6 @@ import atexit
 import hashlib
 import json
 import os
-import threading
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -23,6 +22,7 @@ from oreflow.factory import ProcessorFactory
 from oreflow.monitoring.collector import get_metrics_collector
 from oreflow.monitoring.declared import DeclaredBackend
 from oreflow.monitoring.exporting import Export
+from oreflow.monitoring.forking import Lock
 from oreflow.monitoring.instruments import label_value
 from oreflow.monitoring.patience import within
 from oreflow.secrets import followed
@@ -227,7 +227,7 @@ def _end(places: Sequence[Place], deadline: float) -> None:
 _running: dict[str, Place] = {}
 _pipelines: dict[str, list[Surroundings]] = {}
 _commons: dict[str, Surroundings] = {}  # by type of backend, whose has the series that are of no pipeline
-_changing = threading.Lock()
+_changing = Lock()
 
 
 @atexit.register
@@ -240,11 +240,5 @@ def close() -> None:
     _end(places, time.monotonic() + AT_THE_END)
 
 
-def _in_child() -> None:
-    global _changing  # noqa: PLW0603  somebody may have held the parent's
-    _changing = threading.Lock()
-    _running.clear()  # their threads are the parent's alone
-
-
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)
+    os.register_at_fork(after_in_child=_running.clear)  # their threads are the parent's alone

@@ -7,8 +7,6 @@ does. What that raises is no fault of the run, and remembered.
 from __future__ import annotations
 
 import contextlib
-import os
-import threading
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextvars import ContextVar
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from oreflow.contract import OreflowError
 from oreflow.contract.errors import told
+from oreflow.monitoring.forking import Lock
 from oreflow.secrets import discreet, redacted
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 is_kept = False
 """Whether spans are kept: a look at it is all that they cost where they are not."""
 _keeping = 0
-_changing = threading.RLock()
+_changing = Lock()
 _here: ContextVar[Node | None] = ContextVar("oreflow_span", default=None)
 
 
@@ -51,15 +50,6 @@ def keep(change: int) -> None:
     with _changing:
         _keeping += change
         is_kept = _keeping > 0
-
-
-def _in_child() -> None:
-    global _changing  # noqa: PLW0603  somebody may have held the parent's
-    _changing = threading.RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_in_child)
 
 
 def trace_ids() -> tuple[str, str]:

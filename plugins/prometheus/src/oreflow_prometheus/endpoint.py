@@ -24,6 +24,7 @@ from prometheus_client.exposition import choose_encoder, gzip_accepted
 from oreflow.contract import MetricBackend, MetricFamily, OreflowError, Snapshot, Surroundings
 from oreflow.contract.errors import told
 from oreflow.monitoring.exposition import CONTENT_TYPES, text
+from oreflow.monitoring.forking import Lock
 from oreflow_prometheus.totals import totals_in
 
 _SILENCE = 10.0  # seconds that a client may say nothing, so that it keeps no thread for ever
@@ -184,12 +185,10 @@ def _together(snapshots: Iterable[Snapshot]) -> Snapshot:
 
 
 _servers: dict[tuple[str, int], _Server] = {}
-_changing = threading.Lock()
+_changing = Lock()
 
 
 def _in_child() -> None:
-    global _changing  # noqa: PLW0603  somebody may have held the parent's
-    _changing = threading.Lock()
     for each in _servers.values():
         each.socket.close()  # the parent listens there
     _servers.clear()

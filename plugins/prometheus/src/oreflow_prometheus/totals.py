@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from oreflow.contract import Labels, MetricFamily, MetricKind, Sample, Snapshot
+from oreflow.monitoring.forking import Lock
 from oreflow_prometheus.lock import held
 
 _VERSION = 1
@@ -242,12 +243,10 @@ def _family(document: Mapping[str, Any]) -> MetricFamily:
 
 
 _all: dict[Path, Totals] = {}
-_lock = threading.Lock()
+_lock = Lock()
 
 
 def _in_child() -> None:
-    global _lock  # noqa: PLW0603  somebody may have held the parent's
-    _lock = threading.Lock()
     for each in _all.values():
         each.begin_anew()
 
