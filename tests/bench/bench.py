@@ -141,7 +141,8 @@ def make_data(work: Path, scale: int) -> Path:
     if scale == 1:
         return raw
     scaled = work / f"raw-{scale}"
-    subprocess.run([sys.executable, HERE / "scale_up.py", raw, scaled, "--copies", str(scale)], check=True)
+    if not scaled.is_dir():
+        subprocess.run([sys.executable, HERE / "scale_up.py", raw, scaled, "--copies", str(scale)], check=True)
     return scaled
 
 
@@ -292,7 +293,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="oreflow-bench-") as folder:
         work = Path(folder)
         kept = bench_start(work) + bench_configuration(verdict) + bench_resilience(verdict)
-        kept += bench_monitoring(verdict, lambda folder: make_project(folder, make_data(work, 1)), work)
+        kept += bench_monitoring(verdict, lambda folder, scale: make_project(folder, make_data(work, scale)), work)
         for engine in options.engines:
             kept += [
                 bench_scale(work, engine, scale, options.pairs or PAIRS[engine, scale]) for scale in options.scales

@@ -134,7 +134,8 @@ class _Levels:
                 if name not in self._least and logging.getLogger(name).level > logging.getLogger(_OURS[0]).level:
                     logging.getLogger(name).setLevel(logging.NOTSET)
                     changed.append(name)
-            self._settle()
+            if changed:  # to set a level, even the same one, has each logger find anew what is enabled
+                self._settle()
             return bool(changed)
 
     def give_back(self, wanted: Logging) -> None:

@@ -91,4 +91,4 @@ def text_of(value: Any) -> str:
         text = value if type(value) is str else str(value) if isinstance(value, (str, Path)) else repr(value)
     except Exception as error:
         text = f"a {type(value).__qualname__} that cannot be shown: {told(error)}"
-    return text.encode(errors="backslashreplace").decode()
+    return text if text.isascii() else text.encode(errors="backslashreplace").decode()
