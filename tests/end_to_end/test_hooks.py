@@ -436,8 +436,17 @@ def _told(shop, hook, *arguments):
 
 
 def test_run_started(shop):
-    report, told = _told(shop, "run_started", "run_id", "pipeline", "tables")
-    assert told == [{"run_id": report["run_id"], "pipeline": "shop", "tables": ["bronze.sales", "silver.sales"]}]
+    report, told = _told(shop, "run_started", "run_id", "pipeline", "tables", "plan")
+    (found,) = told
+    plan = found.pop("plan")
+    assert found == {"run_id": report["run_id"], "pipeline": "shop", "tables": ["bronze.sales", "silver.sales"]}
+    keys = ("table", "stage", "source", "inputs", "processor", "distribution")
+    assert [tuple(each[key] for key in keys) for each in plan] == [
+        ("bronze.sales", "bronze", "sales", [], "polars_bronze", "oreflow-bronze"),
+        ("silver.sales", "silver", None, ["bronze.sales"], "polars_silver", "oreflow-silver"),
+    ]
+    assert [each["path"] for each in plan] == [each["path"] for each in report["tables"]]
+    assert "columns" in plan[1]["options"]
 
 
 def test_step_progressed(shop):
@@ -543,6 +552,26 @@ def cli_commands(): return [greet]
     assert made.cli("greet", "--loud").out == "HELLO\n"
 
 
+def test_a_command_of_a_plugin_in_a_group_of_the_host(shop):
+    source = """
+import click
+from oreflow import hookimpl
+
+@click.command("runs count")
+def count():
+    "Count the runs."
+    click.echo("none")
+
+@hookimpl
+def cli_commands(): return [count]
+"""
+    made = shop(source)
+    assert "Count the runs." in made.cli("runs", "--help").out
+    assert "Count the runs." not in made.cli("--help").out
+    assert made.cli("runs", "count").out == "none\n"
+    assert "Did you mean 'count'?" in made.cli("runs", "cuont").err
+
+
 SECTION = """
 import oreflow
 from oreflow import hookimpl
@@ -554,7 +583,8 @@ def sections():
     return [SectionMetadata("voice", "1.0", "For a test", schema)]
 
 @hookimpl
-def run_configured(sections, resources, environment):
+def run_configured(sections, resources, environment, surroundings):
+    assert surroundings.folder.is_relative_to(surroundings.project / "lake" / "_oreflow")
     if sections.get("voice", {}).get("shout") == "no":
         return [oreflow.Problem(f"{environment} is quiet, also {sorted(resources)}", ("voice", "shout"), "whisper")]
 """
@@ -723,8 +753,8 @@ def test_who_keeps_to_what_stays_is_not_warned(tmp_path):
 def test_health_checks(shop):
     made = shop(
         "from oreflow import hookimpl\nfrom oreflow.contract import HealthCheck\n"
-        "@hookimpl\ndef health_checks(surroundings, engines):\n"
-        "    return [HealthCheck('own', lambda: f'{surroundings.pipeline} on {list(engines)}')]\n"
+        "@hookimpl\ndef health_checks(surroundings, engines, sections):\n"
+        "    return [HealthCheck('own', lambda: f'{surroundings.pipeline} on {list(engines)}, {sections}')]\n"
     )
     (found,) = oreflow.health(made.root, checks="own").checks
-    assert (found.status, found.reason) == ("pass", "shop on ['polars']")
+    assert (found.status, found.reason) == ("pass", "shop on ['polars'], {}")

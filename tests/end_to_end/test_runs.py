@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
 import oreflow
@@ -56,6 +58,71 @@ def test_a_run_is_asked_for_by_its_id_the_beginning_of_one_or_as_the_latest(two_
     shown = made.cli("runs", "show", second).out
     assert shown.startswith(f"run {second} of shop, started ")
     assert "silver.sales  published" in shown
+
+
+def test_a_report_says_when_each_batch_was_made_and_of_what(two_runs):
+    made, first, second = two_runs
+    reports = [oreflow.show_run(each, made.root) for each in (first, second)]
+    for report in reports:
+        assert report.schema == 1
+        assert [table.inputs for table in report.tables] == [["sales"], ["bronze.sales"]]
+        for table in report.tables:
+            stage, _, name = table.table.partition(".")
+            assert table.path == str(made.root / "lake" / stage / name)
+            assert report.started_at <= table.started_at
+            assert list(table.columns)[:2] == ["id", "name"]
+            (batch,) = table.batches
+            assert (batch.batch, batch.status, batch.schema_changes) == (table.batch, "published", [])
+            assert table.started_at <= batch.started_at
+            assert 0 < batch.seconds <= table.seconds
+            figures = (batch.read, batch.published, batch.quarantined, batch.superseded, batch.rules, batch.score)
+            of_table = (table.rows_read, table.rows_published, table.rows_quarantined, table.rows_superseded)
+            assert figures == (*of_table, table.rules, table.quality_score)
+    files = [report.tables[0].batches[0].files for report in reports]
+    assert files == [[{"file": "data/raw/a.csv", "bytes": 22}], [{"file": "data/raw/b.csv", "bytes": 27}]]
+    assert reports[1].tables[1].columns["id"] == "int64"
+
+
+def test_a_report_says_what_has_become_of_the_columns(two_runs):
+    made, _, _ = two_runs
+    made.put("c.csv", "id,name,age\n5,barbara,29\n")
+    added = {"column": "age", "change": "added", "before": "", "after": "string"}
+    assert [batch.schema_changes for batch in made.run().tables[0].batches] == [[added]]
+    declared = DECLARATION.replace("type: completeness", "threshold: 0.1, type: completeness")
+    made.declare(declared.replace("id: {type: int64}", "id: {type: int32}, age: {type: int64}"))
+    report = oreflow.run(made.root, full_refresh=["silver.sales"])
+    changed = {"column": "id", "change": "changed", "before": "int64", "after": "int32"}
+    assert report.tables[1].batches[0].schema_changes == [changed, {**added, "after": "int64"}]
+    kept = [json.loads(each.read_text()) for each in (made.root / "lake" / "_oreflow").rglob("*.account.json")]
+    assert [changed, {**added, "after": "int64"}] in [each["schema_changes"] for each in kept]
+
+
+def test_a_report_has_what_a_gate_had_against_a_batch_with_a_few_of_its_rows(two_runs):
+    made, _, _ = two_runs
+    made.put("c.csv", "id,name\n6,\n7,\n")
+    made.declare(DECLARATION.replace("type: completeness", "threshold: 0.9, type: completeness"))
+    (batch,) = made.run().tables[1].batches
+    assert (batch.status, batch.read, batch.published) == ("refused", 2, 0)
+    (failure,) = batch.failures
+    assert failure["check"] == "has a name"
+    assert failure["figures"] == "check 'has a name': 2 of 2 rows fail, 0 % pass, threshold 90 %"
+    places = [(each["file"], each["row"]) for each in failure["samples"]]
+    assert places == [("data/raw/c.csv", 2), ("data/raw/c.csv", 3)]
+    assert batch.reason.startswith("the quality gate was not passed: check 'has a name'")
+
+
+def test_a_report_that_an_older_version_has_written_can_be_read(two_runs):
+    made, first, _ = two_runs
+    file = made.root / "lake" / "_oreflow" / "runs" / f"{first}.json"
+    report = json.loads(file.read_text())
+    del report["schema"]
+    for table in report["tables"]:
+        for key in ("started_at", "inputs", "path", "columns", "batches", "events"):
+            del table[key]
+    file.write_text(json.dumps(report))
+    old = oreflow.show_run(first, made.root)
+    assert (old.schema, old.tables[0].batches, old.tables[0].rows_read) == (0, [], 2)
+    assert made.cli("runs", "show", first).code == 0
 
 
 @pytest.mark.parametrize(

@@ -131,11 +131,13 @@ def create_trace_backend(name: str, options: Mapping[str, Any], surroundings: Su
 
 
 @hookspec
-def health_checks(surroundings: Surroundings, engines: Mapping[str, Mapping[str, Any]]) -> Sequence[HealthCheck]:
+def health_checks(
+    surroundings: Surroundings, engines: Mapping[str, Mapping[str, Any]], sections: Mapping[str, Any]
+) -> Sequence[HealthCheck]:
     """What is to be looked at to say whether a run of a pipeline would go well.
 
-    `engines` are those that its tables may be made on, with the options that are declared for them, references to
-    secrets not followed.
+    `engines` are those that its tables may be made on, with the options that are declared for them, and `sections`
+    those that plugins have added and the declaration says; references to secrets are not followed.
     """
 
 
@@ -168,13 +170,18 @@ def run_step(step: Step, call: Callable[[], Any]) -> Any:
 
 @hookspec
 def run_configured(
-    run_id: str, sections: Mapping[str, Any], resources: Mapping[str, str], environment: str
+    run_id: str,
+    sections: Mapping[str, Any],
+    resources: Mapping[str, str],
+    environment: str,
+    surroundings: Surroundings,
 ) -> Sequence[Problem]:
     """A run is about to begin; problems keep it from it, each at a path in the declaration.
 
     `sections` are those that plugins have added and the declaration says, `resources` the kind of each resource by its
-    name (source, table, lake), `environment` the one of the configuration. There is a `run_finished` only for a run
-    that was not kept from beginning.
+    name (source, table, lake), `environment` the one of the configuration, and `surroundings` those of the pipeline,
+    with a folder beside the tables for what plugins have to keep. There is a `run_finished` only for a run that was not
+    kept from beginning.
     """
 
 
@@ -192,8 +199,14 @@ def call_resource(run_id: str, resource: str, operation: str, call: Callable[[],
 
 
 @hookspec
-def run_started(run_id: str, pipeline: str, tables: Sequence[str]) -> None:
-    """A run has begun; `tables` in the order in which they are made."""
+def run_started(run_id: str, pipeline: str, tables: Sequence[str], plan: Sequence[Mapping[str, Any]]) -> None:
+    """A run has begun; `tables` in the order in which they are made.
+
+    `plan` says of each its `table`, `stage`, `inputs` (tables), `source` (None: it is made of tables), the `path` of
+    its folder, who makes it (`processor`, `engine`, `distribution`, `version`), and what is declared for it: `options`
+    for its processor, and `checks` with their `name`, `type`, `action` and own keys. References to secrets are not
+    followed.
+    """
 
 
 @hookspec
@@ -214,8 +227,9 @@ def batch_finished(run_id: str, table: str, batch: int, status: str, account: Ma
     """A batch is over: `published`, `refused` by its quality gate, `failed`, or `interrupted` by a signal.
 
     `account` says where its rows went: `read`, `published`, `quarantined`, `superseded`, `replaced`, `score`, `rules`
-    (how many rows broke each), `set_aside` (files that could not be read, each with its reason), `remarks`, and
-    `run_id`, the run that has committed it. Of a batch that was refused they are the candidate's, and none was
+    (how many rows broke each), `set_aside` (files that could not be read, each with its reason), `columns` (those of
+    the table after it, with types), `schema_changes`, `failures` (of its gate), `remarks`, and `run_id`, the run that
+    has committed it. Of a batch that was refused they are the candidate's, and none was
     published; of one that failed or was interrupted it is empty.
     """
 
@@ -259,4 +273,4 @@ def run_finished(run_id: str, report: dict[str, Any]) -> None:
 
 @hookspec
 def cli_commands() -> Sequence[click.Command]:
-    """Commands that the plugin adds to `oreflow`."""
+    """Commands that the plugin adds to `oreflow`; one that is called `runs rebuild` is put into the group `runs`."""

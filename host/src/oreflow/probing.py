@@ -6,6 +6,7 @@ Statuses are those of the draft "Health Check Response Format for HTTP APIs" (dr
 
 from __future__ import annotations
 
+import copy
 import queue
 import shutil
 import tempfile
@@ -27,7 +28,6 @@ from oreflow.contract import (
     Problem,
     ProcessingEngine,
     ProcessorCapability,
-    Surroundings,
 )
 from oreflow.contract.errors import told
 from oreflow.factory import ProcessorFactory, answers
@@ -114,9 +114,12 @@ def checks(pipeline: Pipeline, factory: ProcessorFactory) -> list[HealthCheck]:
     found += [HealthCheck(f"engine {name}", partial(_computes, factory, name, said)) for name, said in engines.items()]
     for name, age in pipeline.health.freshness.items():
         found.append(HealthCheck(f"freshness {name}", partial(_fresh, lake, factory, pipeline.table(name), age)))
-    folder = lake.state / "health" / pipeline.name
-    about = Surroundings(pipeline.name, pipeline.config.environment, pipeline.project, folder)
-    for plugin, answer in answers(factory.hooks, "health_checks", bounded=True, surroundings=about, engines=engines):
+    about = {
+        "surroundings": pipeline.surroundings("plugins"),
+        "engines": engines,
+        "sections": copy.deepcopy(pipeline.sections),
+    }
+    for plugin, answer in answers(factory.hooks, "health_checks", bounded=True, **about):
         found += _of_plugin(f"{factory.plugin(plugin)}", answer)
     return found
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from typing import Any
 
 import click
 
 from oreflow import __version__
 from oreflow.cli.configuring import config
+from oreflow.cli.groups import Extensible
 from oreflow.cli.looking import health, quarantine, runs, tables
 from oreflow.cli.options import (
     COUNT,
@@ -21,55 +21,9 @@ from oreflow.cli.options import (
     project_options,
     refuse_lost_options,
 )
-from oreflow.contract.errors import OreflowError
 
 
-class _Commands(click.Group):
-    """The built-in commands, and those of plugins."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted({*super().list_commands(ctx), *self._added()})
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        return super().get_command(ctx, cmd_name) or self._added().get(cmd_name)
-
-    def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
-        import difflib
-
-        try:
-            return super().resolve_command(ctx, args)
-        except click.UsageError as error:
-            close = difflib.get_close_matches(args[0], self.list_commands(ctx), 1) if args else []
-            if close and "Did you mean" not in error.message:
-                raise click.UsageError(f"{error.message} Did you mean '{close[0]}'?", ctx) from error
-            raise
-
-    def _added(self) -> dict[str, click.Command]:
-        from oreflow import api
-        from oreflow.factory import answers
-
-        try:
-            hooks = api.project_factory().hooks
-        except OreflowError:  # the command that reads the declaration will say it
-            return {}
-        added: dict[str, click.Command] = {}
-        for plugin, answer in answers(hooks, "cli_commands", bounded=True):
-            commands = answer if isinstance(answer, (list, tuple)) else [answer]
-            if wrong := [each for each in commands if not _is_command(each)]:
-                click.echo(f"the plugin {plugin} brings {wrong[0]!r} where a command is expected; left out", err=True)
-            added = {str(each.name): each for each in commands if _is_command(each)} | added
-        return added
-
-
-def _is_command(value: object) -> bool:
-    """Whether it is a command that can be listed."""
-    try:
-        return isinstance(value, click.Command) and bool(value.name) and value.get_short_help_str() is not None
-    except Exception:
-        return False
-
-
-@click.group(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(cls=Extensible, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="oreflow")
 def oreflow() -> None:
     """Medallion data pipelines: declared once, run exactly once, every row accounted for."""
@@ -215,7 +169,7 @@ def lock(pipeline: str, engine: str | None, project: str, environment: str | Non
     click.echo(f"wrote {api.lock(project, pipeline, environment=environment, options=options, engine=engine)}")
 
 
-@oreflow.group(invoke_without_command=True)
+@oreflow.group(cls=Extensible, invoke_without_command=True)
 @PROJECT
 @JSON
 @click.pass_context

@@ -6,6 +6,7 @@ import json
 
 import click
 
+from oreflow.cli.groups import Extensible
 from oreflow.cli.options import (
     COUNT,
     ENVIRONMENT,
@@ -17,7 +18,7 @@ from oreflow.cli.options import (
 )
 
 
-@click.group()
+@click.group(cls=Extensible)
 @click.pass_context
 def config(ctx: click.Context) -> None:
     """Ask where a value came from, what holds, what is wrong, and what was in use."""

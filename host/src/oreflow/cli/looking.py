@@ -6,10 +6,11 @@ from typing import Any
 
 import click
 
+from oreflow.cli.groups import Extensible
 from oreflow.cli.options import COUNT, PIPELINE, print_json, project_options, refuse_lost_options
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Extensible, invoke_without_command=True)
 @PIPELINE
 @project_options
 @click.pass_context
@@ -49,7 +50,7 @@ def show_table(
     print_json(found) if as_json else show.table(found)
 
 
-@click.group()
+@click.group(cls=Extensible)
 def quarantine() -> None:
     """Look at the rows that were set aside."""
 
@@ -105,7 +106,7 @@ def health(
     return 0 if found.is_ready else 1
 
 
-@click.group(invoke_without_command=True)
+@click.group(cls=Extensible, invoke_without_command=True)
 @click.option("--limit", default=20, show_default=True, type=COUNT, help="How many runs, the latest first.")
 @PIPELINE
 @project_options

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -19,7 +20,8 @@ from oreflow.pipeline.lake import Lake
 from oreflow.pipeline.lock import held
 from oreflow.pipeline.model import Pipeline
 from oreflow.pipeline.plan import PlannedTable
-from oreflow.pipeline.report import Account, RefusedError, TableResult
+from oreflow.pipeline.report import Account, RefusedError, TableResult, spelled
+from oreflow.secrets import redacted
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ class Making:
     def last_batch(self) -> int | None:
         """The number of the last batch in the table; None where there is no table."""
         table = self.access.tables.load(self.lake.table(self._name))
+        self.result.columns = spelled(table.columns) if table else {}
         return table.batch if table else None
 
     def _run_batch(self, batches: Batches, claim: Claim) -> None:
@@ -113,14 +116,19 @@ class Making:
         def tasks(done: int, total: int) -> None:
             tell("tasks_progressed", done=done, total=total)
 
-        def over(status: str, account: Account | None = None) -> None:
+        def over(status: str, account: Account | None = None, reason: str = "") -> None:
+            made.end(status, account, redacted(reason))
+            made.seconds = round(time.perf_counter() - start, 3)
             tell("batch_finished", status=status, account=account.to_dict() if account else {})
 
+        start = time.perf_counter()
         claim = batches.write(claim)
+        pairs = zip(batches.source_files(claim), claim.files, strict=True)
+        files = [{"file": shown.label, "bytes": claimed.bytes} for shown, claimed in pairs]
+        made = self.result.begin(claim.batch, files)
         self.show()
         progress("claimed")
-        files = zip(batches.source_files(claim), claim.files, strict=True)
-        tell("batch_started", files=[{"file": shown.label, "bytes": claimed.bytes} for shown, claimed in files])
+        tell("batch_started", files=files)
 
         def attempt() -> Account:
             if done := self._account_of(batches, claim):  # an attempt before this one did not hear that it was done
@@ -168,9 +176,9 @@ class Making:
         """Tell that a batch is over without being published; of one that its gate refused, with its figures."""
         if isinstance(error, RefusedError):
             self.result.refuse(error.account)
-            over("refused", error.account)
+            over("refused", error.account, str(error))
         else:
-            over("interrupted" if was_ended(error) else "failed")
+            over("interrupted" if was_ended(error) else "failed", reason=told(error))
 
     def _done_nevertheless(self, error: BaseException, batches: Batches, claim: Claim) -> Account | None:
         """Of a batch whose making has failed the account, where it is in the table nevertheless.

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from oreflow.config.snapshot import Snapshot
-from oreflow.contract import Check, DataType, DeclarationError, Problem, ProcessingConfig, ProcessingStage
+from oreflow.contract import Check, DataType, DeclarationError, Problem, ProcessingConfig, ProcessingStage, Surroundings
 from oreflow.monitoring.declared import Monitoring
 from oreflow.pipeline.health import Health
+from oreflow.pipeline.lake import Lake
 from oreflow.pipeline.report import READABLE
 from oreflow.pipeline.resources import Resource
 from oreflow.validation import did_you_mean
@@ -114,6 +115,14 @@ class Pipeline:
     share: str = field(default="", repr=False)
     monitoring: Monitoring | None = None
     health: Health = field(default_factory=Health)
+
+    def surroundings(self, room: str) -> Surroundings:
+        """What a plugin is told of the pipeline, with the folder of a room beside the tables.
+
+        The folder has the pipeline's name in it: several may have a lake in common.
+        """
+        folder = Lake(self.lake).state / room / self.name
+        return Surroundings(self.name, self.config.environment, self.project, folder)
 
     def table(self, name: str) -> TableSpec:
         """The table called `name`.

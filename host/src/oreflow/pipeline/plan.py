@@ -60,11 +60,16 @@ class PlannedTable:
         """Whether the processor reads only the batches that it has not seen."""
         return ProcessorCapability.INCREMENTAL in set(self.selection.offer.processor.capabilities)
 
+    @property
+    def inputs(self) -> list[str]:
+        """The tables that it is made of, or its source."""
+        return list(self.spec.inputs) or [self.spec.source.name if self.spec.source else ""]
+
     def to_dict(self) -> dict[str, Any]:
         """What `oreflow plan --json` prints for the table."""
         return {
             "table": self.spec.name,
-            "inputs": list(self.spec.inputs) or [self.spec.source.name if self.spec.source else ""],
+            "inputs": self.inputs,
             "processor": self.selection.offer.name,
             "engine": self.selection.offer.engine,
             "distribution": self.selection.offer.distribution,

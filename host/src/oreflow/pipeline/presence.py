@@ -84,7 +84,13 @@ def _find(lake: Lake, access: Access, run_id: str, result: TableResult) -> None:
     for batch in range((result.batch or 0) + 1, (table.batch if table else 0) + 1):
         account = journal.account(batch)
         if account.get("run_id") == run_id:
-            result.add(batch, Account.from_dict(account))
+            found = Account.from_dict(account)
+            result.add(batch, found)
+            begun = next((each for each in result.batches if each.batch == batch), None) or result.begin(batch)
+            begun.end("published", found)
+    for each in result.batches:
+        if each.status == "running":
+            each.end("interrupted")
     if result.rows_read:
         result.status = "published"
     else:

@@ -8,13 +8,15 @@ when the same batch runs again.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
+from typing import Any
 
 from oreflow.contract import Commit, DataType, Engine, Overwrite, StepError
 from oreflow.contract.errors import told
 from oreflow.pipeline.candidate import Batch, Candidate
 from oreflow.pipeline.journal import settle
 from oreflow.pipeline.quality import Failure, gate
-from oreflow.pipeline.report import RefusedError
+from oreflow.pipeline.report import RefusedError, schema_changes, spelled
 
 _SAMPLES = 3
 _NO_COLUMNS = {
@@ -56,23 +58,28 @@ class Publication:
         )
         account.remarks += remarks
         if failures:
-            details = "; ".join(self._describe(failure) for failure in failures)
+            account.failures = [self._described(failure) for failure in failures]
+            details = "; ".join(_words(failure) for failure in account.failures)
             kept = self._keep()
             message = f"the quality gate was not passed: {details}; the candidate is kept in {kept}"
             raise RefusedError(message, account)
 
-    def _describe(self, failure: Failure) -> str:
+    def _described(self, failure: Failure) -> dict[str, Any]:
         """The failure's figures, with a few of the rows that brought it about."""
         candidate = self._candidate
+        described: dict[str, Any] = {"check": failure.check, "figures": failure.message, "samples": []}
         if failure.flag and candidate.judged:
             rows = candidate.judged.sample(failure.flag, _SAMPLES)
         elif failure.unreadable and candidate.unreadable is not None:
             rows = candidate.unreadable.head(_SAMPLES)
         else:
-            return failure.message
+            return described
         found = self._engine.execute({}, {"sample": rows}).collected["sample"]
-        samples = [f"{row.get('_source_file', '')}:{row.get('_source_row') or ''} {row['_reason']}" for row in found]
-        return f"{failure.message}, for example {'; '.join(samples)}"
+        described["samples"] = [
+            {"file": row.get("_source_file") or "", "row": row.get("_source_row"), "reason": row["_reason"]}
+            for row in found
+        ]
+        return described
 
     def _keep(self) -> str:
         """Move the staged files to where they can be looked at; gives the folder."""
@@ -107,13 +114,15 @@ class Publication:
         candidate, table = self._candidate, self._batch.table
         claim, account = self._batch.claim, candidate.account
         account.replaces, account.run_id = self._replaces, self._batch.access.run_id
-        record = {"claim": claim.to_dict(), **account.to_dict()}
         self._examine()
         self._publish_quarantine()
         columns = candidate.published.columns or (table.columns if table else dict(_NO_COLUMNS))
         replace = table is not None and self._replaces
         if table is not None and not replace:
             columns = {**table.columns, **columns}
+        account.columns = spelled(columns)
+        account.schema_changes = schema_changes(spelled(table.columns), account.columns) if table else []
+        record = {"claim": claim.to_dict(), **account.to_dict()}
         self._batch.path.mkdir(parents=True, exist_ok=True)
         self._batch.tables.commit(
             self._batch.path,
@@ -167,3 +176,8 @@ class Publication:
     @property
     def _replaces(self) -> bool:
         return self._batch.claim.refresh or isinstance(self._candidate.mode, Overwrite)
+
+
+def _words(failure: Mapping[str, Any]) -> str:
+    samples = [f"{each['file']}:{each['row'] or ''} {each['reason']}" for each in failure["samples"]]
+    return f"{failure['figures']}, for example {'; '.join(samples)}" if samples else str(failure["figures"])

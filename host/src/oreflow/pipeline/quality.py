@@ -130,11 +130,12 @@ def judge(
 
 @dataclass(frozen=True)
 class Failure:
-    """A gate that a batch did not pass, with its figures.
+    """A gate that a batch did not pass, with its figures; `check` is what has closed it.
 
     `flag`, or `unreadable` for the lines that the reader set aside, leads to sample rows.
     """
 
+    check: str
     message: str
     flag: Flag | None = None
     unreadable: bool = False
@@ -162,7 +163,7 @@ def gate(
         if isinstance(kind, TableCheck):
             passed, figures = kind.verdict(check, account.published)
             if not passed and check.action == "fail":
-                failures.append(Failure(f"check '{check.name}': {figures}"))
+                failures.append(Failure(check.name, f"check '{check.name}': {figures}"))
             elif not passed:
                 remarks.append(f"check '{check.name}' warns: {figures}")
     return failures, remarks
@@ -174,11 +175,11 @@ def _below(judged: Judged | None, account: Account, threshold: float) -> Failure
     flags = {flag.name: flag for flag in (judged.flags if judged else ()) if flag.sets_aside}
     broken = {name: rows for name, rows in account.rules.items() if name in flags or name == READABLE}
     if not broken:
-        return Failure(message)
+        return Failure(_THRESHOLD, message)
     worst = max(broken, key=lambda name: broken[name])
     judged_rows = account.read - account.superseded
     message += f": '{worst}' is broken by {broken[worst]:,} of {judged_rows:,} rows"
-    return Failure(message, flags.get(worst), unreadable=worst == READABLE)
+    return Failure(_THRESHOLD, message, flags.get(worst), unreadable=worst == READABLE)
 
 
 def _judge_share(
@@ -187,11 +188,15 @@ def _judge_share(
     share = 1 - broken / candidates
     figures = f"{broken:,} of {candidates:,} rows fail, {_percent(share)} pass"
     if check.threshold is not None and share < check.threshold:
-        failures.append(Failure(f"check '{check.name}': {figures}, threshold {_percent(check.threshold)}", flag))
+        message = f"check '{check.name}': {figures}, threshold {_percent(check.threshold)}"
+        failures.append(Failure(check.name, message, flag))
     elif check.action == "fail" and check.threshold is None:
-        failures.append(Failure(f"check '{check.name}': {figures}, none may fail", flag))
+        failures.append(Failure(check.name, f"check '{check.name}': {figures}, none may fail", flag))
     elif check.action != "quarantine":
         remarks.append(f"check '{check.name}' warns: {figures}")
+
+
+_THRESHOLD = "quality_threshold"
 
 
 def _percent(share: float) -> str:

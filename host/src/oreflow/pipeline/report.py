@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
+from datetime import UTC, datetime
 from typing import Any
 
-from oreflow.contract import StepError
+from oreflow.contract import Columns, StepError
 
+SCHEMA = 1
+"""The version of the document; it is raised where what is there gets another meaning, not where something is added."""
 READABLE = "readable"
 """The rule that a line broke which the reader could not make a record of."""
 
@@ -18,7 +21,10 @@ class Account:
 
     `replaced` are rows of earlier batches that a merge took out of the table in favour of newer versions;
     `replaces` says whether the batch became the whole table; `rules` says how many rows broke each rule;
-    `set_aside` are the files that could not be read at all; `run_id` is the run that has committed it.
+    `set_aside` are the files that could not be read at all; `run_id` is the run that has committed it. `columns` are
+    those of the table after it, with their types, and `schema_changes` what of them it has changed: a `column`, the
+    `change` (added, removed, changed) and the types `before` and `after`. `failures` are what its quality gate had
+    against it, each with a `check`, the `figures` in words, and a few `samples` of its rows (`file`, `row`, `reason`).
     """
 
     read: int = 0
@@ -32,6 +38,9 @@ class Account:
     set_aside: list[dict[str, str]] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
     run_id: str = ""
+    columns: dict[str, str] = field(default_factory=dict)
+    schema_changes: list[dict[str, str]] = field(default_factory=list)
+    failures: list[dict[str, Any]] = field(default_factory=list)
 
     def check_balance(self, processor: str) -> None:
         """Promise one: every row that was read is published, quarantined or superseded.
@@ -68,6 +77,41 @@ class RefusedError(StepError):
 
 
 @dataclass
+class BatchResult:
+    """What became of one batch: `status` is published, refused, failed or interrupted; running while it is made.
+
+    `files` are those of a source that it reads, with their `bytes`. The figures are its account's, as far as there is
+    one: of a batch that its quality gate refused they are the candidate's.
+    """
+
+    batch: int
+    status: str = "running"
+    started_at: str = ""
+    seconds: float = 0.0
+    reason: str = ""
+    read: int = 0
+    published: int = 0
+    quarantined: int = 0
+    superseded: int = 0
+    replaced: int = 0
+    score: float | None = None
+    rules: dict[str, int] = field(default_factory=dict)
+    files: list[dict[str, Any]] = field(default_factory=list)
+    set_aside: list[dict[str, str]] = field(default_factory=list)
+    schema_changes: list[dict[str, str]] = field(default_factory=list)
+    failures: list[dict[str, Any]] = field(default_factory=list)
+
+    def end(self, status: str, account: Account | None = None, reason: str = "") -> None:
+        """Say how it has ended."""
+        self.status, self.reason = status, reason
+        for each in fields(Account) if account else ():
+            if hasattr(self, each.name):
+                setattr(self, each.name, getattr(account, each.name))
+        if status != "published":
+            self.published = 0
+
+
+@dataclass
 class TableResult:
     """What became of one table.
 
@@ -79,7 +123,10 @@ class TableResult:
     always the sum of the other three, checked before anything is published; for a gold table it
     counts the rows of its query's result. Of a batch that its quality gate refused the figures are the
     candidate's, but none of its rows counts as published. `retries` is how many calls were made again for it after one
-    that had failed, `waited_seconds` what was waited between them.
+    that had failed, `waited_seconds` what was waited between them. `inputs` are the tables that it is made of, or its
+    source, `path` its folder, and `columns` what it has now, with types. `batches` are those that the run has made, and
+    `events` what was decided about calls that did not go well: as the hook `resource_event` has it, with `at`,
+    `resource` and the `batch` (None: none was being made).
     """
 
     table: str
@@ -100,15 +147,26 @@ class TableResult:
     reason: str = ""
     rules: dict[str, int] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    started_at: str = ""
+    inputs: list[str] = field(default_factory=list)
+    path: str = ""
+    columns: dict[str, str] = field(default_factory=dict)
+    batches: list[BatchResult] = field(default_factory=list)
+    events: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def is_made(self) -> bool:
         """Whether the table can be used: as its declaration and its inputs have it or, where it is stale, had it."""
         return self.status in ("published", "unchanged", "stale")
 
+    def begin(self, batch: int, files: Sequence[Mapping[str, Any]] = ()) -> BatchResult:
+        """Begin a batch."""
+        self.batches.append(BatchResult(batch, started_at=moment(), files=[dict(file) for file in files]))
+        return self.batches[-1]
+
     def add(self, batch: int, account: Account) -> None:
         """Add the account of a batch that was published; a run may make several of a table."""
-        self.status, self.batch = "published", batch
+        self.status, self.batch, self.columns = "published", batch, account.columns or self.columns
         before = self.rows_published + self.rows_quarantined
         now = account.published + account.quarantined
         if account.score is not None:
@@ -140,7 +198,7 @@ class RunReport:
     `plugins` are those that had a part in it: what of theirs, distribution and version. `configuration` names the one
     that was used: its `version` in `oreflow config history`, and the `hash` of its content. `resources` says of each
     that was called what became of the calls. `aggregations` has the figures of those that the declaration names, each
-    with the `labels` of its group and a `value` (None: nothing was measured).
+    with the `labels` of its group and a `value` (None: nothing was measured). `schema` is the version of the document.
     """
 
     run_id: str
@@ -154,6 +212,7 @@ class RunReport:
     configuration: dict[str, Any] = field(default_factory=dict)
     resources: list[dict[str, Any]] = field(default_factory=list)
     aggregations: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    schema: int = SCHEMA
 
     @property
     def succeeded(self) -> bool:
@@ -166,5 +225,34 @@ class RunReport:
 
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> RunReport:
-        """The report that `to_dict` described."""
-        return cls(**{**value, "tables": [TableResult(**table) for table in value["tables"]]})
+        """The report that `to_dict` described, and that an older version has written."""
+        return cls(**{"schema": 0, **value, "tables": [_table(table) for table in value["tables"]]})
+
+
+def _table(value: Mapping[str, Any]) -> TableResult:
+    return TableResult(**{**value, "batches": [BatchResult(**batch) for batch in value.get("batches", ())]})
+
+
+def spelled(columns: Columns) -> dict[str, str]:
+    """Columns with their types as words."""
+    return {name: str(of_type) for name, of_type in columns.items()}
+
+
+def schema_changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[dict[str, str]]:
+    """What differs between the columns of a table, with '' as the type of one that is not there."""
+    words = {(True, False): "removed", (False, True): "added", (True, True): "changed"}
+    return [
+        {
+            "column": name,
+            "change": words[name in before, name in after],
+            "before": before.get(name, ""),
+            "after": after.get(name, ""),
+        }
+        for name in dict.fromkeys([*before, *after])
+        if before.get(name) != after.get(name)
+    ]
+
+
+def moment() -> str:
+    """The time as the report says it: ISO 8601 in UTC, to the millisecond."""
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from contextvars import ContextVar
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oreflow.contract import DeclarationError, Problem, Surroundings
+from oreflow.contract import DeclarationError, Problem
 from oreflow.contract.errors import told
 from oreflow.factory import ProcessorFactory, Profile, answers
 from oreflow.pipeline.access import Access
@@ -27,7 +27,7 @@ from oreflow.pipeline.making import Making
 from oreflow.pipeline.model import Pipeline
 from oreflow.pipeline.plan import PlannedTable, plan_pipeline
 from oreflow.pipeline.presence import Presence, complete
-from oreflow.pipeline.report import RunReport, TableResult
+from oreflow.pipeline.report import RunReport, TableResult, moment
 from oreflow.pipeline.resources import LAKE
 from oreflow.pipeline.versions import Versions
 from oreflow.resilience import Event, EventKind
@@ -102,6 +102,7 @@ class Run:
             "sections": pipeline.sections,
             "resources": {name: resource.kind for name, resource in pipeline.resources.items()},
             "environment": pipeline.config.environment,
+            "surroundings": pipeline.surroundings("plugins"),
         }
         for plugin, answer in answers(
             self._factory.hooks, "run_configured", run_id=self.run_id, **copy.deepcopy(about)
@@ -121,9 +122,7 @@ class Run:
             return None
         from oreflow.monitoring.watching import Watch
 
-        folder = self._lake.state / "monitoring" / pipeline.name  # several pipelines may have a lake in common
-        place = Surroundings(pipeline.name, pipeline.config.environment, pipeline.project, folder)
-        return Watch(pipeline.monitoring, self._factory, place, self.run_id)
+        return Watch(pipeline.monitoring, self._factory, pipeline.surroundings("monitoring"), self.run_id)
 
     def execute(self) -> RunReport:
         """Make the tables; what fails is in the report, and what depends on it is skipped.
@@ -157,7 +156,8 @@ class Run:
         names = [table.spec.name for table in self._planned]
         self._remarks += [f"{plugin} is broken and was left out: {plugin.reason}" for plugin in self._factory.missing]
         try:
-            self._remarks += self._tell("run_started", run_id=self.run_id, pipeline=self._pipeline.name, tables=names)
+            about = {"pipeline": self._pipeline.name, "tables": names, "plan": self._plan()}
+            self._remarks += self._tell("run_started", run_id=self.run_id, **about)
             if watch:
                 for each in self._early:
                     watch.heard(each["resource"], each["event"])
@@ -215,6 +215,28 @@ class Run:
             return {"hash": config.version}, [f"the configuration of this run could not be kept: {_words(error)}"]
         return {"version": version.version, "hash": version.hash}, []
 
+    def _plan(self) -> list[dict[str, Any]]:
+        """What is to be made, and by whom."""
+        return [
+            {
+                "table": table.spec.name,
+                "stage": table.spec.stage.value,
+                "inputs": list(table.spec.inputs),
+                "source": table.spec.source.name if table.spec.source else None,
+                "path": str(self._lake.table(table.spec.name)),
+                "processor": table.selection.offer.name,
+                "engine": table.selection.offer.engine,
+                "distribution": table.selection.offer.distribution,
+                "version": table.selection.offer.version,
+                "options": {**table.spec.defaults, **table.spec.options},
+                "checks": [
+                    {"name": check.name, "type": check.type, "action": check.action, **check.options}
+                    for check in table.spec.checks
+                ],
+            }
+            for table in self._planned
+        ]
+
     def _taking_part(self) -> list[dict[str, str]]:
         """Who touches the data of this run."""
         factory = self._factory
@@ -232,7 +254,10 @@ class Run:
     def _make(self, planned: PlannedTable, presence: Presence) -> None:
         """Make a table, and tell plugins what became of it."""
         offer, name = planned.selection.offer, planned.spec.name
-        result = TableResult(name, None, offer.name, offer.engine, offer.distribution, offer.version)
+        result = TableResult(
+            name, None, offer.name, offer.engine, offer.distribution, offer.version, started_at=moment()
+        )
+        result.path, result.inputs = str(self._lake.table(name)), planned.inputs
         about = {"run_id": self.run_id, "table": name}
         result.remarks += self._tell("step_started", **about, processor=offer.name, engine=offer.engine)
         broken = [each for each in planned.spec.inputs if each in self._results and not self._results[each].is_made]
@@ -259,7 +284,7 @@ class Run:
             profile.ran(result.rows_read, result.seconds, result.reason if result.status == "failed" else "")
         result.reason = redacted(result.reason)  # an engine's own words may have what it was told
         result.remarks = [redacted(remark) for remark in result.remarks]
-        result.remarks += self._tell("step_finished", run_id=self.run_id, result=vars(result))
+        result.remarks += self._tell("step_finished", run_id=self.run_id, result=asdict(result))
 
     def _make_one(self, planned: PlannedTable, result: TableResult, broken: Sequence[str], presence: Presence) -> None:
         if self._cut:  # whoever interrupts wants no more of it, not even a look at the table
@@ -310,6 +335,9 @@ class Run:
             "error": redacted(told(event.error)) if event.error else "",
             "detail": event.detail,
         }
+        if result:
+            batch = next((each.batch for each in result.batches[-1:] if each.status == "running"), None)
+            result.events.append({"at": moment(), "batch": batch, "resource": event.resource, **said})
         table = result.table if result else ""
         if not self._is_begun:
             self._early.append({"resource": event.resource, "event": said})
