@@ -758,3 +758,12 @@ def test_health_checks(shop):
     )
     (found,) = oreflow.health(made.root, checks="own").checks
     assert (found.status, found.reason) == ("pass", "shop on ['polars'], {}")
+
+
+def test_a_section_may_have_references_to_secrets_where_its_plugin_takes_them(shop):
+    taking = SECTION.replace('"For a test", schema)', '"For a test", schema, takes_secrets=True)')
+    made = shop(taking)
+    made.declare(DECLARATION.replace("SILVER", SILVER) + 'voice: {shout: "${env:VOICE}"}\n')
+    assert made.cli("plan").code == 0
+    (made.root / "oreflow_plugins.py").write_text(SECTION)
+    assert "voice.shout: a secret has no place here" in made.cli("plan").err

@@ -227,8 +227,11 @@ class BreakerBoardMetadata(_Described):
 class SectionMetadata(_WithOptions):
     """A section that a plugin adds to declarations: `name` is its key at the top, `option_schema` of what is below.
 
+    `takes_secrets` says that there may be references to secrets in it, which the plugin follows (`oreflow.secrets`).
     Raises `InvalidMetadata` as `ProcessorMetadata` does.
     """
+
+    takes_secrets: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -256,7 +259,17 @@ class TraceBackendMetadata(_WithOptions):
     """
 
 
+@dataclass(frozen=True)
+class AlertChannelMetadata(_WithOptions):
+    """A way to tell people of alerts, as its plugin describes it; `name` is its `type` in a declaration.
+
+    `option_schema` is a JSON Schema object for the keys beside `type`. Raises `InvalidMetadata` as `ProcessorMetadata`
+    does.
+    """
+
+
 _OWN_SECTIONS = {
+    "alerts",
     "description",
     "engines",
     "lake",

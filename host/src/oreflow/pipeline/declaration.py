@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -40,7 +40,12 @@ from oreflow.secrets import reference_fault, refers, resembles_reference
 from oreflow.validation import did_you_mean, validate
 
 _OF_RESOURCES = {("sources",), ("tables",), ("resilience",)}
-_WITH_SECRETS = {("engines",), ("monitoring", "metrics"), ("monitoring", "tracing")}
+_WITH_SECRETS: set[KeyPath] = {
+    ("engines",),
+    ("monitoring", "metrics"),
+    ("monitoring", "tracing"),
+    ("alerts", "channels"),
+}
 _ORDER = {stage.value: position for position, stage in enumerate(ProcessingStage)}
 
 
@@ -67,7 +72,8 @@ def load_pipeline(
     formed = not any(problem.path[:1] in _OF_RESOURCES or not problem.path for problem in problems)
     resources = declared_resources(data, problems) if formed else {}
     problems += _reference_problems(data)
-    problems += _secret_problems(data, ())
+    taking = {(name,) for name, (metadata, _) in factory.sections.items() if metadata.takes_secrets}
+    problems += _secret_problems(data, (), _WITH_SECRETS | taking)
     if "://" in str(data.get("lake", "")):
         problems.append(Problem("a lake is a folder of this machine", ("lake",), "give a path such as ./lake"))
     problems += [problem for spec in specs.values() for problem in _option_problems(spec, factory)]
@@ -198,22 +204,24 @@ def read_declaration(
     return document, get_processor_factory(project, said.get("allow"))
 
 
-def _secret_problems(value: Any, path: KeyPath) -> Iterator[Problem]:
-    """References to secrets where nobody follows them: only engines and the board are handed any."""
+def _secret_problems(value: Any, path: KeyPath, places: Collection[KeyPath]) -> Iterator[Problem]:
+    """References to secrets where nobody follows them: what is not at one of these places is handed none."""
     if isinstance(value, Mapping):
         for key, each in value.items():
-            yield from _secret_problems(each, (*path, key))
+            yield from _secret_problems(each, (*path, key), places)
     elif isinstance(value, list):
         for index, each in enumerate(value):
-            yield from _secret_problems(each, (*path, index))
+            yield from _secret_problems(each, (*path, index), places)
     elif not isinstance(value, str):
         return
-    elif path[:1] not in _WITH_SECRETS and path[:2] not in _WITH_SECRETS and path != SHARE:
+    elif path[:1] not in places and path[:2] not in places and path != SHARE:
         if refers(value) or resembles_reference(value):
-            mend = "only settings of engines, of monitoring's backends and resilience.share may refer to one"
-            yield Problem("a secret has no place here", path, mend)
+            yield Problem("a secret has no place here", path, f"only {_WHO} and resilience.share may refer to one")
     elif fault := reference_fault(value):
         yield Problem(fault, path, "write ${env:NAME} or ${file:/run/secrets/name}")
+
+
+_WHO = "settings of engines, of monitoring's backends, of alert channels, of plugins that take secrets"
 
 
 def _inputs(table: Mapping[str, Any]) -> list[str]:
