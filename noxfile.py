@@ -31,30 +31,33 @@ PLUGINS = (
     "prometheus",
     "influxdb",
     "opentelemetry",
+    "alerts",
 )
 RUNTIME = ("host", *(f"plugins/{name}" for name in PLUGINS))
 PACKAGES = (*RUNTIME, "plugins/testkit")
 
+EXTRAS = {"plugins/spark": "[connect]", "plugins/alerts": "[apprise]"}
+
 BUILD_TOOLS = ("hatchling", "editables")
 # ruff and mypy judge what `plugins new` makes, tpchgen-cli makes the data of an example.
-TEST_TOOLS = ("pytest", "pytest-xdist", "hypothesis", "ruff", "mypy", "tpchgen-cli")
+TEST_TOOLS = ("pytest", "pytest-xdist", "hypothesis", "ruff", "mypy", "tpchgen-cli", "aiosmtpd")
 LINT_TOOLS = ("ruff", "import-linter")
 TYPE_TOOLS = ("mypy", "types-PyYAML")
 DOCS_TOOLS = ("mkdocs", "mkdocs-material")
 
 
 def install(
-    session: nox.Session, *tools: str, packages: bool = True, editable: bool = True, connect: bool = False
+    session: nox.Session, *tools: str, packages: bool = True, editable: bool = True, extras: bool = False
 ) -> None:
-    """Install tools, and oreflow with its plugins as they stand in this tree; `connect`: with Spark's client for it."""
+    """Install tools, and oreflow with its plugins as they stand in this tree; `extras`: with what they may do besides."""
     if packages:
         tools = (*tools, *BUILD_TOOLS)
     session.install("-c", "constraints.txt", *tools)
     if packages:
         # All at once, because they need each other. Their build tool is there already: no download for each.
         wanted = PACKAGES if editable else RUNTIME
-        if connect:
-            wanted = [f"{package}[connect]" if package == "plugins/spark" else package for package in wanted]
+        if extras:
+            wanted = [f"{package}{EXTRAS.get(package, '')}" for package in wanted]
         folders = [argument for package in wanted for argument in (["-e", package] if editable else [f"./{package}"])]
         session.install("-c", "constraints.txt", "--no-build-isolation", *folders)
 
@@ -80,10 +83,10 @@ def check_docs(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """All tests and checks; with arguments, only pytest with these: `nox -s tests -- tests/unit -k retry`."""
     if session.posargs:
-        install(session, *TEST_TOOLS, connect=True)
+        install(session, *TEST_TOOLS, extras=True)
         session.run("pytest", *session.posargs)
         return
-    install(session, *TEST_TOOLS, *LINT_TOOLS, *TYPE_TOOLS, *DOCS_TOOLS, connect=True)
+    install(session, *TEST_TOOLS, *LINT_TOOLS, *TYPE_TOOLS, *DOCS_TOOLS, extras=True)
     check_lint(session)
     check_types(session)
     check_docs(session)

@@ -330,6 +330,45 @@ def test_create_metric_backend(shop):
     assert (figures["oreflow_records_processed"], figures["oreflow_runs"]) == (6, 1)
 
 
+CHANNELS = """
+from oreflow import hookimpl
+from oreflow.contract import AlertChannel, AlertChannelMetadata
+
+class Wall(AlertChannel):
+    def __init__(self, file): self.file = file
+    def send(self, notice, seconds):
+        assert seconds > 0
+        self.file.write_text(notice.title)
+
+SCHEMA = {"properties": {"file": {"type": "string", "description": "a file"}}, "required": ["file"]}
+
+@hookimpl
+def alert_channels(): return [AlertChannelMetadata("wall", "1.0", "For a test", SCHEMA)]
+
+@hookimpl
+def create_alert_channel(name, options, surroundings):
+    assert (name, surroundings.pipeline) == ("wall", "shop")
+    return Wall(surroundings.project / options["file"])
+"""
+TOLD = "alerts: {rules: {long: {when: processing_time > 0}}, channels: {hall: {type: wall, file: wall.txt}}}\n"
+
+
+def test_alert_channels(shop):
+    made = shop(CHANNELS)
+    made.declare(DECLARATION.replace("SILVER", SILVER) + TOLD.replace("file:", "fiel:"))
+    assert "alerts.channels.hall.fiel: unknown key 'fiel' - did you mean 'file'?" in made.cli("plan").err
+    (shown,) = [each for each in oreflow.plugins(made.root) if "alert channel wall" in each["brings"]]
+    assert shown["status"] == "ok"
+
+
+def test_create_alert_channel(shop):
+    made = shop(CHANNELS)
+    made.declare(DECLARATION.replace("SILVER", SILVER) + TOLD)
+    (alert,) = made.run().alerts
+    assert alert["told"] == ["hall"]
+    assert (made.root / "wall.txt").read_text() == f"[warning] shop (development): {alert['summary']}"
+
+
 def test_trace_backends(shop):
     made = shop(BACKENDS)
     made.declare(MONITORED.replace("file: spans.txt", "feil: spans.txt"))

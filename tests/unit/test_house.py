@@ -27,6 +27,7 @@ ENGINES = {
     "oreflow_delta.format",
 }
 OURS = (
+    "alerts",
     "bronze",
     "chaos",
     "delta",

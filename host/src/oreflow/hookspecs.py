@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pluggy
 
 from oreflow.contract import (
+    AlertChannel,
+    AlertChannelMetadata,
     BreakerBoard,
     BreakerBoardMetadata,
     CheckType,
@@ -128,6 +130,16 @@ def trace_backends() -> Sequence[TraceBackendMetadata]:
 @hookspec(firstresult=True)
 def create_trace_backend(name: str, options: Mapping[str, Any], surroundings: Surroundings) -> TraceBackend | None:
     """A backend of the kind called `name`, as `create_metric_backend` does; None where it is not the plugin's."""
+
+
+@hookspec
+def alert_channels() -> Sequence[AlertChannelMetadata]:
+    """Metadata of the ways to tell people of alerts that the plugin brings."""
+
+
+@hookspec(firstresult=True)
+def create_alert_channel(name: str, options: Mapping[str, Any], surroundings: Surroundings) -> AlertChannel | None:
+    """A channel of the kind called `name`, as `create_metric_backend` does; None where it is not the plugin's."""
 
 
 @hookspec

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from typing import Any, Protocol
 
 from oreflow.contract import (
+    AlertChannelMetadata,
     BreakerBoardMetadata,
     ConfigStoreMetadata,
     DeclarationError,
@@ -119,6 +120,7 @@ def _kind(item: Any) -> str:
     kinds = {EngineMetadata: "engine", TableFormatMetadata: "table format", ConfigStoreMetadata: "config store"}
     kinds |= {BreakerBoardMetadata: "breaker board", SectionMetadata: "section"}
     kinds |= {MetricBackendMetadata: "metric backend", TraceBackendMetadata: "trace backend"}
+    kinds |= {AlertChannelMetadata: "alert channel"}
     return next((word for kind, word in kinds.items() if isinstance(item, kind)), "check")
 
 

@@ -32,7 +32,8 @@ from oreflow.contract import (
 from oreflow.contract.errors import told
 from oreflow.factory import ProcessorFactory, answers
 from oreflow.pipeline.batches import listed_files
-from oreflow.pipeline.lake import Lake, read_json
+from oreflow.pipeline.history import Ages
+from oreflow.pipeline.lake import Lake
 from oreflow.pipeline.model import Pipeline, Source, TableSpec
 from oreflow.quantities import size_text, time_text
 from oreflow.secrets import redacted
@@ -223,11 +224,9 @@ def _computes(factory: ProcessorFactory, name: str, options: Mapping[str, Any]) 
 
 
 def _fresh(lake: Lake, factory: ProcessorFactory, table: TableSpec, most: float) -> str:
-    found = factory.create_table_format().load(lake.table(table.name))
-    claim = read_json(lake.batches(table.name) / f"{found.batch:06d}.json") if found else None
-    if claim is None:
+    age = Ages(lake, "", factory.create_table_format).since_batch(table.name)
+    if age is None:
         raise OreflowError("it has no batch yet")
-    age = (datetime.now(UTC) - datetime.fromisoformat(claim["claimed_at"])).total_seconds()
     what = f"its last batch is {time_text(timedelta(seconds=int(age)))} old"
     if age > most:
         raise OreflowError(f"{what}, more than {time_text(timedelta(seconds=most))}")

@@ -10,6 +10,7 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from oreflow.api.alerting import alerts, check_alerts, silence_alert, try_alert_channel
     from oreflow.api.configuring import (
         check_config,
         config_difference,
@@ -34,6 +35,8 @@ __all__ = [
     "ProcessorFactory",
     "RunReport",
     "TableResult",
+    "alerts",
+    "check_alerts",
     "check_config",
     "config_difference",
     "config_history",
@@ -63,10 +66,13 @@ __all__ = [
     "run",
     "runs",
     "show_run",
+    "silence_alert",
     "tables",
+    "try_alert_channel",
 ]
 
 _HOMES = {
+    "oreflow.api.alerting": ("alerts", "check_alerts", "silence_alert", "try_alert_channel"),
     "oreflow.api.configuring": (
         "check_config",
         "config_difference",

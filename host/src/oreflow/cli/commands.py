@@ -7,6 +7,7 @@ import contextlib
 import click
 
 from oreflow import __version__
+from oreflow.cli.alerting import alerts
 from oreflow.cli.configuring import config
 from oreflow.cli.groups import Extensible
 from oreflow.cli.looking import health, quarantine, runs, tables
@@ -244,3 +245,4 @@ def check_plugin(distribution: str, project: str, as_json: bool) -> int:
 for command in (tables, quarantine, health, runs):
     oreflow.add_command(command)
 oreflow.add_command(config)
+oreflow.add_command(alerts)

@@ -12,6 +12,7 @@ from oreflow.cli import columns
 from oreflow.quantities import size_text
 
 if TYPE_CHECKING:
+    from oreflow.api.alerting import AlertCheck, RuleStatus
     from oreflow.comparison import Parity
     from oreflow.contract import Problem
     from oreflow.factory import Plugin
@@ -199,6 +200,30 @@ def health(found: HealthReport) -> None:
     rows = [[each.name, each.status, f"{each.seconds:.3f}", each.reason] for each in found.checks]
     columns.draw(["check", "status", "seconds", "what was found"], rows, {"seconds"})
     click.echo(f"\n{found.pipeline}: {found.status}")
+
+
+def alerts(found: Sequence[RuleStatus]) -> None:
+    """A line for each rule; below them what goes on, and what is silent."""
+    rows = [[each.rule, each.status, each.severity, each.when, ", ".join(each.channels)] for each in found]
+    columns.draw(["rule", "status", "severity", "when", "told to"], rows)
+    for rule in found:
+        for state in rule.alerts:
+            told = f"; told to {', '.join(state.told)}" if state.told else ""
+            click.echo(f"\n{rule.rule}: {state.status} since {state.since}: {state.words}{told}")
+        for silence in rule.silences:
+            of_table = f" about {silence.table}" if silence.table else ""
+            click.echo(f"\n{rule.rule}: silent{of_table} until {silence.until}")
+
+
+def alert_check(found: AlertCheck) -> None:
+    """A line for each alert that goes on or is over, and for what could not be told."""
+    for each in found.alerts:
+        told = f" - told to {', '.join(each['told'])}" if each["told"] else ""
+        click.echo(f"{each['rule']}: {each['status']}: {each['summary']}{told}")
+    if not found.alerts:
+        click.echo("no alert goes on")
+    for remark in found.remarks:
+        click.echo(f"remark: {remark}")
 
 
 def run_differences(found: Sequence[RunDifference], before: str, after: str) -> None:

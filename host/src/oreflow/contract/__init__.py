@@ -4,6 +4,7 @@ It imports only the standard library, pluggy and narwhals' types, so that descri
 nothing. Plugins import from here (or from `oreflow`, which offers the same names).
 """
 
+from oreflow.contract.alerts import Alert, AlertChannel, Notice
 from oreflow.contract.boards import BreakerBoard
 from oreflow.contract.checks import Check, CheckContext, CheckType, RowCheck, TableCheck
 from oreflow.contract.engine import Engine, Executed, SourceFile, SourceScan, Staged, Staging, Unreadable
@@ -20,6 +21,7 @@ from oreflow.contract.faults import Classification, ErrorClass, Severity
 from oreflow.contract.health import Doubt, HealthCheck
 from oreflow.contract.metadata import (
     API_VERSION,
+    AlertChannelMetadata,
     BreakerBoardMetadata,
     ConfigStoreMetadata,
     EngineMetadata,
@@ -60,6 +62,9 @@ __all__ = [
     "LINEAGE",
     "UNKNOWN_BATCH",
     "Aggregation",
+    "Alert",
+    "AlertChannel",
+    "AlertChannelMetadata",
     "Append",
     "BreakerBoard",
     "BreakerBoardMetadata",
@@ -72,7 +77,6 @@ __all__ = [
     "CommitConflict",
     "ConfigStore",
     "ConfigStoreMetadata",
-    "SectionMetadata",
     "DataFile",
     "DataType",
     "DeclarationError",
@@ -92,6 +96,7 @@ __all__ = [
     "MetricFamily",
     "MetricKind",
     "Mode",
+    "Notice",
     "OreflowError",
     "Output",
     "Overwrite",
@@ -105,6 +110,7 @@ __all__ = [
     "RowCheck",
     "Rule",
     "Sample",
+    "SectionMetadata",
     "Severity",
     "Snapshot",
     "SourceFile",

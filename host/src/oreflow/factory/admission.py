@@ -15,6 +15,7 @@ import pluggy
 
 from oreflow.contract import (
     API_VERSION,
+    AlertChannelMetadata,
     BreakerBoardMetadata,
     CheckType,
     ConfigStoreMetadata,
@@ -45,6 +46,7 @@ DESCRIPTIONS: Mapping[str, type] = {
     "sections": SectionMetadata,
     "metric_backends": MetricBackendMetadata,
     "trace_backends": TraceBackendMetadata,
+    "alert_channels": AlertChannelMetadata,
 }
 """The hooks by which a plugin says what it brings, with the type of what they answer."""
 _Brings = Mapping[str, Sequence[Any]]

@@ -41,7 +41,7 @@ def fault_of(brings: Mapping[str, Sequence[Any]]) -> str:
 
 def fault_of_schemas(brings: Mapping[str, Sequence[Any]]) -> str:
     """Which option schema is none; '' where all are. Apart, since it costs more and only what uses options needs it."""
-    with_options = ("processors", "check_types", "sections", "metric_backends", "trace_backends")
+    with_options = ("processors", "check_types", "sections", "metric_backends", "trace_backends", "alert_channels")
     described = [item for kind in with_options for item in brings.get(kind, ())]
     return next((reason for item in described if (reason := _no_schema(item))), "")
 

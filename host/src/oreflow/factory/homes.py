@@ -27,6 +27,12 @@ HOMES: Mapping[tuple[str, str], str] = {
     ("metric backend", "textfile"): "oreflow-prometheus",
     ("metric backend", "influxdb"): "oreflow-influxdb",
     ("trace backend", "otlp"): "oreflow-opentelemetry",
+    ("alert channel", "log"): "oreflow-alerts",
+    ("alert channel", "webhook"): "oreflow-alerts",
+    ("alert channel", "email"): "oreflow-alerts",
+    ("alert channel", "apprise"): "oreflow-alerts",
+    ("section", "database"): "oreflow-ledger",
+    ("section", "lineage"): "oreflow-openlineage",
 }
 
 

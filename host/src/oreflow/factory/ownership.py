@@ -20,6 +20,7 @@ KINDS = {
     "section": "sections",
     "metric backend": "metric_backends",
     "trace backend": "trace_backends",
+    "alert channel": "alert_channels",
 }
 """What a plugin can bring, with the hook that describes it."""
 

@@ -13,6 +13,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from oreflow.contract import (
+    AlertChannel,
+    AlertChannelMetadata,
     BreakerBoard,
     CheckType,
     ConfigStore,
@@ -113,6 +115,11 @@ class ProcessorFactory:
     def trace_backends(self) -> Mapping[str, tuple[TraceBackendMetadata, str]]:
         """Each kind of place for spans, and its plugin, by the kind's name."""
         return listed(brought for brought in self._brought["trace backend"] if not brought.conflict)
+
+    @property
+    def alert_channels(self) -> Mapping[str, tuple[AlertChannelMetadata, str]]:
+        """Each way to tell people of alerts, and its plugin, by the kind's name."""
+        return listed(brought for brought in self._brought["alert channel"] if not brought.conflict)
 
     @property
     def offers(self) -> list[Offer]:
@@ -363,6 +370,12 @@ class ProcessorFactory:
         settings = {"options": followed(options), "surroundings": surroundings}
         plugin = self._brought_as("trace backend", name).plugin
         return self._asked(plugin, "create_trace_backend", TraceBackend, name=name, **settings)
+
+    def create_alert_channel(self, name: str, options: Mapping[str, Any], surroundings: Surroundings) -> AlertChannel:
+        """A way to tell people of alerts of the kind called `name`, as `create_metric_backend`."""
+        settings = {"options": followed(options), "surroundings": surroundings}
+        plugin = self._brought_as("alert channel", name).plugin
+        return self._asked(plugin, "create_alert_channel", AlertChannel, name=name, **settings)
 
     def create(self, offer: Offer, config: ProcessingConfig) -> Processor:
         """The processor of an offer that was selected for this configuration.

@@ -10,6 +10,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from oreflow.alerting.declared import declared_alerting
 from oreflow.config.documents import Document, KeyPath, Layer, Mark, split_mark
 from oreflow.config.files import is_there, read_file
 from oreflow.config.layers import (
@@ -81,6 +82,10 @@ def load_pipeline(
     if not any(problem.path[:1] in {(), ("monitoring",)} for problem in problems):
         monitoring, wrong = declared_monitoring(data, factory)
         problems += wrong
+    alerting = None
+    if not any(problem.path[:1] in {(), ("monitoring",), ("alerts",), ("tables",)} for problem in problems):
+        alerting, wrong = declared_alerting(data, factory)
+        problems += wrong
     health = Health()
     if not any(problem.path[:1] in {(), ("health",), ("tables",)} for problem in problems):
         health = declared_health(data.get("health", {}), specs, problems)
@@ -114,6 +119,7 @@ def load_pipeline(
         share=data.get("resilience", {}).get("share", ""),
         monitoring=monitoring,
         health=health,
+        alerting=alerting,
     )
     return pipeline, factory
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+from oreflow.contract import OreflowError, TableFormat
 from oreflow.factory import Profile
 from oreflow.pipeline.lake import Lake, read_json
 
@@ -39,6 +41,35 @@ def maker_of(lake: Lake, table: str) -> Maker | None:
             if result["table"] == table and result["status"] == "published" and result.get("distribution"):
                 return Maker(result["processor"], result["distribution"], result["version"])
     return None
+
+
+class Ages:
+    """How long ago things were in a lake, in seconds; None where they never were, or nobody can tell."""
+
+    def __init__(self, lake: Lake, pipeline: str, tables: Callable[[], TableFormat]) -> None:
+        self._lake, self._pipeline, self._tables = lake, pipeline, tables
+
+    def since_batch(self, table: str) -> float | None:
+        """How old the last batch of a table is, by when it was claimed."""
+        try:
+            found = self._tables().load(self._lake.table(table))
+        except (OreflowError, OSError):
+            return None
+        claim = read_json(self._lake.batches(table) / f"{found.batch:06d}.json") if found else None
+        return _since(datetime.fromisoformat(claim["claimed_at"])) if claim else None
+
+    def since_run(self, *, succeeded: bool) -> float | None:
+        """How long ago the last run of the pipeline ended, or the last that succeeded."""
+        for report in reports(self._lake):
+            is_over = report["status"] == "success" or (not succeeded and report["status"] != "running")
+            if report["pipeline"] == self._pipeline and is_over:
+                began = datetime.fromisoformat(report["started_at"])
+                return max(_since(began) - float(report["seconds"]), 0.0)
+        return None
+
+
+def _since(moment: datetime) -> float:
+    return max((datetime.now(UTC) - moment).total_seconds(), 0.0)
 
 
 def lock_path(project: Path, name: str) -> Path:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from oreflow.alerting.declared import Alerting
 from oreflow.config.snapshot import Snapshot
 from oreflow.contract import Check, DataType, DeclarationError, Problem, ProcessingConfig, ProcessingStage, Surroundings
 from oreflow.monitoring.declared import Monitoring
@@ -99,7 +100,8 @@ class Pipeline:
     in the sections that plugins add; `share` is the address of the board by which breakers are shared ('': none);
     `in_process_up_to` is how many bytes of memory an input may need for `engine: auto` to choose an engine inside the
     process (None: as many as the machine has). `monitoring` is what is to be seen of its runs (None: nothing besides
-    their reports), `health` what is to be looked at besides.
+    their reports), `health` what is to be looked at besides, `alerting` who is to be told of what (None:
+    nobody).
     """
 
     name: str
@@ -115,6 +117,7 @@ class Pipeline:
     share: str = field(default="", repr=False)
     monitoring: Monitoring | None = None
     health: Health = field(default_factory=Health)
+    alerting: Alerting | None = None
 
     def surroundings(self, room: str) -> Surroundings:
         """What a plugin is told of the pipeline, with the folder of a room beside the tables.

@@ -185,7 +185,7 @@ def _below(judged: Judged | None, account: Account, threshold: float) -> Failure
 def _judge_share(
     flag: Flag, check: Check, broken: int, candidates: int, failures: list[Failure], remarks: list[str]
 ) -> None:
-    share = 1 - broken / candidates
+    share = (candidates - broken) / candidates
     figures = f"{broken:,} of {candidates:,} rows fail, {_percent(share)} pass"
     if check.threshold is not None and share < check.threshold:
         message = f"check '{check.name}': {figures}, threshold {_percent(check.threshold)}"
@@ -201,4 +201,4 @@ _THRESHOLD = "quality_threshold"
 
 def _percent(share: float) -> str:
     # Rounded down, so that a share just below a threshold never reads as if it had reached it.
-    return f"{int(share * 10_000) / 100:g} %"
+    return f"{int(round(share * 10_000, 6)) / 100:g} %"  # 0.57 times 10,000 is a little less than 5,700

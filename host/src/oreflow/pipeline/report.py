@@ -198,7 +198,9 @@ class RunReport:
     `plugins` are those that had a part in it: what of theirs, distribution and version. `configuration` names the one
     that was used: its `version` in `oreflow config history`, and the `hash` of its content. `resources` says of each
     that was called what became of the calls. `aggregations` has the figures of those that the declaration names, each
-    with the `labels` of its group and a `value` (None: nothing was measured). `schema` is the version of the document.
+    with the `labels` of its group and a `value` (None: nothing was measured). `alerts` are those that go on at its end,
+    or have ended with it: which channels have `told` them, and why others have not (`unsent`). `schema` is the version
+    of the document.
     """
 
     run_id: str
@@ -212,6 +214,7 @@ class RunReport:
     configuration: dict[str, Any] = field(default_factory=dict)
     resources: list[dict[str, Any]] = field(default_factory=list)
     aggregations: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    alerts: list[dict[str, Any]] = field(default_factory=list)
     schema: int = SCHEMA
 
     @property

@@ -34,6 +34,7 @@ from oreflow.resilience import Event, EventKind
 from oreflow.secrets import redacted
 
 if TYPE_CHECKING:
+    from oreflow.alerting.alerts import Alerts
     from oreflow.monitoring.watching import Watch
 
 
@@ -124,6 +125,14 @@ class Run:
 
         return Watch(pipeline.monitoring, self._factory, pipeline.surroundings("monitoring"), self.run_id)
 
+    def _alerting(self) -> Alerts | None:
+        """What is to be told of this run by its declaration; without rules, nothing is loaded."""
+        if self._pipeline.alerting is None:
+            return None
+        from oreflow.pipeline.telling import alerts_of
+
+        return alerts_of(self._pipeline, self._pipeline.alerting, self._factory, self.run_id)
+
     def execute(self) -> RunReport:
         """Make the tables; what fails is in the report, and what depends on it is skipped.
 
@@ -132,11 +141,11 @@ class Run:
             KeyboardInterrupt: it was interrupted; its report is kept.
         """
         try:
-            with self._watching() or nullcontext() as watch:
+            with self._watching() or nullcontext() as watch, self._alerting() or nullcontext() as alerts:
                 self._prepare()
                 with Presence(self._lake, self.run_id) as presence:
                     self._make_all(presence, watch)
-                    report = self._conclude(watch)
+                    report = self._conclude(watch, alerts)
                 if self._cut:
                     raise self._cut
                 return report
@@ -171,7 +180,7 @@ class Run:
         except KeyboardInterrupt as error:
             self._cut = error
 
-    def _conclude(self, watch: Watch | None) -> RunReport:
+    def _conclude(self, watch: Watch | None, alerts: Alerts | None) -> RunReport:
         """Tell what came of the run, and keep its report."""
         failed = any(not result.is_made for result in self._results.values())
         report = self._report("interrupted" if self._cut or self._is_cut_short else "failed" if failed else "success")
@@ -179,6 +188,10 @@ class Run:
         if watch:
             self._keep(report)  # it is there, whatever becomes of those who wait for backends
             unsent, report.aggregations = watch.finish()
+            report.remarks += unsent
+        if alerts:
+            self._keep(report)
+            report.alerts, unsent = alerts.conclude(report.aggregations)
             report.remarks += unsent
         if fault := self._keep(report):
             report.remarks.append(fault)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+from oreflow.alerting import declared as alerting
 from oreflow.contract import CheckType, ProcessingStage, SectionMetadata
 from oreflow.factory import ProcessorFactory
 from oreflow.monitoring import declared as monitoring
@@ -93,7 +94,8 @@ def declaration_schema(factory: ProcessorFactory) -> dict[str, Any]:
             "plugins": PLUGINS_SCHEMA,
             "engines": _engines_schema(factory),
             "resilience": declared.SCHEMA,
-            "monitoring": monitoring.schema(factory),
+            "monitoring": _monitoring(factory),
+            "alerts": alerting.schema(factory),
             "health": health.SCHEMA,
             **{name: _added(metadata) for name, (metadata, _) in sorted(factory.sections.items())},
             "sources": {
@@ -124,6 +126,12 @@ def declaration_schema(factory: ProcessorFactory) -> dict[str, Any]:
             },
         },
     }
+
+
+def _monitoring(factory: ProcessorFactory) -> dict[str, Any]:
+    section = monitoring.schema(factory)
+    section["properties"]["alert_thresholds"] = alerting.thresholds_schema()
+    return section
 
 
 def _engines_schema(factory: ProcessorFactory) -> dict[str, Any]:

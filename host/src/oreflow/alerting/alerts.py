@@ -1,0 +1,272 @@
+"""The alerts of one run: what is found is held against the rules, and people are told while it goes on."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from functools import partial
+from types import TracebackType
+from typing import Any, Self
+
+from oreflow.alerting.book import Book, Page
+from oreflow.alerting.declared import Alerting, DeclaredChannel, Rule
+from oreflow.alerting.findings import TABLE, Findings, Times
+from oreflow.alerting.judging import Finding, State, due, judge, sweep, text_of, was_told
+from oreflow.alerting.measuring import Measures
+from oreflow.alerting.sending import Outbox
+from oreflow.contract import Alert, AlertChannel, DeclarationError, Notice, OreflowError, Surroundings
+from oreflow.factory import ProcessorFactory
+from oreflow.hookspecs import hookimpl
+from oreflow.monitoring.patience import within
+from oreflow.secrets import redacted
+
+_log = logging.getLogger("oreflow.alerts")
+_REPORT = "oreflow-report"
+_SHOWN = ("rule", "status", "severity", "subject", "summary", "value", "threshold", "since", "details")
+
+
+class Alerts:
+    """What is told of one run, or of what has not happened where nothing runs (`run_id` ''); a context for that time.
+
+    `options` are those by which commands find the pipeline. To enter it raises `DeclarationError` where a channel, or a
+    secret that it needs, cannot be had, and `OreflowError` where a plugin fails to create one.
+    """
+
+    def __init__(
+        self,
+        declared: Alerting,
+        factory: ProcessorFactory,
+        surroundings: Surroundings,
+        book: Book,
+        times: Times,
+        *,
+        run_id: str = "",
+        options: str = "",
+    ) -> None:
+        self._declared, self._factory, self._surroundings = declared, factory, surroundings
+        self._book, self._run_id = book, run_id
+        self._rules = {rule.name: rule for rule in declared.rules}
+        self._outboxes: dict[str, Outbox] = {}
+        self._measures = Measures(run_id, surroundings.pipeline)
+        looks = [f"{each}{options}" for each in _looks(factory, run_id)]
+        self._findings = Findings(declared, self._measures, times, looks)
+        self._on_the_way: set[tuple[str, str, str]] = set()
+        self._told: dict[tuple[str, str], list[str]] = {}
+        self._report: Mapping[str, Any] | None = None
+        self._remarks: list[str] = []
+        self._changing = threading.Lock()
+        self._open = ExitStack()
+
+    def __enter__(self) -> Self:
+        for each in self._declared.channels:
+            channel = self._channel(each)
+            if channel is None:
+                self._remark(f"alerts cannot be told by {each.name}: it could not be created in time")
+            else:
+                self._outboxes[each.name] = Outbox(each.name, channel, self._declared.patience, self._was_sent)
+        if not self._declared.channels:
+            mend = "pip install oreflow-alerts, and declare who is told under `alerts.channels`"
+            self._remark(f"alerts are in the reports of runs only, since there is no channel - {mend}")
+        with ExitStack() as opening:
+            for listener in (self, self._measures.recorder):
+                self._factory.hooks.register(listener)
+                opening.callback(self._factory.hooks.unregister, listener)
+            self._open = opening.pop_all()
+        return self
+
+    def _channel(self, declared: DeclaredChannel) -> AlertChannel | None:
+        """A channel; None where its plugin takes too long to create it."""
+        create = partial(self._factory.create_alert_channel, declared.type, declared.options, self._surroundings)
+        found = within(create, self._declared.patience)
+        if isinstance(found, DeclarationError):
+            raise declared.place(found) from found
+        if isinstance(found, BaseException):
+            raise found
+        channel: AlertChannel | None = found
+        return channel
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, place: TracebackType | None
+    ) -> None:
+        self._open.close()
+
+    @hookimpl(trylast=True)
+    def batch_finished(self, run_id: str, table: str, batch: int, status: str, account: Mapping[str, Any]) -> None:
+        """Tell of what has happened to a batch."""
+        if run_id == self._run_id and (found := self._findings.of_batch(table, batch, status, account)):
+            self._judge(found)
+
+    @hookimpl(trylast=True)
+    def resource_event(self, run_id: str, resource: str, event: Mapping[str, Any]) -> None:
+        """Tell of calls that do not go well."""
+        if run_id == self._run_id and (found := self._findings.of_event(resource, event)):
+            self._judge(found)
+
+    @hookimpl(trylast=True)
+    def step_finished(self, run_id: str, result: Mapping[str, Any]) -> None:
+        """Hold what is known of a table against the rules."""
+        if run_id == self._run_id:
+            is_counted = result["status"] in ("published", "failed")
+            self._judge(self._findings.of_step(result), (result["table"],) if is_counted else ())
+
+    @hookimpl(trylast=True)
+    def run_finished(self, run_id: str, report: Mapping[str, Any]) -> None:
+        """Keep what the rules are held against at the end."""
+        if run_id == self._run_id:
+            self._report = report
+
+    def conclude(
+        self, aggregations: Mapping[str, Sequence[Mapping[str, Any]]] | None = None
+    ) -> tuple[list[dict[str, Any]], list[str]]:
+        """Hold the run as a whole against the rules, and wait until all is told, for as long as is declared.
+
+        Gives the alerts that go on or have ended with it, as the report has them, and in one line each what could not
+        be told.
+        """
+        try:
+            self._judge(self._findings.of_run(self._report, aggregations or {}), (None,) if self._report else ())
+            deadline = time.monotonic() + self._declared.patience
+            unsent = {name: outbox.finish(deadline) for name, outbox in self._outboxes.items()}
+        except KeyboardInterrupt:
+            return [], [*self._remarks, "alerts were not waited for: interrupted"]
+        faults = [
+            (alert, name, why) for name, each in unsent.items() for notice, why in each for alert in notice.alerts
+        ]
+        for alert, name, why in faults:
+            self._remark(f"the alert '{alert.rule}' did not get to {name}: {why} - the next run tries it again")
+        if self._report:
+            self._doubt_figures(aggregations or {})
+        return self._entries({(alert.key, name): why for alert, name, why in faults}), self._remarks
+
+    def send_test(self, name: str) -> None:
+        """Send a notice that says that it is a test.
+
+        Raises:
+            OreflowError: it did not get there; says why.
+        """
+        pipeline, environment = self._surroundings.pipeline, self._surroundings.environment
+        alert = Alert(
+            rule="test",
+            status="firing",
+            severity="info",
+            pipeline=pipeline,
+            environment=environment,
+            run_id="",
+            key=f"{pipeline} test {name}",
+            summary=f"this is a test of the channel {name}",
+            since=text_of(datetime.now(UTC)),
+        )
+        if name not in self._outboxes:
+            raise OreflowError(f"the test did not get to {name}: {'; '.join(self._remarks)}")
+        outbox = self._outboxes[name]
+        outbox.put(Notice([alert]))
+        for _, why in outbox.finish(time.monotonic() + self._declared.patience):
+            raise OreflowError(f"the test did not get to {name}: {why}")
+
+    def _doubt_figures(self, aggregations: Mapping[str, Any]) -> None:
+        """Say of which figures nobody knows anything: a name may be a slip."""
+        for rule in self._declared.rules:
+            figure = rule.condition.figure if rule.condition else ""
+            if figure and figure not in aggregations and not self._measures.is_known(figure):
+                self._remark(f"the rule '{rule.name}' is on '{figure}', and nothing has been counted as that")
+
+    def _judge(self, found: Sequence[Finding], counted: Sequence[str | None] = ()) -> None:
+        """Hold findings against what is known, and have told what is new.
+
+        `counted` are the tables (None: the run) of which all counters are among what was found.
+        """
+        now = datetime.now(UTC)
+        try:
+            with self._book.changing() as page:
+                gone = [each for table in counted for each in self._findings.vanished(page.states, found, table)]
+                for each in [*found, *gone]:
+                    judge(page.states, each, self._run_id, now)
+                notices = self._due(page, now)
+        except OSError as error:
+            self._remark(f"alerts cannot be kept: {error.strerror or error}")
+            return
+        for name, alerts in notices.items():
+            self._outboxes[name].put(Notice(alerts))
+
+    def _due(self, page: Page, now: datetime) -> dict[str, list[Alert]]:
+        """What is to be told by which channel."""
+        found: dict[str, list[Alert]] = {}
+        for state in page.states.values():
+            rule = self._rules.get(state.rule)
+            for name in due(state, rule, page.silences, now) if rule else ():
+                way = (state.key, name, state.status)
+                if rule and name in self._outboxes and way not in self._on_the_way:
+                    self._on_the_way.add(way)
+                    found.setdefault(name, []).append(self._alert(rule, state))
+        return found
+
+    def _alert(self, rule: Rule, state: State) -> Alert:
+        condition = rule.condition
+        is_firing = state.status == "firing"
+        return Alert(
+            rule=rule.name,
+            status="firing" if is_firing else "resolved",
+            severity=rule.severity,
+            pipeline=self._surroundings.pipeline,
+            environment=self._surroundings.environment,
+            run_id=self._run_id,
+            key=f"{self._surroundings.pipeline} {state.key}",
+            summary=redacted(f"{state.words}, {condition.words}" if condition and is_firing else state.words),
+            since=state.since,
+            subject=dict(state.subject),
+            value=state.value,
+            threshold=condition.threshold if condition else None,
+            description=rule.description,
+            details=[redacted(each) for each in state.details],
+            commands=list(state.commands),
+        )
+
+    def _was_sent(self, name: str, notice: Notice) -> None:
+        """Remember what was told, on the thread of a channel."""
+        with self._changing:
+            for alert in notice.alerts:
+                self._told.setdefault((alert.key, alert.status), []).append(name)
+            try:
+                with self._book.changing() as page:
+                    for alert in notice.alerts:
+                        key = alert.key.removeprefix(f"{self._surroundings.pipeline} ")
+                        was_told(page.states, key, name, alert.status, datetime.now(UTC))
+            except OSError as error:  # it is told again by the next run
+                self._remark(f"alerts cannot be kept: {error.strerror or error}")
+
+    def _entries(self, unsent: Mapping[tuple[str, str], str]) -> list[dict[str, Any]]:
+        """The alerts as the report has them; what is over and told is forgotten."""
+        now, found = datetime.now(UTC), list[dict[str, Any]]()
+        try:
+            with self._book.changing() as page:
+                for state in page.states.values():
+                    rule = self._rules.get(state.rule)
+                    if rule is None or state.status == "pending":
+                        continue
+                    alert = self._alert(rule, state)
+                    about = alert.to_dict()
+                    entry = {key: about[key] for key in _SHOWN}
+                    entry["is_silenced"] = any(each.covers(state, now) for each in page.silences)
+                    entry["told"] = sorted(set(self._told.get((alert.key, alert.status), ())))
+                    entry["unsent"] = {name: why for (key, name), why in unsent.items() if key == alert.key}
+                    found.append(entry)
+                sweep(page.states, self._rules, self._declared.tables)
+        except OSError as error:
+            self._remark(f"alerts cannot be kept: {error.strerror or error}")
+        return found
+
+    def _remark(self, text: str) -> None:
+        if text not in self._remarks:
+            self._remarks.append(text)
+            _log.warning("%s", text)
+
+
+def _looks(factory: ProcessorFactory, run_id: str) -> list[str]:
+    """The commands that show more, with a place for a table."""
+    has_pages = any(each.distribution == _REPORT and each.status == "ok" for each in factory.plugins)
+    of_run = [f"oreflow runs show {run_id}", *([f"oreflow report {run_id}"] if has_pages else [])]
+    return [*(of_run if run_id else ["oreflow runs"]), f"oreflow quarantine show {TABLE}"]

@@ -1,0 +1,1 @@
+"""Alert channels: log lines, webhooks, e-mail, and what apprise reaches."""
