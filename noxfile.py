@@ -49,7 +49,7 @@ DOCS_TOOLS = ("mkdocs", "mkdocs-material")
 def install(
     session: nox.Session, *tools: str, packages: bool = True, editable: bool = True, extras: bool = False
 ) -> None:
-    """Install tools, and oreflow with its plugins as they stand in this tree; `extras`: with what they may do besides."""
+    """Install tools, and oreflow with its plugins as they stand in this tree; `extras`: with all that these can do."""
     if packages:
         tools = (*tools, *BUILD_TOOLS)
     session.install("-c", "constraints.txt", *tools)

@@ -425,6 +425,19 @@ def test_what_is_kept_of_alerts_may_be_damaged_and_no_run_fails(project, receive
     assert receiver.alerts == [("bad delivery", "firing")] * 2
 
 
+def test_what_several_processes_change_at_once_is_all_kept(project, receiver):
+    rules = "".join(f"    rule {number}: {{on: gate_failed}}\n" for number in range(8))
+    made = shop(project, rules, receiver)
+    made.put("a.csv", BAD)
+    script = "import oreflow, sys; oreflow.silence_alert(f'rule {sys.argv[1]}', '2h')"
+    commands = [[sys.executable, "-c", script, str(number)] for number in range(8)]
+    processes = [subprocess.Popen(command, cwd=made.root) for command in commands]
+    assert [process.wait() for process in processes] == [0] * 8
+    made.run()
+    assert [len(each.silences) for each in oreflow.alerts(made.root)] == [1] * 8
+    assert receiver.posted == []
+
+
 def test_without_rules_nothing_is_loaded_for_them(project):
     made = project(DECLARATION, {"a.csv": GOOD})
     script = (
