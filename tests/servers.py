@@ -1,4 +1,4 @@
-"""Servers that tests start: a real InfluxDB, and a collector of spans that decodes what it is sent, as others do."""
+"""Servers that tests start: a real InfluxDB, a collector of spans, and those by which alerts get to people."""
 
 from __future__ import annotations
 
@@ -12,11 +12,14 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from email import message_from_bytes
+from email.policy import default
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from aiosmtpd.controller import Controller
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
 CONFIG = """
@@ -202,3 +205,75 @@ def receiver(hang: float = 0.0) -> Iterator[Receiver]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@dataclass
+class Webhooks:
+    """What was posted, and what is answered: `statuses` one after the other, then 200; each `hangs` so many seconds."""
+
+    url: str = ""
+    posted: list[Any] = field(default_factory=list)
+    statuses: list[int] = field(default_factory=list)
+    hangs: float = 0.0
+
+    @property
+    def alerts(self) -> list[tuple[str, str]]:
+        """Which alerts were told as JSON, and whether they fire."""
+        return [(each["rule"], each["status"]) for body in self.posted for each in body["alerts"]]
+
+
+@contextmanager
+def webhooks() -> Iterator[Webhooks]:
+    """A receiver of webhooks."""
+    found = Webhooks()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            content = self.rfile.read(int(self.headers["Content-Length"]))
+            time.sleep(found.hangs)
+            status = found.statuses.pop(0) if found.statuses else 200
+            if status == 200:
+                found.posted.append(json.loads(content))
+            self.send_response(status)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+    found.url = f"http://127.0.0.1:{server.server_address[1]}/hooks/t0ps3cr3t"
+    yield found
+    server.shutdown()
+    server.server_close()
+
+
+@dataclass
+class Mailbox:
+    """What a mail server has taken: for whom, and the mail; it takes none for those whom it has `refused`."""
+
+    port: int
+    found: list[tuple[list[str], Any]] = field(default_factory=list)
+    refused: set[str] = field(default_factory=set)
+
+    async def handle_RCPT(self, server: Any, session: Any, envelope: Any, address: str, options: Any) -> str:  # noqa: N802  the library's name
+        if address in self.refused:
+            return "550 no such person"
+        envelope.rcpt_tos.append(address)
+        return "250 OK"
+
+    async def handle_DATA(self, server: Any, session: Any, envelope: Any) -> str:  # noqa: N802  the library's name
+        self.found.append((envelope.rcpt_tos, message_from_bytes(envelope.content, policy=default)))
+        return "250 OK"
+
+
+@contextmanager
+def mailbox() -> Iterator[Mailbox]:
+    """A real SMTP server."""
+    found = Mailbox(free_port())
+    controller = Controller(found, hostname="127.0.0.1", port=found.port)
+    controller.start()
+    yield found
+    controller.stop()

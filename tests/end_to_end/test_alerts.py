@@ -7,17 +7,11 @@ import json
 import re
 import subprocess
 import sys
-import threading
 import time
-from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from email import message_from_bytes
-from email.policy import default
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from aiosmtpd.controller import Controller
-from servers import free_port
+from servers import free_port, mailbox, webhooks
 
 import oreflow
 
@@ -36,77 +30,16 @@ tables:
 GOOD, POOR, BAD = "id,name\n1,ada\n2,grace\n", "id,name\n1,\n2,grace\n3,alan\n", "id,name\n1,\n2,\n3,\n4,\n5,edsger\n"
 
 
-class Receiver:
-    """What was posted, and what is answered."""
-
-    def __init__(self):
-        self.posted, self.statuses, self.headers = [], [], []
-        self.hangs = 0.0
-
-    @property
-    def alerts(self):
-        return [(each["rule"], each["status"]) for body in self.posted for each in body["alerts"]]
-
-
-@contextmanager
-def receiving():
-    found = Receiver()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            content = self.rfile.read(int(self.headers["Content-Length"]))
-            time.sleep(found.hangs)
-            status = found.statuses.pop(0) if found.statuses else 200
-            if status == 200:
-                found.posted.append(json.loads(content))
-                found.headers.append(dict(self.headers))
-            self.send_response(status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
-    found.url = f"http://127.0.0.1:{server.server_address[1]}/hooks/t0ps3cr3t"
-    yield found
-    server.shutdown()
-    server.server_close()
-
-
 @pytest.fixture
 def receiver():
-    with receiving() as found:
+    with webhooks() as found:
         yield found
-
-
-class Mails:
-    """A mailbox of a real SMTP server."""
-
-    def __init__(self):
-        self.found, self.refused = [], set()
-
-    async def handle_RCPT(self, server, session, envelope, address, options):  # noqa: N802  the library's name
-        if address in self.refused:
-            return "550 no such person"
-        envelope.rcpt_tos.append(address)
-        return "250 OK"
-
-    async def handle_DATA(self, server, session, envelope):  # noqa: N802  the library's name
-        self.found.append((envelope.rcpt_tos, message_from_bytes(envelope.content, policy=default)))
-        return "250 OK"
 
 
 @pytest.fixture
 def mails():
-    found = Mails()
-    controller = Controller(found, hostname="127.0.0.1", port=free_port())
-    controller.start()
-    found.port = controller.port
-    yield found
-    controller.stop()
+    with mailbox() as found:
+        yield found
 
 
 def shop(project, alerts, receiver=None, more=""):
