@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from types import TracebackType
@@ -19,6 +20,7 @@ from oreflow.alerting.judging import Finding, State, due, judge, sweep, text_of,
 from oreflow.alerting.measuring import Measures
 from oreflow.alerting.sending import Outbox
 from oreflow.contract import Alert, AlertChannel, DeclarationError, Notice, OreflowError, Surroundings
+from oreflow.contract.errors import told
 from oreflow.factory import ProcessorFactory
 from oreflow.hookspecs import hookimpl
 from oreflow.monitoring.patience import within
@@ -125,22 +127,27 @@ class Alerts:
         """Hold the run as a whole against the rules, and wait until all is told, for as long as is declared.
 
         Gives the alerts that go on or have ended with it, as the report has them, and in one line each what could not
-        be told.
+        be told. Nothing is raised: the run is done, and only who hears of it is not.
         """
         try:
-            self._judge(self._findings.of_run(self._report, aggregations or {}), (None,) if self._report else ())
-            deadline = time.monotonic() + self._declared.patience
-            unsent = {name: outbox.finish(deadline) for name, outbox in self._outboxes.items()}
+            return self._concluded(aggregations or {}), self._remarks
         except KeyboardInterrupt:
             return [], [*self._remarks, "alerts were not waited for: interrupted"]
+        except Exception as error:
+            return [], [*self._remarks, redacted(f"alerts could not be told: {told(error)}")]
+
+    def _concluded(self, aggregations: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
+        self._judge(self._findings.of_run(self._report, aggregations), (None,) if self._report else ())
+        deadline = time.monotonic() + self._declared.patience
+        unsent = {name: outbox.finish(deadline) for name, outbox in self._outboxes.items()}
         faults = [
             (alert, name, why) for name, each in unsent.items() for notice, why in each for alert in notice.alerts
         ]
         for alert, name, why in faults:
             self._remark(f"the alert '{alert.rule}' did not get to {name}: {why} - the next run tries it again")
         if self._report:
-            self._doubt_figures(aggregations or {})
-        return self._entries({(alert.key, name): why for alert, name, why in faults}), self._remarks
+            self._doubt_figures(aggregations)
+        return self._entries({(alert.key, name): why for alert, name, why in faults})
 
     def send_test(self, name: str) -> None:
         """Send a notice that says that it is a test.
@@ -184,7 +191,7 @@ class Alerts:
             with self._book.changing() as page:
                 gone = [each for table in counted for each in self._findings.vanished(page.states, found, table)]
                 for each in [*found, *gone]:
-                    judge(page.states, each, self._run_id, now)
+                    judge(page.states, _discreet(each), self._run_id, now)
                 notices = self._due(page, now)
         except OSError as error:
             self._remark(f"alerts cannot be kept: {error.strerror or error}")
@@ -215,13 +222,13 @@ class Alerts:
             environment=self._surroundings.environment,
             run_id=self._run_id,
             key=f"{self._surroundings.pipeline} {state.key}",
-            summary=redacted(f"{state.words}, {condition.words}" if condition and is_firing else state.words),
+            summary=f"{state.words}, {condition.words}" if condition and is_firing else state.words,
             since=state.since,
             subject=dict(state.subject),
             value=state.value,
             threshold=condition.threshold if condition else None,
             description=rule.description,
-            details=[redacted(each) for each in state.details],
+            details=list(state.details),
             commands=list(state.commands),
         )
 
@@ -263,6 +270,11 @@ class Alerts:
         if text not in self._remarks:
             self._remarks.append(text)
             _log.warning("%s", text)
+
+
+def _discreet(found: Finding) -> Finding:
+    """What was found, without secrets: it is written down, and sent."""
+    return replace(found, words=redacted(found.words), details=redacted(list(found.details)))
 
 
 def _looks(factory: ProcessorFactory, run_id: str) -> list[str]:

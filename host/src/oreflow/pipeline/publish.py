@@ -17,6 +17,7 @@ from oreflow.pipeline.candidate import Batch, Candidate
 from oreflow.pipeline.journal import settle
 from oreflow.pipeline.quality import Failure, gate
 from oreflow.pipeline.report import RefusedError, schema_changes, spelled
+from oreflow.secrets import redacted
 
 _SAMPLES = 3
 _NO_COLUMNS = {
@@ -58,7 +59,7 @@ class Publication:
         )
         account.remarks += remarks
         if failures:
-            account.failures = [self._described(failure) for failure in failures]
+            account.failures = redacted([self._described(failure) for failure in failures])
             details = "; ".join(_words(failure) for failure in account.failures)
             kept = self._keep()
             message = f"the quality gate was not passed: {details}; the candidate is kept in {kept}"
