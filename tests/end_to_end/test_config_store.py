@@ -14,6 +14,7 @@ from urllib.parse import quote
 
 import pytest
 
+import oreflow
 from oreflow.config import ConfigManager
 from oreflow.contract import OreflowError, StoreConflict, StoreError
 from oreflow.factory import get_processor_factory
@@ -331,3 +332,15 @@ def test_a_run_takes_the_store_s_layer_and_no_word_on_plugins_from_it(shop, stor
     refused = shop.cli("run")
     assert refused.code == 2
     assert "plugins: a store cannot say this" in refused.err
+
+
+def test_health_says_whether_the_store_answers(server, shop):
+    shop.declare("name: shop\nsources: {s: {path: './*.csv', format: csv}}\ntables: {bronze.s: {source: s}}\n")
+    (found,) = oreflow.health(shop.root, checks="config store").checks
+    assert (found.status, found.reason) == ("pass", "it says nothing of 'pipeline'")
+    oreflow.effective_config(shop.root)  # which keeps what the store says
+    server.stop()
+    (found,) = oreflow.health(shop.root, checks="config store").checks
+    assert found.status == "warn"
+    assert "runs go by what this machine had of it last" in found.reason
+    assert server.password not in found.reason

@@ -7,6 +7,7 @@ Statuses are those of the draft "Health Check Response Format for HTTP APIs" (dr
 from __future__ import annotations
 
 import copy
+import os
 import queue
 import shutil
 import tempfile
@@ -20,6 +21,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from oreflow.config.layers import choose_environment
+from oreflow.config.settings import read_settings
+from oreflow.config.stored import opened
 from oreflow.contract import (
     DeclarationError,
     Doubt,
@@ -28,6 +32,7 @@ from oreflow.contract import (
     Problem,
     ProcessingEngine,
     ProcessorCapability,
+    StoreAway,
 )
 from oreflow.contract.errors import told
 from oreflow.factory import ProcessorFactory, answers
@@ -113,6 +118,9 @@ def checks(pipeline: Pipeline, factory: ProcessorFactory) -> list[HealthCheck]:
     sources = {table.source.name: table.source for table in pipeline.tables if table.source}
     found += [HealthCheck(f"source {name}", partial(_listed, pipeline.project, each)) for name, each in sources.items()]
     found += [HealthCheck(f"engine {name}", partial(_computes, factory, name, said)) for name, said in engines.items()]
+    environment = choose_environment(pipeline.config.environment, os.environ)
+    if address := read_settings(pipeline.project, environment, os.environ).store:
+        found.append(HealthCheck("config store", partial(_answers, address, pipeline.config.name, factory)))
     for name, age in pipeline.health.freshness.items():
         found.append(HealthCheck(f"freshness {name}", partial(_fresh, lake, factory, pipeline.table(name), age)))
     about = {
@@ -221,6 +229,15 @@ def _computes(factory: ProcessorFactory, name: str, options: Mapping[str, Any]) 
     if [dict(row) for row in found] != [{"two": 2}]:
         raise OreflowError(f"1 + 1 is {found!r} on it")
     return f"{factory.origin('engine', name)} computes"
+
+
+def _answers(address: str, name: str, factory: ProcessorFactory) -> str:
+    try:
+        with opened(address, factory) as store:
+            found = store.fetch(name)
+    except StoreAway as error:
+        raise Doubt(f"{error}; runs go by what this machine had of it last") from error
+    return f"it has version {found.version} of '{name}'" if found else f"it says nothing of '{name}'"
 
 
 def _fresh(lake: Lake, factory: ProcessorFactory, table: TableSpec, most: float) -> str:
