@@ -30,6 +30,7 @@ PLUGINS = (
     "metrics",
     "prometheus",
     "influxdb",
+    "openlineage",
     "opentelemetry",
     "alerts",
 )

@@ -34,6 +34,7 @@ OURS = (
     "gold",
     "influxdb",
     "metrics",
+    "openlineage",
     "opentelemetry",
     "polars",
     "prometheus",

@@ -236,6 +236,7 @@ class Run:
                 "stage": table.spec.stage.value,
                 "inputs": list(table.spec.inputs),
                 "source": table.spec.source.name if table.spec.source else None,
+                "files": table.spec.source.path if table.spec.source else None,
                 "path": str(self._lake.table(table.spec.name)),
                 "processor": table.selection.offer.name,
                 "engine": table.selection.offer.engine,

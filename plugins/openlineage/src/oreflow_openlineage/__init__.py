@@ -1,0 +1,1 @@
+"""oreflow-openlineage: what a run reads and writes, column by column, as events of OpenLineage."""
