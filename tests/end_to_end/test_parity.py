@@ -69,6 +69,7 @@ def shop(project, spark):
 
 
 def test_a_pipeline_is_equal_on_both_engines(shop):
+    shop.declare(DECLARATION + "lineage: {transport: {type: file, path: lineage.jsonl}}\n")
     found = oreflow.parity(shop.root)
     assert found.equal, [table.differences for table in found.tables]
     assert found.engines == ("polars", "spark")
@@ -80,6 +81,7 @@ def test_a_pipeline_is_equal_on_both_engines(shop):
         ("gold.shops", False, 2, 2),
     ]
     assert not (shop.root / "lake").exists()
+    assert not (shop.root / "lineage.jsonl").exists(), "it is no run that anybody has to hear of"
 
 
 def test_a_planted_difference_is_shown(project, spark, tmp_path):
