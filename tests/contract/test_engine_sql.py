@@ -287,6 +287,8 @@ def test_a_measure(text, by):
 
 QUERIES = {
     "select n, i from silver.t where i > 0": [(1, 7)],
+    "select n, if(i > 0, 'more', 'less') as s from silver.t where n < 3": [(1, "more"), (2, "less")],
+    "select if(sum(n) > 9, 'many', 'few') as s from silver.t": [("many",)],
     "select silver.t.n from silver.t where silver.t.s = ''": [(3,)],
     "select * from (select n as k, j from silver.t) x where j = 3": [(4, 3)],
     "select a.i, b.j from silver.t a join silver.t b on a.i = b.j": [(0, 0)],

@@ -101,7 +101,8 @@ def prove(
         reports: list[RunReport] = []
         seconds: dict[str, float] = {}
         # Both are planned before either is run: a mistake is told before anything is done.
-        alone = replace(pipeline, share="", monitoring=None, sections={})  # it is no run that anybody has to hear of
+        # Nobody has to hear of such a run.
+        alone = replace(pipeline, share="", monitoring=None, alerting=None, sections={})
         runs = {
             engine: Run(replace(alone, lake=folder / engine), factory, engine=engine, now=lambda: claimed_at)
             for engine in engines

@@ -83,7 +83,7 @@ def aggregates(node: exp.Expr) -> bool:
     """Whether a group is needed to compute it."""
     if isinstance(node, (exp.Window, exp.Query)):
         return False
-    if isinstance(node, exp.Anonymous) and _function(node).kind == "aggregate":
+    if isinstance(node, exp.Anonymous) and not _is_choice(node) and _function(node).kind == "aggregate":
         return True
     return any(aggregates(child) for child in node.iter_expressions())
 
@@ -463,8 +463,13 @@ def _called(function: Function, given: list[Value], at: Place) -> Value:
     return function.build(*function.arguments(given))
 
 
+def _is_choice(node: exp.Anonymous) -> bool:
+    """Whether it is `if(...)`, which is no function: it computes only what it chooses."""
+    return str(node.this).lower() == "if"
+
+
 def _call(node: exp.Anonymous, at: Place) -> Value:
-    if str(node.this).lower() == "if":
+    if _is_choice(node):
         if len(node.expressions) != 3:  # noqa: PLR2004  the condition, and a value for each case
             raise StepError("if(...) takes a condition and two values")
         test, value, other = node.expressions
