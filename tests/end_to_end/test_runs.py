@@ -138,3 +138,30 @@ def test_where_there_is_no_run_it_says_what_makes_one(project):
     done = project(DECLARATION, {}).cli("runs", "show")
     assert (done.code, "there is no run yet - `oreflow run` makes the first" in done.err) == (2, True)
     assert project(DECLARATION, {}).cli("runs", "--limit", "3", "show").code == 2
+
+
+def test_batches_are_told_as_they_are_written_down_beside_a_table_or_with_its_commits(two_runs):
+    made, first, second = two_runs
+    names = ("bronze.sales", "silver.sales")
+    before = [oreflow.batches(made.root, name) for name in names]
+    for number, batches in enumerate(before):
+        assert [(each["batch"], each["run_id"]) for each in batches] == [(1, first), (2, second)]
+        for each in batches:
+            (reported,) = oreflow.show_run(each["run_id"], made.root).tables[number].batches
+            assert each["claimed_at"] <= reported.started_at
+            same = ("read", "published", "quarantined", "superseded", "replaced", "score", "rules", "files")
+            assert {name: each[name] for name in same} == {name: getattr(reported, name) for name in same}
+    for file in (made.root / "lake/_oreflow/batches").rglob("*.json"):
+        file.unlink()
+    assert [oreflow.batches(made.root, name) for name in names] == before
+    with pytest.raises(oreflow.DeclarationError, match=r"has no table .gold\.sales."):
+        oreflow.batches(made.root, "gold.sales")
+
+
+def test_the_commands_of_plugins_are_told_what_a_run_is_told(two_runs):
+    made, _, _ = two_runs
+    made.declare(DECLARATION + "chaos: {faults: [{fault: latency, rate: 0.1, delay: 0.1}]}\n")
+    around, sections = oreflow.surroundings(made.root)
+    assert (around.pipeline, around.project) == ("shop", made.root)
+    assert around.folder.is_relative_to(made.root / "lake")
+    assert list(sections) == ["chaos"]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
         rollback_config,
     )
     from oreflow.api.ecosystem import check_plugin, doctor, new_plugin, plugin, plugins
-    from oreflow.api.looking import compare_runs, health, quarantine, runs, show_run, tables
+    from oreflow.api.looking import batches, compare_runs, health, quarantine, runs, show_run, surroundings, tables
     from oreflow.api.making import init, lock, lock_changes, parity, plan, resources, run
     from oreflow.api.project import project_factory
     from oreflow.factory import ProcessorFactory, get_processor_factory
@@ -37,6 +37,7 @@ __all__ = [
     "TableResult",
     "alerts",
     "check_alerts",
+    "batches",
     "check_config",
     "config_difference",
     "config_history",
@@ -67,6 +68,7 @@ __all__ = [
     "runs",
     "show_run",
     "silence_alert",
+    "surroundings",
     "tables",
     "try_alert_channel",
 ]
@@ -86,7 +88,16 @@ _HOMES = {
         "rollback_config",
     ),
     "oreflow.api.ecosystem": ("check_plugin", "doctor", "new_plugin", "plugin", "plugins"),
-    "oreflow.api.looking": ("compare_runs", "health", "quarantine", "runs", "show_run", "tables"),
+    "oreflow.api.looking": (
+        "batches",
+        "compare_runs",
+        "health",
+        "quarantine",
+        "runs",
+        "show_run",
+        "surroundings",
+        "tables",
+    ),
     "oreflow.api.making": ("init", "lock", "lock_changes", "parity", "plan", "resources", "run"),
     "oreflow.api.project": ("project_factory",),
     "oreflow.factory": ("ProcessorFactory", "get_processor_factory"),

@@ -2,17 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import copy
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oreflow.api.project import DEFAULT_NAME, load
-from oreflow.contract import DeclarationError, Engine, OreflowError, Problem, ProcessorCapability, Table
+from oreflow.contract import (
+    DeclarationError,
+    Engine,
+    OreflowError,
+    Problem,
+    ProcessorCapability,
+    StepError,
+    Surroundings,
+    Table,
+)
 from oreflow.factory import ProcessorFactory
-from oreflow.pipeline.report import RunReport
+from oreflow.pipeline.report import Account, RunReport
 from oreflow.validation import did_you_mean
 
 if TYPE_CHECKING:
+    from oreflow.pipeline.batches import Batches
     from oreflow.pipeline.difference import RunDifference
     from oreflow.pipeline.model import Pipeline
     from oreflow.probing import HealthReport
@@ -105,6 +117,46 @@ def runs(
     return reports[:limit]
 
 
+def batches(
+    project: str | Path = ".",
+    name: str = "",
+    *,
+    pipeline: str = DEFAULT_NAME,
+    environment: str | None = None,
+    options: Sequence[str] = (),
+) -> list[dict[str, Any]]:
+    """The batches that are in a table, the first one first, as they are written down beside it and with its commits.
+
+    Each has its `batch`, when it was claimed (`claimed_at`, ISO 8601; '' where nothing tells it), the `files` that it
+    read of a source (with their `bytes`), and its account as the hook `batch_finished` has it, whose `run_id` is the
+    run that has committed it. One of which nothing is left to tell has its number alone.
+    """
+    from oreflow.pipeline.access import Access
+    from oreflow.pipeline.batches import Batches
+    from oreflow.pipeline.lake import Lake
+
+    declared, factory = load(project, pipeline, environment, options)
+    spec, access = declared.table(name), Access(declared, factory)
+    table, made = access.tables.load(Lake(declared.lake).table(name)), Batches(declared, spec, access)
+    return [_batch(made, number) for number in range(1, (table.batch if table else 0) + 1)]
+
+
+def surroundings(
+    project: str | Path = ".",
+    pipeline: str = DEFAULT_NAME,
+    *,
+    environment: str | None = None,
+    options: Sequence[str] = (),
+) -> tuple[Surroundings, Mapping[str, Any]]:
+    """For the commands of plugins, what `run_configured` tells of a pipeline: its surroundings, and plugins' sections.
+
+    Raises:
+        DeclarationError: the declaration is wrong.
+    """
+    declared, _ = load(project, pipeline, environment, options)
+    return declared.surroundings("plugins"), copy.deepcopy(declared.sections)
+
+
 def show_run(
     run: str = LATEST,
     project: str | Path = ".",
@@ -162,6 +214,17 @@ def health(
 
     checks = [checks] if isinstance(checks, str) else checks
     return examine(*load(project, pipeline, environment, options), checks, max_age)
+
+
+def _batch(made: Batches, number: int) -> dict[str, Any]:
+    account = made.journal.account(number)
+    found = Account.from_dict(account).to_dict() if account else {}
+    with contextlib.suppress(StepError):  # neither a file nor the table's log has its claim any more
+        claim = made.journal.finished(number)
+        files = zip(made.source_files(claim), claim.files, strict=True)
+        found["claimed_at"] = claim.claimed_at.isoformat(timespec="milliseconds")
+        found["files"] = [{"file": shown.label, "bytes": claimed.bytes} for shown, claimed in files]
+    return {"batch": number, "claimed_at": "", "files": [], **found}
 
 
 def _chosen(run: str, among: Sequence[RunReport]) -> RunReport:
