@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from oreflow.contract import DeclarationError, Problem
+from oreflow.contract import DeclarationError, OreflowError, Problem
 from oreflow.contract.errors import told
 from oreflow.factory import ProcessorFactory, Profile, answers
 from oreflow.pipeline.access import Access
@@ -362,7 +362,8 @@ class Run:
         remarks: list[str] = []
         for plugin, answer in answers(self._factory.hooks, hook, **copy.deepcopy(what)):  # theirs, to do as they like
             if isinstance(answer, BaseException):
-                remarks.append(redacted(f"{self._factory.plugin(plugin)} failed in {hook}: {told(answer)}"))
+                said = f": {answer}" if isinstance(answer, OreflowError) else f" failed in {hook}: {told(answer)}"
+                remarks.append(redacted(f"{self._factory.plugin(plugin)}{said}"))
         return remarks
 
 
