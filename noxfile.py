@@ -30,6 +30,7 @@ PLUGINS = (
     "metrics",
     "prometheus",
     "influxdb",
+    "ledger",
     "openlineage",
     "opentelemetry",
     "alerts",
@@ -37,7 +38,7 @@ PLUGINS = (
 RUNTIME = ("host", *(f"plugins/{name}" for name in PLUGINS))
 PACKAGES = (*RUNTIME, "plugins/testkit")
 
-EXTRAS = {"plugins/spark": "[connect]", "plugins/alerts": "[apprise]"}
+EXTRAS = {"plugins/spark": "[connect]", "plugins/alerts": "[apprise]", "plugins/ledger": "[postgresql]"}
 
 BUILD_TOOLS = ("hatchling", "editables")
 # ruff and mypy judge what `plugins new` makes, tpchgen-cli makes the data of an example.

@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-from collections.abc import Callable, Mapping
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -56,6 +57,23 @@ def spark(require: Callable[[Path | bool, str], None]) -> None:
     # What it remembers of thousands of small jobs would fill its memory.
     conf |= {"spark.ui.retainedJobs": 20, "spark.ui.retainedStages": 20, "spark.ui.retainedTasks": 100}
     session({"master": "local[2]", "conf": conf})
+
+
+@pytest.fixture(scope="session")
+def postgres(require: Callable[[Path | bool, str], None]) -> Iterator[Any]:
+    """A real PostgreSQL for the whole test process, a `servers.Postgres`; its password is in LEDGER_PASSWORD."""
+    require(importlib.util.find_spec("psycopg") is not None, 'psycopg is missing: pip install "psycopg[binary]"')
+    from servers import Postgres
+
+    require(Postgres.binary("initdb") is not None, "PostgreSQL is missing: apt-get install postgresql")
+    # A folder that is not root's alone, as the server is not to be.
+    with tempfile.TemporaryDirectory(prefix="oreflow-postgresql-") as folder, pytest.MonkeyPatch.context() as patch:
+        made = Postgres(Path(folder))
+        patch.setenv("LEDGER_PASSWORD", made.password)
+        try:
+            yield made.start()
+        finally:
+            made.stop()
 
 
 # A driver in a Spark that is running already: each start of one takes many seconds.

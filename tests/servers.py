@@ -1,16 +1,19 @@
-"""Servers that tests start: a real InfluxDB, a collector of spans, and those by which alerts get to people."""
+"""Servers that tests start: a real InfluxDB, a real PostgreSQL, a collector of spans, and those for alerts."""
 
 from __future__ import annotations
 
 import gzip
 import json
+import os
+import shutil
+import signal
 import socket
 import subprocess
 import threading
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.policy import default
@@ -19,6 +22,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+import psycopg
 from aiosmtpd.controller import Controller
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
@@ -105,6 +109,82 @@ class Influx:
         found = self.ask(f'SELECT * FROM "{measurement}"', database)
         rows = [dict(zip(series["columns"], row, strict=True)) for series in found for row in series["values"]]
         return [{key: value for key, value in row.items() if value is not None} for row in rows]
+
+
+@dataclass
+class Postgres:
+    """A real PostgreSQL of a test's own, not running before `start`; its password has what divides an address.
+
+    It refuses to be root's: where the tests are, it is nobody's.
+    """
+
+    folder: Path
+    port: int = field(default_factory=free_port)
+    password: str = "p0stgr3s@s/3#cr%t"
+    made: int = 0
+    process: subprocess.Popen[bytes] | None = None
+
+    @staticmethod
+    def binary(name: str) -> str | None:
+        """A program of the server; Debian has them beside the path."""
+        found = sorted(Path("/usr/lib/postgresql").glob(f"*/bin/{name}"))
+        return shutil.which(name) or (str(found[-1]) if found else None)
+
+    def url(self, database: str, password: str = "${env:LEDGER_PASSWORD}") -> str:
+        return f"postgresql://postgres:{password}@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> Postgres:
+        user: dict[str, Any] = {"user": "nobody", "group": "nogroup"} if os.geteuid() == 0 else {}
+        data = self.folder / "data"
+        if not data.exists():
+            (self.folder / "password").write_text(self.password)
+            if user:
+                shutil.chown(self.folder, **user)
+            command = [self.binary("initdb"), "-D", data, "-U", "postgres", f"--pwfile={self.folder}/password"]
+            command += ["--auth=scram-sha-256", "--no-sync", "--encoding=UTF8", "--locale=C"]
+            subprocess.run(command, check=True, capture_output=True, cwd="/", **user)
+        command = [self.binary("postgres"), "-D", data, "-p", str(self.port), "-h", "127.0.0.1", "-k", ""]
+        command += ["-c", "fsync=off", "-c", "max_connections=50"]
+        with (self.folder / "log").open("ab") as log:
+            self.process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", **user)
+        deadline = time.monotonic() + 20
+        while True:
+            try:
+                self.ask("select 1")
+            except psycopg.OperationalError:
+                assert time.monotonic() < deadline, (self.folder / "log").read_text()
+                time.sleep(0.02)
+            else:
+                return self
+
+    def stop(self, how: int = signal.SIGQUIT) -> None:
+        """End it, by default as a crash does."""
+        if self.process:
+            self.process.send_signal(how)
+            self.thaw()
+            self.process.wait(20)
+            self.process = None
+
+    def thaw(self) -> None:
+        """Let it go on, and what it has begun, where somebody has stopped them by SIGSTOP."""
+        if self.process:
+            children = subprocess.run(["pgrep", "-P", str(self.process.pid)], capture_output=True, check=False).stdout
+            for process in (*map(int, children.split()), self.process.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGCONT)
+
+    def new_database(self) -> str:
+        """The name of a new one, which is empty."""
+        self.made += 1
+        name = f"made_{self.made}"
+        self.ask(f"create database {name}")
+        return name
+
+    def ask(self, query: str, database: str = "postgres") -> list[tuple]:
+        about = {"host": "127.0.0.1", "port": self.port, "user": "postgres", "dbname": database}
+        with psycopg.connect(**about, password=self.password, autocommit=True) as connection:
+            cursor = connection.execute(query)
+            return cursor.fetchall() if cursor.description else []
 
 
 @dataclass

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent.parent
-HEAVY = {"polars", "narwhals", "deltalake", "pyarrow", "pyspark", "jsonschema", "jsonschema_rs", "rich", "click"}
+FRAMES = {"polars", "narwhals", "deltalake", "pyarrow", "pyspark"}
+HEAVY = FRAMES | {"jsonschema", "jsonschema_rs", "rich", "click", "sqlalchemy", "alembic"}
 ENGINES = {
     "polars",
     "narwhals",
@@ -33,6 +34,7 @@ OURS = (
     "delta",
     "gold",
     "influxdb",
+    "ledger",
     "metrics",
     "openlineage",
     "opentelemetry",

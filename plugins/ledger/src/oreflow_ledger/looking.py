@@ -1,0 +1,31 @@
+"""Whether a ledger can be written to; makes nothing."""
+
+from __future__ import annotations
+
+import time
+
+from oreflow.contract import Doubt
+from oreflow_ledger.database import Ledger, LedgerError
+from oreflow_ledger.section import Place
+from oreflow_ledger.tables import REVISION
+
+
+def look(place: Place) -> str:
+    """What is found, in a few words.
+
+    Raises:
+        Doubt: it cannot be written to. Runs go well without it.
+    """
+    if place.file and not place.file.exists():
+        return f"{place.shown} is made by the next run"
+    start = time.perf_counter()
+    try:
+        with Ledger(place) as ledger:
+            revision = ledger.revision()
+    except LedgerError as error:
+        raise Doubt(f"{place.shown}: {error}") from None
+    took = f"answers in {(time.perf_counter() - start) * 1000:.0f} ms"
+    if revision is None:
+        return f"{place.shown} {took}; its tables are made by the next run"
+    update = "" if revision == REVISION else f", which the next run brings to {REVISION}"
+    return f"{place.shown} {took}, schema {revision}{update}"
