@@ -503,6 +503,7 @@ def test_runs_of_a_process_share_its_connections(shop, new_database):
         ("{retention: 0d}", "database.retention: '0d' is no time that lasts - say one above 0, such as 90d"),
         ("{retention: soon}", "database.retention: 'soon' does not fit"),
         ("{pool_size: 0}", "database.pool_size"),
+        ("{config: database, host: h}", "config and host do not go together"),
         ("{timout: 3s}", "unknown key 'timout' - did you mean 'timeout'?"),
     ],
 )
@@ -535,6 +536,32 @@ def test_fields_say_the_same_as_an_address(project, new_database, postgres, monk
     assert check.reason.startswith(
         f"postgresql://postgres:***@${{env:LEDGER_HOST}}:{postgres.port}/{kept.database} answers"
     )
+
+
+def test_the_database_may_be_that_of_a_configuration_of_the_project(project, new_database, postgres, monkeypatch):
+    kept = new_database()
+    made = project(DECLARATION + "database: {config: database, retention: 90d}\n", {"a.csv": GOOD})
+    fields = f"host: 127.0.0.1\nport: 1\ndatabase: {kept.database}\nusername: postgres\npassword: none\necho: false\n"
+    made.put("config/database.yaml", f"{fields}pool_size: 3\n")
+    made.put("config/database.development.yaml", f"port: {postgres.port}\n")
+    monkeypatch.setenv("DATABASE_PASSWORD", postgres.password)
+    report = made.run()
+    assert report.remarks == []
+    assert kept.ask("select run_id from oreflow_runs") == [(report.run_id,)]
+    (check,) = oreflow.health(made.root, checks="ledger").checks
+    assert check.status == "pass"
+    assert postgres.password not in check.reason
+    for content, says in (
+        ("port: 1\n", "the configuration 'database' says no url and no host - say one in config/database.yaml"),
+        ("host: h\ndatabase: d\nport: many\n", "the configuration 'database' cannot be used: port: expected"),
+    ):
+        made.put("config/database.yaml", content)
+        made.put("config/database.development.yaml", "")
+        monkeypatch.delenv("DATABASE_PASSWORD", raising=False)
+        with pytest.raises(oreflow.DeclarationError) as refused:
+            made.run()
+        assert says in str(refused.value)
+        assert "config/pipeline.yaml:16 database.config" in str(refused.value)
 
 
 def test_an_empty_section_is_a_file_beside_the_tables_and_none_is_no_ledger(project):

@@ -39,7 +39,7 @@ def run_configured(run_id: str, sections: Mapping[str, Any], surroundings: Surro
     if NAME not in sections:
         return []
     try:
-        place = place_of(sections[NAME], surroundings.project, surroundings.folder)
+        place = place_of(sections[NAME], surroundings)
     except DeclarationError as error:
         return error.problems
     while len(_places) >= _MOST_RUNS:
@@ -88,7 +88,7 @@ def health_checks(surroundings: Surroundings, sections: Mapping[str, Any]) -> li
     def look() -> str:
         from oreflow_ledger.looking import look
 
-        return look(place_of(sections[NAME], surroundings.project, surroundings.folder))
+        return look(place_of(sections[NAME], surroundings))
 
     return [HealthCheck("ledger", look)]
 

@@ -52,7 +52,7 @@ def rebuild(project: str, pipeline: str, environment: str | None, options: Seque
         raise DeclarationError(
             [Problem(f"{around.pipeline} has no ledger", mend=f"add `{NAME}: {{}}` to its declaration")]
         )
-    place = place_of(sections[NAME], around.project, around.folder)
+    place = place_of(sections[NAME], around)
     tables = api.tables(project, **asked)
     lake = lake_of(tables[0]["table"], tables[0]["path"])
     reports = [report.to_dict() for report in api.runs(project, **asked)]

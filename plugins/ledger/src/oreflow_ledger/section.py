@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
-from oreflow.contract import DeclarationError, Problem
+from oreflow.contract import DeclarationError, Problem, Surroundings
 from oreflow.quantities import lasting, time_of, time_schema
 from oreflow.secrets import MASK, followed, followed_address, masked, refers
+from oreflow.validation import validate
 
 NAME = "database"
 _FILE = "ledger.db"
@@ -38,6 +39,7 @@ SCHEMA: dict[str, Any] = {
     "description": "where the ledger of runs is kept: a file of SQLite beside the tables, where nothing else is said",
     "properties": {
         "url": _text("the address of the database, such as postgresql://ada:${env:DB_PASSWORD}@db.internal/operations"),
+        "config": _text("a configuration of the project that says it instead: `database` is config/database.yaml"),
         "host": _text("of a PostgreSQL: the machine that it is on"),
         "port": {
             "type": "integer",
@@ -81,12 +83,15 @@ class Place:
         return None if self.retention is None else datetime.now(UTC) - self.retention
 
 
-def place_of(section: Mapping[str, Any], project: Path, folder: Path) -> Place:
-    """What a section whose form is right says; relative files start at `project`, and `folder` is for the default one.
+def place_of(section: Mapping[str, Any], surroundings: Surroundings) -> Place:
+    """What a section whose form is right says; relative files start at the project, the default one is in the folder.
 
     Raises:
         DeclarationError: what it says does not go together, or leads nowhere.
     """
+    project, folder = surroundings.project, surroundings.folder
+    if "config" in section:
+        section = _by_config(section, surroundings)
     problems: list[Problem] = []
     common = _common(section, problems)
     url, shown, file = "", "", None
@@ -105,6 +110,27 @@ def place_of(section: Mapping[str, Any], project: Path, folder: Path) -> Place:
     if problems:
         raise DeclarationError(problems)
     return Place(url, shown, file, secrets=_secrets(url), **common)
+
+
+def _by_config(section: Mapping[str, Any], surroundings: Surroundings) -> dict[str, Any]:
+    """The section with what a configuration says in place of its name, which its layers and variables have a say in.
+
+    Of that, the keys are taken that a section can have; it is the program's own, and may have others.
+    """
+    if both := [key for key in ("url", "host", *_PARTS, "pool_size") if key in section]:
+        raise _refused(f"config and {both[0]} do not go together", (both[0],), "say the one or the other")
+    from oreflow.api import effective_config
+
+    name = section["config"]
+    said = effective_config(surroundings.project, name, environment=surroundings.environment).data
+    found = {key: said[key] for key in ("url", "host", *_PARTS, "pool_size") if said.get(key) is not None}
+    if problems := validate(found, SCHEMA):
+        faults = "; ".join(f"{'.'.join(map(str, each.path))}: {each.message}" for each in problems)
+        raise _refused(f"the configuration '{name}' cannot be used: {faults}", ("config",), "mend it")
+    if not {"url", "host"} & set(found):
+        what = f"the configuration '{name}' says no url and no host"
+        raise _refused(what, ("config",), f"say one in config/{name}.yaml, or the variable {name.upper()}_URL")
+    return {**{key: value for key, value in section.items() if key != "config"}, **found}
 
 
 def _common(section: Mapping[str, Any], problems: list[Problem]) -> dict[str, Any]:
