@@ -5,6 +5,8 @@ from __future__ import annotations
 import polars as pl
 import pytest
 
+import oreflow
+
 DECLARATION = """
 name: shop
 sources: {sales: {path: "./data/raw/*.csv", format: csv}}
@@ -88,6 +90,24 @@ def test_the_candidate_of_a_failed_batch_is_kept_for_inspection(project, gate):
     assert sum(rows) == 6
     assert shop.version("silver.sales") is None
     assert not list((shop.root / "lake" / "silver").rglob("*.parquet"))
+
+
+def test_what_a_refused_batch_would_have_set_aside_is_asked_for_by_its_number(project):
+    shop = project(_declared(GATES["quality_threshold"].replace("0.9", "0.8")), {"a.csv": GOOD + "9,de,0.00\n"})
+    shop.run_well()
+    shop.put("b.csv", POOR.replace("13,fr,-2.00", "x,fr,-2.00"))
+    assert not shop.run().succeeded
+    refused = oreflow.quarantine(shop.root, "silver.sales", refused=2, worst=True)
+    assert [(row["_source_row"], row["_rules"], row["_batch_id"]) for row in refused] == [
+        (4, ["id is int64", "paid"], 2),
+        (3, ["paid"], 2),
+        (5, ["paid"], 2),
+        (6, ["paid"], 2),
+    ]
+    assert oreflow.quarantine(shop.root, "silver.sales", refused=2, worst=True, limit=1) == refused[:1]
+    assert oreflow.quarantine(shop.root, "silver.sales", refused=1) == []
+    assert [row["_source_row"] for row in oreflow.quarantine(shop.root, "silver.sales", batches=[1])] == [10]
+    assert oreflow.quarantine(shop.root, "silver.sales", batches=[2]) == []
 
 
 def test_a_failed_gate_makes_the_command_fail_and_names_the_check(project):

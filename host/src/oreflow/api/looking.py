@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from oreflow.api.project import DEFAULT_NAME, load
 from oreflow.contract import (
+    INTERNAL,
+    LINEAGE,
     DeclarationError,
     Engine,
     OreflowError,
@@ -24,6 +26,8 @@ from oreflow.pipeline.report import Account, RunReport
 from oreflow.validation import did_you_mean
 
 if TYPE_CHECKING:
+    import narwhals as nw
+
     from oreflow.pipeline.batches import Batches
     from oreflow.pipeline.difference import RunDifference
     from oreflow.pipeline.model import Pipeline
@@ -59,22 +63,32 @@ def quarantine(
     environment: str | None = None,
     options: Sequence[str] = (),
     rule: str | None = None,
+    batches: Sequence[int] | None = None,
+    refused: int | None = None,
+    worst: bool = False,
     limit: int | None = None,
 ) -> list[dict[str, Any]]:
     """The quarantined rows of a table: raw values, `_rules`, `_reason`, `_source_file`, `_source_row`, `_batch_id`.
 
-    `rule` keeps those that broke a rule, `limit` (None: all) the first ones.
+    `rule` keeps those that broke a rule, `batches` (None: all) those of some batches, `limit` (None: all) the first
+    ones. They come by batch, file and row; with `worst`, those that broke most rules before the others. `refused` is a
+    batch that its quality gate has refused: the rows that it would have set aside take the place of those that were.
 
     Raises:
         DeclarationError: neither the declaration nor the quarantine knows the rule.
     """
     import narwhals as nw
 
+    from oreflow.pipeline.kept import kept
     from oreflow.pipeline.lake import Lake
 
     declared, factory = load(project, pipeline, environment, options)
     spec = declared.table(name)
-    table = factory.create_table_format().load(Lake(declared.lake).quarantine(name))
+    lake = Lake(declared.lake)
+    if refused is None:
+        table = factory.create_table_format().load(lake.quarantine(name))
+    else:
+        table = kept(lake.failed(name, refused), refused)
     engine = reading_engine(factory)
     if rule and rule not in spec.rules:
         known = spec.rules
@@ -86,12 +100,28 @@ def quarantine(
             raise DeclarationError([problem])
     if table is None:
         return []
-    rows = engine.scan_table(table)
+    files = table.files
+    if batches is not None:  # a quarantine may be large; and where rows have no lineage, only the files tell
+        files = tuple(f for f in files if any(f.first_batch <= batch <= f.last_batch for batch in batches))
+    rows = engine.scan_table(table, files)
     if rule:
         rows = rows.filter(nw.col("_rules").list.contains(rule))
-    order = [c for c in ("_batch_id", "_source_file", "_source_row") if c in table.columns]
-    rows = rows.sort(*order)
+    if batches is not None and "_batch_id" in table.columns:
+        rows = rows.filter(nw.col("_batch_id").is_in(list(batches)))
+    rows = _ordered(rows, table.columns, worst=worst)
     return _collect(engine, rows if limit is None else rows.head(limit), name, table)
+
+
+def _ordered(rows: nw.LazyFrame[Any], columns: Collection[str], *, worst: bool) -> nw.LazyFrame[Any]:
+    """Quarantined rows by where they come from; with `worst`, by how many rules they broke before that."""
+    import narwhals as nw
+
+    order = [name for name in LINEAGE if name in columns]
+    if not worst:
+        return rows.sort(*order) if order else rows
+    number = f"{INTERNAL}number"
+    rows = rows.with_columns(nw.col("_rules").list.len().alias(number))
+    return rows.sort(number, *order, descending=[True, *(False for _ in order)]).drop(number)
 
 
 def runs(

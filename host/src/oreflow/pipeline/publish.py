@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from oreflow.contract import Commit, DataType, Engine, Overwrite, StepError
 from oreflow.contract.errors import told
 from oreflow.pipeline.candidate import Batch, Candidate
 from oreflow.pipeline.journal import settle
+from oreflow.pipeline.kept import keep
 from oreflow.pipeline.quality import Failure, gate
 from oreflow.pipeline.report import RefusedError, schema_changes, spelled
 from oreflow.secrets import redacted
@@ -94,6 +96,8 @@ class Publication:
             (folder / name).mkdir(parents=True)
             for file in files.files:
                 (home / file.path).rename(folder / name / file.path)
+        with suppress(OSError):  # the files are there, and any reader of Parquet has them
+            keep(folder, self._candidate.quarantined)
         self._withdraw_quarantine()
         self._batch.sweep()
         return str(folder)
