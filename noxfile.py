@@ -34,6 +34,7 @@ PLUGINS = (
     "openlineage",
     "opentelemetry",
     "alerts",
+    "report",
 )
 RUNTIME = ("host", *(f"plugins/{name}" for name in PLUGINS))
 PACKAGES = (*RUNTIME, "plugins/testkit")
@@ -41,8 +42,8 @@ PACKAGES = (*RUNTIME, "plugins/testkit")
 EXTRAS = {"plugins/spark": "[connect]", "plugins/alerts": "[apprise]", "plugins/ledger": "[postgresql]"}
 
 BUILD_TOOLS = ("hatchling", "editables")
-# ruff and mypy judge what `plugins new` makes, tpchgen-cli makes the data of an example.
-TEST_TOOLS = ("pytest", "pytest-xdist", "hypothesis", "ruff", "mypy", "tpchgen-cli", "aiosmtpd")
+# ruff and mypy judge what `plugins new` makes, tpchgen-cli makes the data of an example, playwright drives a browser.
+TEST_TOOLS = ("pytest", "pytest-xdist", "hypothesis", "ruff", "mypy", "tpchgen-cli", "aiosmtpd", "playwright")
 LINT_TOOLS = ("ruff", "import-linter")
 TYPE_TOOLS = ("mypy", "types-PyYAML")
 DOCS_TOOLS = ("mkdocs", "mkdocs-material")

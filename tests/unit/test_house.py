@@ -16,7 +16,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent.parent
 FRAMES = {"polars", "narwhals", "deltalake", "pyarrow", "pyspark"}
-HEAVY = FRAMES | {"jsonschema", "jsonschema_rs", "rich", "click", "sqlalchemy", "alembic"}
+HEAVY = FRAMES | {"jsonschema", "jsonschema_rs", "rich", "click", "sqlalchemy", "alembic", "jinja2", "vl_convert"}
 ENGINES = {
     "polars",
     "narwhals",
@@ -41,6 +41,7 @@ OURS = (
     "polars",
     "prometheus",
     "redis",
+    "report",
     "silver",
     "spark",
 )
