@@ -106,6 +106,11 @@ def test_what_a_refused_batch_would_have_set_aside_is_asked_for_by_its_number(pr
     ]
     assert oreflow.quarantine(shop.root, "silver.sales", refused=2, worst=True, limit=1) == refused[:1]
     assert oreflow.quarantine(shop.root, "silver.sales", refused=1) == []
+    out = shop.cli("quarantine", "show", "silver.sales", "--refused", "2").out
+    assert f"\n{len(refused)} rows shown of those that batch 2 of silver.sales would have set aside\n" in out
+    assert shop.cli("quarantine", "show", "silver.sales", "--refused", "2", "--json").json[0]["_rules"]
+    none = "no row of a refused batch 1 of silver.sales is kept\n"
+    assert shop.cli("quarantine", "show", "silver.sales", "--refused", "1").out == none
     assert [row["_source_row"] for row in oreflow.quarantine(shop.root, "silver.sales", batches=[1])] == [10]
     assert oreflow.quarantine(shop.root, "silver.sales", batches=[2]) == []
 

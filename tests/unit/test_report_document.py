@@ -92,7 +92,8 @@ def test_commands_lead_to_the_pipeline_that_ran():
     document = described(made_up.run([refused()], status="failed"), [made_up.before(1, [])], project=project)
     commands = [shlex.split(step["command"]) for step in document["verdict"]["next"]]
     where = ["--project", "/srv/the shop", "--env", "production"]
-    assert commands[0][:2] == ["find", "/lake/_oreflow/failed/silver.a/batch-000001"]
+    look = ["quarantine", "show", "silver.a", "--refused", "1"]
+    assert commands[0] == ["oreflow", *look, "--pipeline", "retail", *where]
     compared = ["before-1", document["run"]["run_id"]]
     assert commands[1] == ["oreflow", "runs", "compare", *compared, "--pipeline", "retail", *where]
     assert commands[2] == ["oreflow", "run", "retail", *where]

@@ -34,6 +34,7 @@ class Findings:
     def __init__(self, declared: Alerting, measures: Measures, times: Times, looks: Sequence[str]) -> None:
         self._declared, self._measures, self._times, self._looks = declared, measures, times, looks
         self._happened: set[tuple[str, str]] = set()
+        self._refused: dict[str, int] = {}  # the batch of a table that its gate has refused
 
     def of_batch(self, table: str, batch: int, status: str, account: Mapping[str, Any]) -> list[Finding]:
         """A gate that was not passed, columns that have changed, files that cannot be read."""
@@ -41,6 +42,7 @@ class Findings:
         if status == "refused":
             figures = "; ".join(each["figures"] for each in account["failures"])
             words = f"{table}: batch {batch} was refused: {figures}"
+            self._refused[table] = batch
             found += self._happening("gate_failed", {"table": table}, words, _samples(account["failures"]))
         if changes := account.get("schema_changes"):
             details = [_change(each) for each in changes]
@@ -168,7 +170,12 @@ class Findings:
 
     def _commands(self, table: str | None = None) -> list[str]:
         """What shows more of it."""
-        return [each.replace(TABLE, table or "") for each in self._looks if table or TABLE not in each]
+        refused = f" --refused {self._refused[table]}" if table in self._refused else ""
+        return [
+            f"{each.replace(TABLE, table)}{refused}" if table and TABLE in each else each
+            for each in self._looks
+            if table or TABLE not in each
+        ]
 
 
 def _of(subject: Mapping[str, str]) -> str:

@@ -58,12 +58,16 @@ def quarantine() -> None:
 @quarantine.command("show")
 @click.argument("table")
 @click.option("--rule", help="Only rows that broke this rule.")
+@click.option(
+    "--refused", type=COUNT, metavar="BATCH", help="Those that BATCH, which was refused, would have set aside."
+)
 @click.option("--limit", type=COUNT, help="How many rows; 20 where not said, all with --json.")
 @PIPELINE
 @project_options
 def show_quarantine(
     table: str,
     rule: str | None,
+    refused: int | None,
     limit: int | None,
     pipeline: str,
     project: str,
@@ -77,9 +81,11 @@ def show_quarantine(
 
     shown = limit if as_json or limit is not None else show.ROWS
     where: dict[str, Any] = {"pipeline": pipeline, "environment": environment, "options": options}
-    rows = api.quarantine(project, table, rule=rule, limit=shown, **where)
+    rows = api.quarantine(project, table, rule=rule, refused=refused, limit=shown, **where)
     if as_json:
         print_json(rows)
+    elif refused is not None:
+        show.refused(table, rows, refused, rule)
     else:
         (about,) = api.tables(project, table, **where)
         show.quarantine(table, rows, about["rows_quarantined"], rule)

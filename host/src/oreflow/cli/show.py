@@ -154,6 +154,20 @@ def quarantine(name: str, rows: Sequence[dict[str, Any]], total: int, rule: str 
     if not rows:
         click.echo(f"no row of {name} is in quarantine" + (f" for '{rule}'" if rule else ""))
         return
+    _rejected(rows)
+    click.echo(f"\n{len(rows):,} shown, {counted(total, 'row')} of {name} in quarantine")
+
+
+def refused(name: str, rows: Sequence[dict[str, Any]], batch: int, rule: str | None) -> None:
+    """The rows that a batch would have set aside, had its gate let it through."""
+    if not rows:
+        click.echo(f"no row of a refused batch {batch} of {name} is kept" + (f" for '{rule}'" if rule else ""))
+        return
+    _rejected(rows)
+    click.echo(f"\n{counted(len(rows), 'row')} shown of those that batch {batch} of {name} would have set aside")
+
+
+def _rejected(rows: Sequence[dict[str, Any]]) -> None:
     for row in rows:
         line = f":{row['_source_row']}" if row.get("_source_row") is not None else ""
         click.echo(f"{row.get('_source_file') or ''}{line}  {'; '.join(row.get('_rules') or ())}")
@@ -162,7 +176,6 @@ def quarantine(name: str, rows: Sequence[dict[str, Any]], total: int, rule: str 
         for text in (row.get("_reason"), told if any(v is not None for v in values.values()) else "", row.get("_raw")):
             for part in columns.indented(str(text), 4) if text else ():
                 click.echo(part)
-    click.echo(f"\n{len(rows):,} shown, {counted(total, 'row')} of {name} in quarantine")
 
 
 def runs(found: Sequence[RunReport]) -> None:

@@ -183,10 +183,11 @@ def _why(table: Json) -> str:
 def _look_at_failures(failed: Sequence[Json], run: Json, earlier: Sequence[Json], project: Project) -> Iterator[Json]:
     """Where the rows are that a gate refused; of what failed otherwise, what is not as it was when all went well."""
     for table in failed[:3]:
-        if _KEPT in table["reason"]:
-            folder = table["reason"].rpartition(_KEPT)[2].partition(" (declared in ")[0]
-            say = f"look at the rows of {shown(table['table'])} that its gate refused; the worst stand below"
-            yield {"say": say, "command": shlex.join(["find", folder, "-name", "*.parquet"])}
+        for batch in table["batches"]:
+            if batch["status"] == "refused" and batch["quarantined"]:
+                say = f"look at the rows of {shown(table['table'])} that its gate refused; the worst stand below"
+                command = project.command("quarantine", "show", table["table"], "--refused", str(batch["batch"]))
+                yield {"say": say, "command": command}
     well = [each["run_id"] for each in earlier if each["status"] == "success" and _is_before(each, run)]
     if well:
         command = project.command("runs", "compare", well[0], run["run_id"])
