@@ -8,6 +8,7 @@ from contextlib import closing
 
 import pytest
 
+from oreflow.contract import Surroundings
 from oreflow_ledger.database import Ledger
 from oreflow_ledger.section import place_of
 from oreflow_ledger.tables import METADATA
@@ -34,7 +35,7 @@ def ask(request, tmp_path):
         server = request.getfixturevalue("postgres")
         name = server.new_database()
         section = {"url": server.url(name)}
-    place = place_of(section, tmp_path, tmp_path)
+    place = place_of(section, Surroundings("shop", "test", tmp_path, tmp_path))
     with Ledger(place) as ledger:
         ledger.migrate()
     if section:

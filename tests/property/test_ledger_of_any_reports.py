@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from oreflow.contract import Surroundings
 from oreflow_ledger.database import Ledger
 from oreflow_ledger.rows import run_row
 from oreflow_ledger.section import place_of
@@ -86,11 +87,15 @@ REPORT = st.fixed_dictionaries(
 REPORTS = st.lists(REPORT, max_size=4, unique_by=lambda report: (report["pipeline"], report["run_id"]))
 
 
+def around(folder):
+    return Surroundings("shop", "test", folder, folder)
+
+
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory):
     """A ledger without a row; making its tables takes longer than all else."""
     folder = tmp_path_factory.mktemp("empty")
-    place = place_of({}, folder, folder)
+    place = place_of({}, around(folder))
     with Ledger(place) as ledger:
         ledger.migrate()
     return place.file.read_bytes()
@@ -99,7 +104,7 @@ def empty(tmp_path_factory):
 def kept(empty, write):
     """The rows of a ledger after something was written into it."""
     with tempfile.TemporaryDirectory() as folder:
-        place = place_of({}, Path(folder), Path(folder))
+        place = place_of({}, around(Path(folder)))
         place.file.write_bytes(empty)
         with Ledger(place) as ledger:
             write(ledger)
@@ -159,7 +164,7 @@ def in_postgresql(postgres, tmp_path_factory):
     """The rows that a PostgreSQL has of some reports and no others, as SQLite would spell them."""
     name = postgres.new_database()
     folder = tmp_path_factory.mktemp("nothing")
-    with Ledger(place_of({"url": postgres.url(name)}, folder, folder)) as ledger:
+    with Ledger(place_of({"url": postgres.url(name)}, around(folder))) as ledger:
         ledger.migrate()
 
         def rows(reports):

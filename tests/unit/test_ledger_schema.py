@@ -13,6 +13,7 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from oreflow.contract import Surroundings
 from oreflow_ledger.database import Ledger, NewerError
 from oreflow_ledger.section import place_of
 from oreflow_ledger.tables import METADATA, REVISION, VERSION_TABLE
@@ -22,13 +23,17 @@ SCRIPTS = ScriptDirectory(str(MIGRATIONS))
 REVISIONS = [script.revision for script in SCRIPTS.walk_revisions()]
 
 
+def around(folder):
+    return Surroundings("shop", "test", folder, folder)
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
 def place(request, tmp_path):
     """An empty database."""
     if request.param == "sqlite":
-        return place_of({}, tmp_path, tmp_path / "kept")
+        return place_of({}, around(tmp_path / "kept"))
     server = request.getfixturevalue("postgres")
-    return place_of({"url": server.url(server.new_database())}, tmp_path, tmp_path)
+    return place_of({"url": server.url(server.new_database())}, around(tmp_path))
 
 
 def differences(place):
@@ -74,7 +79,7 @@ def _breaks(*_args, **_options):
 
 
 def test_a_newer_schema_is_not_touched(tmp_path):
-    place = place_of({}, tmp_path, tmp_path)
+    place = place_of({}, around(tmp_path))
     with closing(connect(place.file)) as connection:
         connection.execute(f"create table {VERSION_TABLE} (version_num text)")
         connection.execute(f"insert into {VERSION_TABLE} values ('0999')")

@@ -81,6 +81,10 @@ def report(run: RunReport) -> None:
             of = ", ".join(f"{label} {value}" for label, value in figure["labels"].items())
             value = "nothing measured" if figure["value"] is None else f"{figure['value']:,.6g}"
             click.echo(f"  {name}{f' of {of}' if of else ''}: {value}")
+    for alert in run.alerts:
+        status = "fires" if alert["status"] == "firing" else "is over"
+        to = f", told to {', '.join(alert['told'])}" if alert["told"] else ", silent" if alert["is_silenced"] else ""
+        click.echo(f"  alert '{alert['rule']}' {status}{to}: {alert['summary']}")
     for remark in run.remarks:
         click.echo(f"  {remark}")
 
