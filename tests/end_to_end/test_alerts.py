@@ -59,7 +59,7 @@ def test_a_closed_gate_is_told_by_webhook_and_mail_and_so_is_that_it_is_open_aga
     night: {{type: email, host: 127.0.0.1, port: {mails.port}, security: none, from: "oreflow <o@shop.example>",
             to: [night@shop.example]}}
 """
-    alerts = "    bad delivery: {on: gate_failed, severity: critical, description: Ask the shop.}\n"
+    alerts = "    bad delivery: {event: gate_failed, severity: critical, description: Ask the shop.}\n"
     made = shop(project, alerts, receiver)
     text = (made.root / "config/pipeline.yaml").read_text()
     made.declare(re.sub(r"  channels: \{(team: .*)\}\n", rf"  channels:\n    \1\n{more}", text))
@@ -165,8 +165,8 @@ def test_what_a_program_counts_itself_can_be_a_rule_and_what_nobody_counts_is_sa
 
 def test_events_of_columns_files_and_runs_are_told(project, receiver):
     alerts = """\
-    columns: {on: schema_changed}
-    broken: {on: [table_failed, run_failed], tables: silver.*}
+    columns: {event: schema_changed}
+    broken: {event: [table_failed, run_failed], tables: silver.*}
 """
     made = shop(project, alerts, receiver)
     made.run()
@@ -179,7 +179,7 @@ def test_events_of_columns_files_and_runs_are_told(project, receiver):
 
 
 def test_a_channel_that_fails_is_tried_again_and_then_by_the_next_run(project, receiver):
-    made = shop(project, "    bad delivery: {on: gate_failed}\n", receiver)
+    made = shop(project, "    bad delivery: {event: gate_failed}\n", receiver)
     made.run()
     receiver.statuses = [500, 503]
     assert deliver(made, BAD).remarks == []  # the third attempt went well
@@ -199,7 +199,7 @@ def test_a_channel_that_fails_is_tried_again_and_then_by_the_next_run(project, r
 
 
 def test_a_channel_that_hangs_or_is_away_costs_a_run_no_more_than_is_said(project, receiver):
-    made = shop(project, "    bad delivery: {on: gate_failed}\n", receiver)
+    made = shop(project, "    bad delivery: {event: gate_failed}\n", receiver)
     made.declare((made.root / "config/pipeline.yaml").read_text().replace("patience: 5s", "patience: 1s"))
     made.run()
     receiver.hangs = 20.0
@@ -215,7 +215,7 @@ def test_a_channel_that_hangs_or_is_away_costs_a_run_no_more_than_is_said(projec
 
 
 def test_nobody_is_told_of_what_is_silenced_until_the_time_is_over(project, receiver):
-    made = shop(project, "    bad delivery: {on: gate_failed}\n", receiver)
+    made = shop(project, "    bad delivery: {event: gate_failed}\n", receiver)
     made.run()
     until = made.cli("alerts", "silence", "bad delivery", "--for", "2h", "--json").json["until"]
     assert timedelta(hours=1.9) < datetime.fromisoformat(until) - datetime.now(UTC) < timedelta(hours=2)
@@ -256,7 +256,7 @@ def test_that_nothing_has_run_is_told_by_a_look_between_runs(project, receiver):
 
 
 def test_an_alert_that_goes_on_is_told_again_where_that_is_said(project, receiver):
-    made = shop(project, "    bad delivery: {on: gate_failed, repeat: 1ms}\n", receiver)
+    made = shop(project, "    bad delivery: {event: gate_failed, repeat: 1ms}\n", receiver)
     made.run()
     deliver(made, BAD)
     made.run()
@@ -264,7 +264,7 @@ def test_an_alert_that_goes_on_is_told_again_where_that_is_said(project, receive
 
 
 def test_a_channel_can_be_tried(project, receiver):
-    made = shop(project, "    bad delivery: {on: gate_failed}\n", receiver)
+    made = shop(project, "    bad delivery: {event: gate_failed}\n", receiver)
     assert made.cli("alerts", "test", "team").out == "a test was sent by team\n"
     assert receiver.posted[0]["title"] == "[info] shop (development): this is a test of the channel team"
     receiver.statuses = [401] * 3
@@ -282,7 +282,7 @@ def test_a_channel_can_be_tried(project, receiver):
     ("form", "more"), [("slack", ""), ("teams", ""), ("pagerduty", ", routing_key: k3y-of-a-service")]
 )
 def test_each_service_gets_the_form_that_it_documents(project, receiver, form, more):
-    made = shop(project, "    bad & <delivery>: {on: gate_failed, severity: critical}\n", receiver)
+    made = shop(project, "    bad & <delivery>: {event: gate_failed, severity: critical}\n", receiver)
     text = (made.root / "config/pipeline.yaml").read_text()
     made.declare(text.replace("type: webhook,", f"type: webhook, format: {form}{more},"))
     made.run()
@@ -312,7 +312,7 @@ def test_a_mail_server_that_does_not_take_it_is_said_with_its_words(project, mai
         f"{{type: email, host: 127.0.0.1, port: {mails.port}, security: none, from: o@x.example, to: [n@x.example]}}"
     )
     made = project(
-        f"{DECLARATION}alerts:\n  channels: {{night: {channel}}}\n  rules: {{bad delivery: {{on: gate_failed}}}}\n",
+        f"{DECLARATION}alerts:\n  channels: {{night: {channel}}}\n  rules: {{bad delivery: {{event: gate_failed}}}}\n",
         {"a.csv": BAD},
     )
     mails.refused.add("n@x.example")
@@ -324,7 +324,7 @@ def test_a_mail_server_that_does_not_take_it_is_said_with_its_words(project, mai
 
 @pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")  # its own, where it is loaded
 def test_apprise_reaches_what_it_reaches(project, receiver):
-    made = shop(project, "    bad delivery: {on: gate_failed}\n", receiver)
+    made = shop(project, "    bad delivery: {event: gate_failed}\n", receiver)
     text = (made.root / "config/pipeline.yaml").read_text()
     made.declare(
         text.replace(
@@ -339,7 +339,7 @@ def test_apprise_reaches_what_it_reaches(project, receiver):
 
 
 def test_without_a_channel_of_its_own_an_alert_is_a_line_of_the_log(project):
-    made = shop(project, "    bad delivery: {on: gate_failed, severity: critical}\n")
+    made = shop(project, "    bad delivery: {event: gate_failed, severity: critical}\n")
     made.put("a.csv", BAD)
     done = made.cli("run")
     assert done.code == 1
@@ -348,7 +348,7 @@ def test_without_a_channel_of_its_own_an_alert_is_a_line_of_the_log(project):
 
 
 def test_what_is_kept_of_alerts_may_be_damaged_and_no_run_fails(project, receiver):
-    made = shop(project, "    bad delivery: {on: gate_failed}\n", receiver)
+    made = shop(project, "    bad delivery: {event: gate_failed}\n", receiver)
     made.put("a.csv", BAD)
     made.run()
     (kept,) = made.root.glob("lake/_oreflow/alerts/shop/alerts.json")
@@ -359,7 +359,7 @@ def test_what_is_kept_of_alerts_may_be_damaged_and_no_run_fails(project, receive
 
 
 def test_what_several_processes_change_at_once_is_all_kept(project, receiver):
-    rules = "".join(f"    rule {number}: {{on: gate_failed}}\n" for number in range(8))
+    rules = "".join(f"    rule {number}: {{event: gate_failed}}\n" for number in range(8))
     made = shop(project, rules, receiver)
     made.put("a.csv", BAD)
     script = "import oreflow, sys; oreflow.silence_alert(f'rule {sys.argv[1]}', '2h')"
@@ -396,18 +396,21 @@ def test_without_rules_nothing_is_loaded_for_them(project):
         ("rules: {x: {when: error_rate > much}}", "'much' is no number, share or time"),
         ("rules: {x: {when: error_rate > 1 for ever}}", "what follows `for` is 'ever', and would be `2 runs` or `15m`"),
         ("rules: {x: {when: error_rate > .inf}}", "'.inf' is no number, share or time"),
-        ("rules: {x: {severity: info}}", "alerts.rules.x: it has to be `when` a condition holds, or `on` an event"),
-        ("rules: {x: {on: gate_faild}}", "alerts.rules.x.on"),
+        ("rules: {x: {severity: info}}", "alerts.rules.x: it has to be `when` a condition holds, or an `event`"),
+        ("rules: {x: {event: gate_faild}}", "alerts.rules.x.event"),
         (
-            "rules: {x: {on: gate_failed, until: 1}}",
+            "rules: {x: {event: gate_failed, until: 1}}",
             "alerts.rules.x.until: an event has no figure that could get there",
         ),
         ("rules: {x: {when: error_rate > 5%, until: 0.1}}", "0.1 is above 0.05, so that the alert would never be over"),
         (
-            "rules: {x: {on: gate_failed, tables: silver.sale}}",
+            "rules: {x: {event: gate_failed, tables: silver.sale}}",
             "there is no table 'silver.sale' - did you mean 'silver.sales'?",
         ),
-        ("rules: {x: {on: gate_failed, channels: [nobody]}}", "alerts.rules.x.channels: there is no channel 'nobody'"),
+        (
+            "rules: {x: {event: gate_failed, channels: [nobody]}}",
+            "alerts.rules.x.channels: there is no channel 'nobody'",
+        ),
         ("channels: {c: {type: pigeon}}", "alerts.channels.c.type: there is no alert channel 'pigeon'"),
         ("channels: {c: {type: webhook, url: ftp://x}}", "alerts.channels.c.url: it is no address"),
         ("channels: {c: {type: webhook}}", "alerts.channels.c.url: there is no address to send to"),
@@ -423,7 +426,7 @@ def test_without_rules_nothing_is_loaded_for_them(project):
     ],
 )
 def test_a_slip_in_the_section_is_refused_where_it_stands(project, said, says):
-    rules = "" if "rules" in said else "\n  rules: {r: {on: gate_failed}}"
+    rules = "" if "rules" in said else "\n  rules: {r: {event: gate_failed}}"
     made = project(f"{DECLARATION}alerts:\n  {said}{rules}\n", {"a.csv": GOOD})
     done = made.cli("run")
     assert (done.code, says in done.err) == (2, True), done.err

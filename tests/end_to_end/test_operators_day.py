@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 ADDED = """
 alerts:
   rules:
-    bad delivery: {on: gate_failed, severity: critical, description: Ask the shop for a corrected file.}
+    bad delivery: {event: gate_failed, severity: critical, description: Ask the shop for a corrected file.}
     many errors: {when: error_rate > 5%, tables: bronze.*}
   channels:
     team: {type: webhook, url: "WEBHOOK"}

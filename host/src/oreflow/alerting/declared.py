@@ -119,7 +119,7 @@ def schema(factory: ProcessorFactory) -> dict[str, Any]:
     """The JSON Schema of the section, for the channels that are installed."""
     rules = {
         "when": {"type": "string", "description": "a condition, such as error_rate > 5% for 2 runs"},
-        "on": {
+        "event": {  # not `on`, which YAML 1.1 takes for true
             "description": "what happens in a run, or several such things",
             "oneOf": [{"enum": list(EVENTS)}, {"type": "array", "minItems": 1, "items": {"enum": list(EVENTS)}}],
         },
@@ -225,8 +225,8 @@ def _rule(
 ) -> Iterator[Rule]:
     path, before = (SECTION, "rules", name), len(problems)
     condition = None
-    if ("when" in said) == ("on" in said):
-        problems.append(Problem("it has to be `when` a condition holds, or `on` an event", path, "say one of them"))
+    if ("when" in said) == ("event" in said):
+        problems.append(Problem("it has to be `when` a condition holds, or an `event`", path, "say one of them"))
     elif "when" in said:
         try:
             condition = parse_condition(said["when"])
@@ -249,7 +249,7 @@ def _rule(
         yield Rule(
             name,
             condition,
-            _listed(said.get("on", ())),
+            _listed(said.get("event", ())),
             patterns,
             said.get("until"),
             said.get("severity", "warning"),
