@@ -19,11 +19,11 @@ from oreflow.alerting.findings import TABLE, Findings, Times
 from oreflow.alerting.judging import Finding, State, due, judge, sweep, text_of, was_told
 from oreflow.alerting.measuring import Measures
 from oreflow.alerting.sending import Outbox
-from oreflow.contract import Alert, AlertChannel, DeclarationError, Notice, OreflowError, Surroundings
+from oreflow.contract import Alert, AlertChannel, Notice, OreflowError, Surroundings
 from oreflow.contract.errors import told
 from oreflow.factory import ProcessorFactory
 from oreflow.hookspecs import hookimpl
-from oreflow.monitoring.patience import within
+from oreflow.monitoring.patience import created
 from oreflow.secrets import redacted
 
 _log = logging.getLogger("oreflow.alerts")
@@ -83,12 +83,7 @@ class Alerts:
     def _channel(self, declared: DeclaredChannel) -> AlertChannel | None:
         """A channel; None where its plugin takes too long to create it."""
         create = partial(self._factory.create_alert_channel, declared.type, declared.options, self._surroundings)
-        found = within(create, self._declared.patience)
-        if isinstance(found, DeclarationError):
-            raise declared.place(found) from found
-        if isinstance(found, BaseException):
-            raise found
-        channel: AlertChannel | None = found
+        channel: AlertChannel | None = created(create, self._declared.patience, declared.place)
         return channel
 
     def __exit__(

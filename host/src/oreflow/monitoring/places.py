@@ -24,7 +24,7 @@ from oreflow.monitoring.declared import DeclaredBackend
 from oreflow.monitoring.exporting import Export
 from oreflow.monitoring.forking import Lock
 from oreflow.monitoring.instruments import label_value
-from oreflow.monitoring.patience import within
+from oreflow.monitoring.patience import created
 from oreflow.secrets import followed
 
 AT_THE_END = 1.0
@@ -147,12 +147,7 @@ def _created(
 ) -> MetricBackend | None:
     """A backend; None where its plugin takes too long to create it."""
     create = partial(factory.create_metric_backend, declared.type, declared.options, surroundings)
-    found = within(create, deadline - time.monotonic())
-    if isinstance(found, DeclarationError):
-        raise declared.place(found) from found
-    if isinstance(found, BaseException):
-        raise found
-    backend: MetricBackend | None = found
+    backend: MetricBackend | None = created(create, deadline - time.monotonic(), declared.place)
     return backend
 
 

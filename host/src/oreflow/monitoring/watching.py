@@ -12,14 +12,14 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
-from oreflow.contract import Aggregation, DeclarationError, Surroundings, TraceBackend
+from oreflow.contract import Aggregation, Surroundings, TraceBackend
 from oreflow.contract.errors import told
 from oreflow.factory import ProcessorFactory
 from oreflow.monitoring import places
 from oreflow.monitoring.aggregations import doubts
 from oreflow.monitoring.collector import MetricsCollector, get_metrics_collector
 from oreflow.monitoring.declared import DeclaredBackend, Monitoring
-from oreflow.monitoring.patience import within
+from oreflow.monitoring.patience import created, within
 from oreflow.monitoring.recorder import Recorder
 from oreflow.secrets import redacted
 
@@ -105,12 +105,7 @@ class Watch:
     def _trace_backend(self, declared: DeclaredBackend) -> TraceBackend | None:
         """A backend; None where its plugin takes too long to create it."""
         create = partial(self._factory.create_trace_backend, declared.type, declared.options, self._surroundings)
-        found = within(create, self._begun_by - time.monotonic())
-        if isinstance(found, DeclarationError):
-            raise declared.place(found) from found
-        if isinstance(found, BaseException):
-            raise found
-        backend: TraceBackend | None = found
+        backend: TraceBackend | None = created(create, self._begun_by - time.monotonic(), declared.place)
         return backend
 
     def _begin_metrics(self, declared: tuple[DeclaredBackend, ...], opening: ExitStack) -> None:
