@@ -10,7 +10,6 @@ from typing import Any, Literal
 from oreflow.alerting.conditions import Condition, parse_condition
 from oreflow.contract import DeclarationError, Problem
 from oreflow.factory import ProcessorFactory
-from oreflow.monitoring.catalogue import METRICS
 from oreflow.quantities import lasting, time_schema
 from oreflow.validation import did_you_mean
 
@@ -270,7 +269,11 @@ def _unknown(what: str, said: Collection[str], known: Sequence[str], path: tuple
             yield Problem(f"there is no {what} '{name}'", path, mend)
 
 
-METRIC_NAMES = [name.removesuffix("_total") for name in METRICS]
+def metric_names() -> list[str]:
+    """The metrics that a run counts, without `oreflow_` and `_total`."""
+    from oreflow.monitoring.catalogue import METRICS
+
+    return [name.removesuffix("_total") for name in METRICS]
 
 
 def _is_figure(name: str, aggregations: Sequence[str], path: tuple[str | int, ...], problems: list[Problem]) -> bool:
@@ -278,7 +281,7 @@ def _is_figure(name: str, aggregations: Sequence[str], path: tuple[str | int, ..
 
     A program may count metrics of its own. Which these are is known only once it has.
     """
-    known = [*FIGURES, *METRIC_NAMES, *aggregations]
+    known = [*FIGURES, *metric_names(), *aggregations]
     short = name.removeprefix("oreflow_").removesuffix("_total")
     if name in known or short in known or name.startswith("oreflow_"):
         return True

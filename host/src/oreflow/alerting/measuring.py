@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from oreflow.alerting.declared import FIGURES, METRIC_NAMES
+from oreflow.alerting.declared import FIGURES, metric_names
 from oreflow.contract import MetricFamily, MetricKind, Sample
 from oreflow.monitoring.catalogue import METRICS
 from oreflow.monitoring.collector import MetricsCollector, get_metrics_collector
@@ -48,7 +48,7 @@ class Measures:
         """A figure of the run, of a resource, or of a program's own metric; none that is a table's."""
         if figure == "processing_time":
             yield {}, report["seconds"]
-        elif _short(figure) in METRIC_NAMES:
+        elif _short(figure) in metric_names():
             yield from (found for found in self._metric(figure) if "table" not in found[0])
         else:
             yield from self._own(figure)
@@ -60,7 +60,7 @@ class Measures:
 
     def is_known(self, figure: str) -> bool:
         """Whether it is a figure that a run has, or somebody has counted it."""
-        if figure in FIGURES or _short(figure) in METRIC_NAMES:
+        if figure in FIGURES or _short(figure) in metric_names():
             return True
         return self._family(get_metrics_collector(), figure) is not None
 
