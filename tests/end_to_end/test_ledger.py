@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import sqlite3
 import sys
@@ -562,6 +563,25 @@ def test_the_database_may_be_that_of_a_configuration_of_the_project(project, new
             made.run()
         assert says in str(refused.value)
         assert "config/pipeline.yaml:16 database.config" in str(refused.value)
+
+
+def test_how_a_killed_run_ended_is_written_by_the_next(shop, kept):
+    made = shop(kept.url)
+    killing = "import os, signal\nfrom oreflow import hookimpl\n\n@hookimpl\ndef step_progressed(table, phase):\n"
+    killing += "    if (table, phase) == ('silver.sales', 'published'): os.kill(os.getpid(), signal.SIGKILL)\n"
+    (made.root / "oreflow_plugins.py").write_text(killing)
+    assert made.cli("run").code == -signal.SIGKILL
+    (made.root / "oreflow_plugins.py").unlink()
+    assert made.run().remarks == []
+    killed = oreflow.runs(made.root)[1]
+    assert killed.status == "interrupted"
+    steps = dict(kept.ask(f"select table_name, rows_read from oreflow_steps where run_id = '{killed.run_id}'"))
+    assert steps == {table.table: table.rows_read for table in killed.tables}
+    assert kept.ask(f"select status from oreflow_runs where run_id = '{killed.run_id}'") == [("interrupted",)]
+    rows = kept.all()
+    kept.lose()
+    made.cli("runs", "rebuild")
+    assert kept.all() == rows
 
 
 def test_an_empty_section_is_a_file_beside_the_tables_and_none_is_no_ledger(project):

@@ -211,13 +211,20 @@ def call_resource(run_id: str, resource: str, operation: str, call: Callable[[],
 
 
 @hookspec
-def run_started(run_id: str, pipeline: str, tables: Sequence[str], plan: Sequence[Mapping[str, Any]]) -> None:
+def run_started(
+    run_id: str,
+    pipeline: str,
+    tables: Sequence[str],
+    plan: Sequence[Mapping[str, Any]],
+    completed: Sequence[Mapping[str, Any]],
+) -> None:
     """A run has begun; `tables` in the order in which they are made.
 
     `plan` says of each its `table`, `stage`, `inputs` (tables), `source` (None: it is made of tables) with the pattern
     of its `files`, the `path` of its folder, who makes it (`processor`, `engine`, `distribution`, `version`), and what
     is declared for it: `options` for its processor, and `checks` with their `name`, `type`, `action` and own keys.
-    References to secrets are not followed.
+    References to secrets are not followed. `completed` are the reports of earlier runs whose processes have gone, which
+    this run has just completed: nobody has heard how they ended.
     """
 
 

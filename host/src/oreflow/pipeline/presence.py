@@ -12,7 +12,7 @@ from contextlib import ExitStack, suppress
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from oreflow.contract import OreflowError
 from oreflow.pipeline.access import Access
@@ -52,20 +52,22 @@ class Presence:
             write_json(self._report, report.to_dict())
 
 
-def complete(lake: Lake, access: Access) -> None:
-    """Complete the reports of runs whose processes have gone. That it cannot be done now harms nothing."""
+def complete(lake: Lake, access: Access) -> list[RunReport]:
+    """Complete the reports of runs whose processes have gone, and give them. That it cannot be now harms nothing."""
+    found: list[RunReport] = []
     for lock in list(lake.runs.glob(f".*{_SUFFIX}")):
         with suppress(OSError, OreflowError), taken(lock):  # else its run is under way, or another one completes it
             is_new = time.time() - lock.stat().st_mtime < _NEW
-            if _complete(lake, access, lake.runs / f"{lock.name[1:].removesuffix(_SUFFIX)}.json") or not is_new:
+            path = lake.runs / f"{lock.name[1:].removesuffix(_SUFFIX)}.json"
+            value = read_json(path)
+            if value and value["status"] == "running":
+                found.append(_completed(lake, access, path, value))
+            if value or not is_new:
                 lock.unlink(missing_ok=True)
+    return found
 
 
-def _complete(lake: Lake, access: Access, path: Path) -> bool:
-    """Complete a report; gives whether there is one."""
-    value = read_json(path)
-    if not value or value["status"] != "running":
-        return value is not None
+def _completed(lake: Lake, access: Access, path: Path, value: dict[str, Any]) -> RunReport:
     report = RunReport.from_dict(value)
     report.seconds = round(max(path.stat().st_mtime - datetime.fromisoformat(report.started_at).timestamp(), 0.0), 3)
     for table in report.tables:
@@ -74,7 +76,7 @@ def _complete(lake: Lake, access: Access, path: Path) -> bool:
     report.status = "interrupted"
     report.remarks.append(GONE)
     write_json(path, report.to_dict())
-    return True
+    return report
 
 
 def _find(lake: Lake, access: Access, run_id: str, result: TableResult) -> None:

@@ -161,18 +161,19 @@ class Run:
             raise DeclarationError([problem]) from error
 
     def _make_all(self, presence: Presence, watch: Watch | None) -> None:
+        gone = complete(self._lake, self._access)
         self._is_begun = True
         names = [table.spec.name for table in self._planned]
         self._remarks += [f"{plugin} is broken and was left out: {plugin.reason}" for plugin in self._factory.missing]
         try:
-            about = {"pipeline": self._pipeline.name, "tables": names, "plan": self._plan()}
+            completed = [report.to_dict() for report in gone if report.pipeline == self._pipeline.name]
+            about = {"pipeline": self._pipeline.name, "tables": names, "plan": self._plan(), "completed": completed}
             self._remarks += self._tell("run_started", run_id=self.run_id, **about)
             if watch:
                 for each in self._early:
                     watch.heard(each["resource"], each["event"])
             self._used, remarks = self._configuration()
             self._remarks += remarks
-            complete(self._lake, self._access)
             self._plugins = self._taking_part()
             presence.show(self._report("running"))
             for planned in self._planned:

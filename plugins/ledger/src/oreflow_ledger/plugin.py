@@ -49,8 +49,10 @@ def run_configured(run_id: str, sections: Mapping[str, Any], surroundings: Surro
 
 
 @hookimpl
-def run_started(run_id: str, pipeline: str, plan: Sequence[Mapping[str, Any]]) -> None:
-    """Begin to write."""
+def run_started(
+    run_id: str, pipeline: str, plan: Sequence[Mapping[str, Any]], completed: Sequence[Mapping[str, Any]]
+) -> None:
+    """Begin to write; first how runs ended that were killed."""
     if place := _places.pop(run_id, None):
         from oreflow_ledger.writer import Writer
 
@@ -62,7 +64,7 @@ def run_started(run_id: str, pipeline: str, plan: Sequence[Mapping[str, Any]]) -
             "seconds": None,
             "configuration": {},
         }
-        _writers[run_id] = Writer(place, begun, lake_of(plan[0]["table"], plan[0]["path"]))
+        _writers[run_id] = Writer(place, begun, lake_of(plan[0]["table"], plan[0]["path"]), completed)
 
 
 @hookimpl

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Any
 
@@ -28,11 +28,14 @@ _Work = tuple[str, Mapping[str, Any]]
 class Writer:
     """Writes one run, each step in a transaction. After the first one that fails, nothing is tried any more.
 
-    `begun` is what is known of the run by now, in the form of a report; `lake` is where its tables are.
+    `begun` is what is known of the run by now, in the form of a report; `lake` is where its tables are. `completed` are
+    the reports of runs whose processes have gone, to be written first.
     """
 
-    def __init__(self, place: Place, begun: Mapping[str, Any], lake: str) -> None:
-        self._place, self._begun, self._lake = place, begun, lake
+    def __init__(
+        self, place: Place, begun: Mapping[str, Any], lake: str, completed: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        self._place, self._begun, self._lake, self._completed = place, begun, lake, copy.deepcopy(completed)
         self._queue: SimpleQueue[_Work] = SimpleQueue()
         self._fault = ""
         self._is_left_behind = False
@@ -67,6 +70,8 @@ class Writer:
             with Ledger(self._place) as ledger:
                 run = run_row(self._begun, self._lake)
                 ledger.begin(run)
+                for report in self._completed:
+                    ledger.keep(run_row(report, self._lake), report)
                 while not self._write(ledger, run, *self._queue.get()):
                     pass
         except BaseException as error:
