@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import signal
 import subprocess
 import sys
 import time
@@ -91,7 +92,11 @@ def test_a_closed_gate_is_told_by_webhook_and_mail_and_so_is_that_it_is_open_aga
         ("bad delivery", "resolved", ["night", "team"])
     ]
     assert receiver.alerts == [("bad delivery", "firing"), ("bad delivery", "resolved")]
-    assert mails.found[-1][1]["Subject"].strip().startswith("[resolved] shop (development): silver.sales was made")
+    assert (
+        mails.found[-1][1]["Subject"]
+        .strip()
+        .startswith("[resolved] shop (development): silver.sales: no gate_failed any more")
+    )
     assert receiver.posted[0]["alerts"][0]["key"] == receiver.posted[1]["alerts"][0]["key"]
     assert made.run().alerts == []
     assert len(receiver.posted) == 2
@@ -109,7 +114,8 @@ def test_a_condition_fires_in_its_second_run_and_is_over_where_its_figure_is_wel
     assert alert["details"] == ["1 row breaks 'has a name'"]
     assert receiver.alerts == [("poor", "firing")]
     (alert,) = deliver(made, POOR).alerts  # it goes on, and is not told again
-    assert (alert["status"], alert["told"]) == ("firing", [])
+    assert (alert["status"], alert["told"], alert["is_new"]) == ("firing", ["team"], False)
+    assert receiver.alerts == [("poor", "firing")]
     rows = "".join(f"{row},x\n" for row in range(10, 27))
     (alert,) = deliver(made, f"id,name\n9,\n{rows}").alerts  # 0.944: above where it began, and not yet well
     assert alert["status"] == "firing"
@@ -223,9 +229,89 @@ def test_nobody_is_told_of_what_is_silenced_until_the_time_is_over(project, rece
     assert (alert["is_silenced"], alert["told"], receiver.posted) == (True, [], [])
     assert f"bad delivery: silent until {until}" in made.cli("alerts", "list").out
     assert made.cli("alerts", "silence", "bad delivery", "--lift").out == "'bad delivery' is told again\n"
-    made.cli("alerts", "silence", "bad delivery", "--for", "1h", "--table", "bronze.sales")
+    for table in ("silver.sales", "bronze.sales"):
+        made.cli("alerts", "silence", "bad delivery", "--for", "1h", "--table", table)
+    made.cli("alerts", "silence", "bad delivery", "--lift", "--table", "silver.sales")
     assert made.cli("alerts", "check").code == 0
     assert receiver.alerts == [("bad delivery", "firing")]
+    made.cli("alerts", "silence", "bad delivery", "--lift")
+    assert [each.silences for each in oreflow.alerts(made.root)] == [[]]
+
+
+def test_what_one_table_brings_about_comes_in_one_message_with_the_worst_first(project, receiver):
+    alerts = """\
+    rows: {when: error_rate > 5%}
+    quick: {when: processing_time > 1d, tables: silver.*}
+    bad delivery: {event: gate_failed, severity: critical}
+    good: {when: "data_quality_score >= 1", tables: silver.*, severity: info}
+"""
+    made = shop(project, alerts, receiver)
+    made.run()
+    deliver(made, BAD)
+    first, second = receiver.posted
+    assert first["title"] == "[info] shop (development): data_quality_score of silver.sales is 1, at or above 1"
+    assert [(each["rule"], each["status"]) for each in second["alerts"]] == [
+        ("bad delivery", "firing"),
+        ("rows", "firing"),
+        ("good", "resolved"),
+    ]
+    summary = second["alerts"][0]["summary"]
+    assert second["title"] == f"[critical] shop (development): {summary}, and 1 more, and 1 over"
+    made.put("b1.csv", "id,name\n")  # the bad delivery is taken away
+    (made.root / "data/raw/b1.csv").unlink()
+    report = oreflow.run(made.root, full_refresh=["bronze.sales"])
+    assert {each["rule"]: each["status"] for each in report.alerts if each["rule"] != "good"} == {
+        "bad delivery": "resolved",
+        "rows": "resolved",
+    }
+
+
+def test_a_figure_of_what_was_refused_is_over_where_the_delivery_is_taken_away(project, receiver):
+    made = shop(project, "    rows: {when: error_rate > 5%}\n", receiver)
+    made.declare(
+        (made.root / "config/pipeline.yaml")
+        .read_text()
+        .replace("source: sales}", "source: sales, quality_threshold: 0.9}")
+    )
+    made.run()
+    made.put("b.csv", "id,name\n1,a,b\n2,x\n")
+    (alert,) = made.run().alerts
+    assert (alert["subject"], alert["value"]) == ({"table": "bronze.sales"}, 0.5)
+    (made.root / "data/raw/b.csv").unlink()
+    report = made.run()
+    assert [table.status for table in report.tables] == ["unchanged", "unchanged"]
+    assert [(each["rule"], each["status"]) for each in report.alerts] == [("rows", "resolved")]
+
+
+def test_a_run_that_was_killed_is_told_by_the_next(project, receiver):
+    made = shop(project, "    cut: {event: [run_interrupted, run_failed], severity: critical}\n", receiver)
+    (made.root / "oreflow_plugins.py").write_text(
+        "import os, signal\nfrom oreflow import hookimpl\n\n@hookimpl\ndef step_progressed(table, phase):\n"
+        "    if (table, phase) == ('silver.sales', 'staged'): os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert made.cli("run").code == -signal.SIGKILL
+    (made.root / "oreflow_plugins.py").unlink()
+    assert made.run().succeeded
+    fired, over = (body["alerts"][0] for body in receiver.posted)
+    killed = oreflow.runs(made.root)[1].run_id
+    assert fired["summary"].startswith(f"the run {killed} was interrupted: its process has ended without a word")
+    assert (over["status"], over["summary"]) == ("resolved", "the run succeeded")
+
+
+def test_health_says_of_a_channel_whether_it_can_be_had_and_others_can_be_tried(project, receiver, monkeypatch):
+    monkeypatch.delenv("NO_SUCH_HOOK", raising=False)
+    made = shop(project, "    bad delivery: {event: gate_failed}\n", receiver)
+    text = (made.root / "config/pipeline.yaml").read_text()
+    made.declare(
+        text.replace("channels: {team:", 'channels: {other: {type: webhook, url: "${env:NO_SUCH_HOOK}"}, team:')
+    )
+    found = {each.name: each for each in oreflow.health(made.root, checks="alert channel *").checks}
+    assert {name: each.status for name, each in found.items()} == {
+        "alert channel other": "fail",
+        "alert channel team": "pass",
+    }
+    assert "NO_SUCH_HOOK" in found["alert channel other"].reason
+    assert made.cli("alerts", "test", "team").code == 0
 
 
 def test_that_nothing_has_run_is_told_by_a_look_between_runs(project, receiver):
@@ -266,7 +352,9 @@ def test_an_alert_that_goes_on_is_told_again_where_that_is_said(project, receive
 def test_a_channel_can_be_tried(project, receiver):
     made = shop(project, "    bad delivery: {event: gate_failed}\n", receiver)
     assert made.cli("alerts", "test", "team").out == "a test was sent by team\n"
-    assert receiver.posted[0]["title"] == "[info] shop (development): this is a test of the channel team"
+    titles = [each["title"] for each in receiver.posted]
+    told = "shop (development): this is a test of the channel team"
+    assert titles == [f"[info] {told}", f"[resolved] {told}"]
     receiver.statuses = [401] * 3
     done = made.cli("alerts", "test", "team")
     assert (done.code, "error: the test did not get to team: " in done.err, "it answers 401" in done.err) == (
@@ -423,6 +511,12 @@ def test_without_rules_nothing_is_loaded_for_them(project):
         ),
         ("channels: {c: {type: webhook, url: '${env:NO_SUCH_HOOK}'}}", "NO_SUCH_HOOK"),
         ("patience: 0s", "alerts.patience"),
+        ("rules: {x: {when: error_rate > 5}}", "error_rate is a share, from 0 to 1, and 5 is none"),
+        ("rules: {x: {when: error_rate > 5%, until: 6%}}", "0.06 is above 0.05, so that the alert would never be over"),
+        (
+            "rules: {x: {when: error_rate > 5%, until: soon}}",
+            "alerts.rules.x.until: 'soon' is no number, share or time",
+        ),
     ],
 )
 def test_a_slip_in_the_section_is_refused_where_it_stands(project, said, says):

@@ -390,7 +390,7 @@ def test_a_file_that_is_locked_or_no_database_costs_a_run_a_remark(shop, tmp_pat
     assert file.read_bytes() == b"no database at all" * 100
     done = made.cli("runs", "rebuild")
     assert (done.code, done.out) == (1, "")
-    assert done.err == "error: file is not a database\n"
+    assert "ledger.db: file is not a database - move " in done.err
 
 
 def test_a_ledger_of_a_newer_version_is_left_as_it_is(shop, kept):
@@ -505,6 +505,7 @@ def test_runs_of_a_process_share_its_connections(shop, new_database):
         ("{retention: soon}", "database.retention: 'soon' does not fit"),
         ("{pool_size: 0}", "database.pool_size"),
         ("{config: database, host: h}", "config and host do not go together"),
+        ("{retention: 30}", "database.retention: '30' does not fit - how long runs are kept: a text such as 90d"),
         ("{timout: 3s}", "unknown key 'timout' - did you mean 'timeout'?"),
     ],
 )
@@ -554,6 +555,10 @@ def test_the_database_may_be_that_of_a_configuration_of_the_project(project, new
     assert postgres.password not in check.reason
     for content, says in (
         ("port: 1\n", "the configuration 'database' says no url and no host - say one in config/database.yaml"),
+        (
+            "host: h\ndatabase: d\nretnetion: 90d\n",
+            "has a key 'retnetion', which is none of a ledger's - did you mean 'retention'?",
+        ),
         ("host: h\ndatabase: d\nport: many\n", "the configuration 'database' cannot be used: port: expected"),
     ):
         made.put("config/database.yaml", content)

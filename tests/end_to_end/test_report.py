@@ -94,7 +94,7 @@ def test_of_a_run_that_went_well_the_rows_are_those_of_its_own_batches(made):
     (found,) = made.cli("report", first, "--json").json["rejected"]
     assert (found["quarantined"], found["refused"]) == (1, 0)
     assert [(row["line"], row["batch"], row["refused"]) for row in found["rows"]] == [(4, 1, False)]
-    assert found["command"] == "oreflow quarantine show silver.sales"
+    assert found["command"] == "oreflow quarantine show silver.sales --batch 1"
 
 
 def test_where_the_candidate_is_gone_the_samples_of_the_report_are_shown(made, tmp_path, project_in):

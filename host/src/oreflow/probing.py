@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from oreflow.alerting.declared import DeclaredChannel
 from oreflow.config.layers import choose_environment
 from oreflow.config.settings import read_settings
 from oreflow.config.stored import opened
@@ -33,6 +34,7 @@ from oreflow.contract import (
     ProcessingEngine,
     ProcessorCapability,
     StoreAway,
+    Surroundings,
 )
 from oreflow.contract.errors import told
 from oreflow.factory import ProcessorFactory, answers
@@ -121,6 +123,9 @@ def checks(pipeline: Pipeline, factory: ProcessorFactory) -> list[HealthCheck]:
     environment = choose_environment(pipeline.config.environment, os.environ)
     if address := read_settings(pipeline.project, environment, os.environ).store:
         found.append(HealthCheck("config store", partial(_answers, address, pipeline.config.name, factory)))
+    for channel in pipeline.alerting.channels if pipeline.alerting else ():
+        look = partial(_can_be_had, factory, channel, pipeline.surroundings("alerts"))
+        found.append(HealthCheck(f"alert channel {channel.name}", look))
     for name, age in pipeline.health.freshness.items():
         found.append(HealthCheck(f"freshness {name}", partial(_fresh, lake, factory, pipeline.table(name), age)))
     about = {
@@ -229,6 +234,12 @@ def _computes(factory: ProcessorFactory, name: str, options: Mapping[str, Any]) 
     if [dict(row) for row in found] != [{"two": 2}]:
         raise OreflowError(f"1 + 1 is {found!r} on it")
     return f"{factory.origin('engine', name)} computes"
+
+
+def _can_be_had(factory: ProcessorFactory, channel: DeclaredChannel, surroundings: Surroundings) -> str:
+    """Create a channel, for which its secrets have to be there; nothing is sent."""
+    factory.create_alert_channel(channel.type, channel.options, surroundings)
+    return f"{channel.type}, by {factory.origin('alert channel', channel.type)}"
 
 
 def _answers(address: str, name: str, factory: ProcessorFactory) -> str:

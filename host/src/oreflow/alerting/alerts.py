@@ -16,7 +16,7 @@ from typing import Any, Self
 from oreflow.alerting.book import Book, Page
 from oreflow.alerting.declared import Alerting, DeclaredChannel, Rule
 from oreflow.alerting.findings import TABLE, Findings, Times
-from oreflow.alerting.judging import Finding, State, due, judge, sweep, text_of, was_told
+from oreflow.alerting.judging import Finding, State, due, judge, key_of, sweep, text_of, was_told
 from oreflow.alerting.measuring import Measures
 from oreflow.alerting.sending import Outbox
 from oreflow.contract import Alert, AlertChannel, Notice, OreflowError, Surroundings
@@ -59,6 +59,8 @@ class Alerts:
         self._on_the_way: set[tuple[str, str, str]] = set()
         self._told: dict[tuple[str, str], list[str]] = {}
         self._report: Mapping[str, Any] | None = None
+        self._of_table: list[Finding] = []
+        self._began = text_of(datetime.now(UTC))
         self._remarks: list[str] = []
         self._changing = threading.Lock()
         self._open = ExitStack()
@@ -92,10 +94,16 @@ class Alerts:
         self._open.close()
 
     @hookimpl(trylast=True)
-    def batch_finished(self, run_id: str, table: str, batch: int, status: str, account: Mapping[str, Any]) -> None:
-        """Tell of what has happened to a batch."""
-        if run_id == self._run_id and (found := self._findings.of_batch(table, batch, status, account)):
+    def run_started(self, run_id: str, completed: Sequence[Mapping[str, Any]]) -> None:
+        """Tell of runs that were killed, which nobody could tell of then."""
+        if run_id == self._run_id and (found := [each for run in completed for each in self._findings.of_killed(run)]):
             self._judge(found)
+
+    @hookimpl(trylast=True)
+    def batch_finished(self, run_id: str, table: str, batch: int, status: str, account: Mapping[str, Any]) -> None:
+        """Keep what has happened to a batch until its table is done: what that brings about comes in one message."""
+        if run_id == self._run_id:
+            self._of_table += self._findings.of_batch(table, batch, status, account)
 
     @hookimpl(trylast=True)
     def resource_event(self, run_id: str, resource: str, event: Mapping[str, Any]) -> None:
@@ -107,8 +115,8 @@ class Alerts:
     def step_finished(self, run_id: str, result: Mapping[str, Any]) -> None:
         """Hold what is known of a table against the rules."""
         if run_id == self._run_id:
-            is_counted = result["status"] in ("published", "failed")
-            self._judge(self._findings.of_step(result), (result["table"],) if is_counted else ())
+            found, self._of_table = [*self._of_table, *self._findings.of_step(result)], []
+            self._judge(found, result)
 
     @hookimpl(trylast=True)
     def run_finished(self, run_id: str, report: Mapping[str, Any]) -> None:
@@ -132,7 +140,7 @@ class Alerts:
             return [], [*self._remarks, redacted(f"alerts could not be told: {told(error)}")]
 
     def _concluded(self, aggregations: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[dict[str, Any]]:
-        self._judge(self._findings.of_run(self._report, aggregations), (None,) if self._report else ())
+        self._judge(self._findings.of_run(self._report, aggregations), at_the_end=True)
         deadline = time.monotonic() + self._declared.patience
         unsent = {name: outbox.finish(deadline) for name, outbox in self._outboxes.items()}
         faults = [
@@ -166,6 +174,7 @@ class Alerts:
             raise OreflowError(f"the test did not get to {name}: {'; '.join(self._remarks)}")
         outbox = self._outboxes[name]
         outbox.put(Notice([alert]))
+        outbox.put(Notice([replace(alert, status="resolved")]))  # else PagerDuty would have an incident for ever
         for _, why in outbox.finish(time.monotonic() + self._declared.patience):
             raise OreflowError(f"the test did not get to {name}: {why}")
 
@@ -176,28 +185,31 @@ class Alerts:
             if figure and figure not in aggregations and not self._measures.is_known(figure):
                 self._remark(f"the rule '{rule.name}' is on '{figure}', and nothing has been counted as that")
 
-    def _judge(self, found: Sequence[Finding], counted: Sequence[str | None] = ()) -> None:
-        """Hold findings against what is known, and have told what is new.
+    def _judge(
+        self, found: Sequence[Finding], result: Mapping[str, Any] | None = None, *, at_the_end: bool = False
+    ) -> None:
+        """Hold findings against what is known, and have told what is new; at the end also what could not be told yet.
 
-        `counted` are the tables (None: the run) of which all counters are among what was found.
+        `result` is that of a table of which all is among what was found.
         """
         now = datetime.now(UTC)
         try:
             with self._book.changing() as page:
-                gone = [each for table in counted for each in self._findings.vanished(page.states, found, table)]
-                for each in [*found, *gone]:
+                found = [*found, *self._findings.vanished(page.states, found, result, self._report)]
+                for each in found:
                     judge(page.states, _discreet(each), self._run_id, now)
-                notices = self._due(page, now)
+                keys = {key_of(each.rule.name, each.subject) for each in found}
+                notices = self._due({key: s for key, s in page.states.items() if at_the_end or key in keys}, page, now)
         except OSError as error:
             self._remark(f"alerts cannot be kept: {error.strerror or error}")
             return
         for name, alerts in notices.items():
             self._outboxes[name].put(Notice(alerts))
 
-    def _due(self, page: Page, now: datetime) -> dict[str, list[Alert]]:
-        """What is to be told by which channel."""
+    def _due(self, states: Mapping[str, State], page: Page, now: datetime) -> dict[str, list[Alert]]:
+        """What of some alerts is to be told by which channel."""
         found: dict[str, list[Alert]] = {}
-        for state in page.states.values():
+        for state in states.values():
             rule = self._rules.get(state.rule)
             for name in due(state, rule, page.silences, now) if rule else ():
                 way = (state.key, name, state.status)
@@ -252,8 +264,11 @@ class Alerts:
                     alert = self._alert(rule, state)
                     about = alert.to_dict()
                     entry = {key: about[key] for key in _SHOWN}
-                    entry["is_silenced"] = any(each.covers(state, now) for each in page.silences)
-                    entry["told"] = sorted(set(self._told.get((alert.key, alert.status), ())))
+                    now_told = self._told.get((alert.key, alert.status), ())
+                    entry["is_new"] = state.status == "resolved" or state.since >= self._began
+                    entry["told"] = sorted({*now_told, *(state.told if state.status == "firing" else ())})
+                    is_silenced = any(each.covers(state, now) for each in page.silences)
+                    entry["is_silenced"] = is_silenced and state.status == "firing" and not entry["told"]
                     entry["unsent"] = {name: why for (key, name), why in unsent.items() if key == alert.key}
                     found.append(entry)
                 sweep(page.states, self._rules, self._declared.tables)

@@ -74,10 +74,15 @@ def parse_condition(text: str) -> Condition:
             runs = int(counted[1])
         else:
             seconds = _seconds(lasting)
-    return Condition(said["figure"], said["sign"], _number(said["threshold"]), runs, seconds)
+    return Condition(said["figure"], said["sign"], number(said["threshold"]), runs, seconds)
 
 
-def _number(text: str) -> float:
+def number(text: str) -> float:
+    """What a number, a share (`5%`) or a time (`15m`: seconds) comes to.
+
+    Raises:
+        ValueError: it is none; shows a right condition.
+    """
     try:
         found = float(text.removesuffix("%")) / (100 if text.endswith("%") else 1)
     except ValueError:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Literal
 
-from oreflow.alerting.conditions import Condition, parse_condition
+from oreflow.alerting.conditions import Condition, number, parse_condition
 from oreflow.contract import DeclarationError, Problem
 from oreflow.factory import ProcessorFactory
 from oreflow.quantities import lasting, time_schema
@@ -37,6 +37,7 @@ FIGURES: Mapping[str, str] = {
 _SEVERITIES = ("info", "warning", "critical")
 _LOW = {"data_quality_score"}
 """The figures of which a low one is bad: a threshold is the least that they should be."""
+_SHARES = ("error_rate", "data_quality_score")
 _PATIENCE = 10.0
 _LOG = "log"
 
@@ -126,7 +127,10 @@ def schema(factory: ProcessorFactory) -> dict[str, Any]:
             "description": "the tables that it is about, or patterns such as silver.*; all where not said",
             "oneOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "string"}}],
         },
-        "until": {"type": "number", "description": "where a condition, once it holds, holds no more"},
+        "until": {
+            "type": ["number", "string"],
+            "description": "where a condition, once it holds, holds no more: a number, share or time",
+        },
         "severity": {"enum": list(_SEVERITIES), "description": "how bad it is: info, warning or critical"},
         "channels": {
             "type": "array",
@@ -191,6 +195,8 @@ def declared_alerting(data: Mapping[str, Any], factory: ProcessorFactory) -> tup
         for name, most in thresholds.items()
         if _is_figure(name, aggregations, (*THRESHOLDS, name), problems)
     ]
+    for name, most in thresholds.items():
+        problems += _no_share(name, most, (*THRESHOLDS, name))
     taken = {each.name for each in rules}
     for name, about in said.get("rules", {}).items():
         path = (SECTION, "rules", name)
@@ -230,6 +236,7 @@ def _rule(
         try:
             condition = parse_condition(said["when"])
             _is_figure(condition.figure, aggregations, (*path, "when"), problems)
+            problems += _no_share(condition.figure, condition.threshold, (*path, "when"))
         except ValueError as error:
             problems.append(Problem(str(error), (*path, "when")))
     problems += _unknown("channel", said.get("channels", ()), channels, (*path, "channels"))
@@ -240,8 +247,9 @@ def _rule(
             problems.append(Problem(what, (*path, "tables"), did_you_mean(pattern, tables)))
     if "until" in said and condition is None:
         problems.append(Problem("an event has no figure that could get there", (*path, "until"), "leave it out"))
-    elif condition and "until" in said and condition.holds(said["until"]):
-        what = f"{said['until']:g} is {condition.words}, so that the alert would never be over"
+    until = _until(said, (*path, "until"), problems)
+    if condition and until is not None and condition.holds(until):
+        what = f"{condition.shown(until)} is {condition.words}, so that the alert would never be over"
         problems.append(Problem(what, (*path, "until"), "say a figure at which all is well again"))
     repeat = _seconds(said["repeat"], (*path, "repeat"), problems) if "repeat" in said else None
     if len(problems) == before:
@@ -250,11 +258,29 @@ def _rule(
             condition,
             _listed(said.get("event", ())),
             patterns,
-            said.get("until"),
+            until,
             said.get("severity", "warning"),
             tuple(said.get("channels", channels)),
             repeat,
             said.get("description", ""),
+        )
+
+
+def _until(said: Mapping[str, Any], path: tuple[str | int, ...], problems: list[Problem]) -> float | None:
+    if "until" not in said:
+        return None
+    try:
+        return number(str(said["until"]))
+    except ValueError as error:
+        problems.append(Problem(str(error), path))
+        return None
+
+
+def _no_share(figure: str, threshold: float, path: tuple[str | int, ...]) -> Iterator[Problem]:
+    """What is wrong with a number that a share can never get to, or is always below."""
+    if figure in _SHARES and not 0 <= threshold <= 1:
+        yield Problem(
+            f"{figure} is a share, from 0 to 1, and {threshold:g} is none", path, "say one such as 5% or 0.05"
         )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from oreflow.alerting.conditions import OF_TIME, Condition
@@ -34,15 +35,17 @@ class Findings:
     def __init__(self, declared: Alerting, measures: Measures, times: Times, looks: Sequence[str]) -> None:
         self._declared, self._measures, self._times, self._looks = declared, measures, times, looks
         self._happened: set[tuple[str, str]] = set()
-        self._refused: dict[str, int] = {}  # the batch of a table that its gate has refused
+        self._rows_of: dict[str, str] = {}  # the options that show the rows of a table that this run has set aside
 
     def of_batch(self, table: str, batch: int, status: str, account: Mapping[str, Any]) -> list[Finding]:
         """A gate that was not passed, columns that have changed, files that cannot be read."""
         found: list[Finding] = []
+        if status == "published" and account["quarantined"]:
+            self._rows_of[table] = f"{self._rows_of.get(table, '')} --batch {batch}"
         if status == "refused":
             figures = "; ".join(each["figures"] for each in account["failures"])
             words = f"{table}: batch {batch} was refused: {figures}"
-            self._refused[table] = batch
+            self._rows_of[table] = f" --refused {batch}"
             found += self._happening("gate_failed", {"table": table}, words, _samples(account["failures"]))
         if changes := account.get("schema_changes"):
             details = [_change(each) for each in changes]
@@ -52,6 +55,12 @@ class Findings:
             words = f"{table}: {'1 file was' if len(aside) == 1 else f'{len(aside):,} files were'} set aside"
             found += self._happening("file_set_aside", {"table": table}, words, details)
         return found
+
+    def of_killed(self, report: Mapping[str, Any]) -> list[Finding]:
+        """A run whose process has gone."""
+        words = f"the run {report['run_id']} was interrupted: {report['remarks'][-1]}"
+        wanted = [rule for rule in self._declared.rules if "run_interrupted" in rule.events]
+        return [Finding(rule, {}, words, happened=True, commands=self._commands()) for rule in wanted]
 
     def of_event(self, resource: str, event: Mapping[str, Any]) -> list[Finding]:
         """Calls that are given up, and a breaker that opens."""
@@ -73,7 +82,7 @@ class Findings:
             if rule.condition:
                 found += self._measured(rule, rule.condition, result)
             elif self._is_over(rule, result):
-                words = f"{table} was made without {' or '.join(each for each in rule.events if each in _OF_TABLES)}"
+                words = f"{table}: no {' and no '.join(each for each in rule.events if each in _OF_TABLES)} any more"
                 found.append(Finding(rule, {"table": table}, words, commands=self._commands(table)))
         return found
 
@@ -94,19 +103,32 @@ class Findings:
                     found.append(self._finding(rule, rule.condition, subject, value))
         return found
 
-    def vanished(self, states: Mapping[str, State], found: Sequence[Finding], table: str | None) -> Iterator[Finding]:
-        """Counters of a table, or of the run, of which nothing was counted this time, though there is an alert on them.
+    def vanished(
+        self,
+        states: Mapping[str, State],
+        found: Sequence[Finding],
+        result: Mapping[str, Any] | None,
+        report: Mapping[str, Any] | None,
+    ) -> Iterator[Finding]:
+        """What there are alerts on, and of which nothing was found this time, since it is over.
 
-        What was counted is among what was found.
+        Of a table that is done (`result`), or of a run (`report`): counters of which nothing was counted are 0, and
+        figures of a batch that was refused go where the table turns out to have nothing new.
         """
+        if result is None and report is None:
+            return
+        table = result["table"] if result else None
         there = {key_of(each.rule.name, each.subject) for each in found}
         rules = {rule.name: rule for rule in self._declared.rules}
         for key, state in list(states.items()):
             rule = rules.get(state.rule)
             if rule is None or rule.condition is None or key in there or state.subject.get("table") != table:
                 continue
-            if self._measures.is_counter(rule.condition.figure):
+            is_done = result is None or result["status"] in ("published", "failed")
+            if is_done and self._measures.is_counter(rule.condition.figure):
                 yield self._finding(rule, rule.condition, state.subject, 0.0)
+            elif result and result["status"] == "unchanged" and state.is_of_a_failure:
+                yield Finding(rule, state.subject, f"{table}: what was refused is gone, and nothing is new")
 
     def _happening(
         self, event: str, subject: Mapping[str, str], words: str, details: Sequence[str] = ()
@@ -122,7 +144,8 @@ class Findings:
         details = [f"{rows:,} {'row breaks' if rows == 1 else 'rows break'} '{name}'" for name, rows in broken]
         details += [line for batch in result["batches"] for line in _samples(batch["failures"])]
         for subject, value in self._measures.of_table(condition.figure, result, with_time=bool(rule.tables)):
-            yield self._finding(rule, condition, subject, value, details)
+            found = self._finding(rule, condition, subject, value, details)
+            yield replace(found, is_of_a_failure=result["status"] == "failed")
 
     def _is_over(self, rule: Rule, result: Mapping[str, Any]) -> bool:
         """Whether what a rule on events of tables has told of a table is over."""
@@ -170,12 +193,9 @@ class Findings:
 
     def _commands(self, table: str | None = None) -> list[str]:
         """What shows more of it."""
-        refused = f" --refused {self._refused[table]}" if table in self._refused else ""
-        return [
-            f"{each.replace(TABLE, table)}{refused}" if table and TABLE in each else each
-            for each in self._looks
-            if table or TABLE not in each
-        ]
+        rows = self._rows_of.get(table or "")
+        looks = [each for each in self._looks if rows or TABLE not in each]
+        return [f"{each.replace(TABLE, table)}{rows}" if table and TABLE in each else each for each in looks]
 
 
 def _of(subject: Mapping[str, str]) -> str:

@@ -25,6 +25,8 @@ class Finding:
     happened: bool = False
     details: Sequence[str] = ()
     commands: Sequence[str] = ()
+    is_of_a_failure: bool = False
+    """Whether it is a figure of a table that could not be made."""
 
 
 @dataclass
@@ -49,6 +51,7 @@ class State:
     commands: list[str] = field(default_factory=list)
     told: dict[str, str] = field(default_factory=dict)
     id: str = ""
+    is_of_a_failure: bool = False
 
     @property
     def key(self) -> str:
@@ -106,6 +109,7 @@ def judge(states: dict[str, State], finding: Finding, run_id: str, now: datetime
     if condition or finding.details or state.run_id != run_id:  # of several events of a run the one that says most
         state.words, state.details = finding.words, list(finding.details)
     state.value, state.run_id, state.commands = finding.value, run_id, list(finding.commands)
+    state.is_of_a_failure = finding.is_of_a_failure
     age = (now - datetime.fromisoformat(state.since)).total_seconds()
     if condition is None or (state.runs >= condition.runs and age >= condition.seconds):
         state.status = "firing"

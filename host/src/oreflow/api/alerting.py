@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -102,7 +102,7 @@ def try_alert_channel(
     environment: str | None = None,
     options: Sequence[str] = (),
 ) -> None:
-    """Send a notice that says that it is a test.
+    """Send two notices that say that they are a test: that it fires, and that it is over.
 
     Raises:
         DeclarationError: there is no such channel.
@@ -114,7 +114,8 @@ def try_alert_channel(
     known = [each.name for each in alerting.channels]
     if channel not in known:
         raise DeclarationError([Problem(f"there is no channel '{channel}'", mend=did_you_mean(channel, known))])
-    with alerts_of(declared, alerting, factory) as found:
+    alone = tuple(each for each in alerting.channels if each.name == channel)
+    with alerts_of(declared, replace(alerting, channels=alone), factory) as found:
         found.send_test(channel)
 
 
@@ -130,7 +131,8 @@ def silence_alert(
 ) -> Silence | None:
     """Have nobody told of a rule for some time (`2h`); None: have them told again.
 
-    `table` limits it to one. What goes on after that time is told then.
+    `table` limits it to one; without it, to have a rule told again ends all its silences. What goes on after that time
+    is told then. Gives the silence; None where it is told again.
 
     Raises:
         DeclarationError: there is no such rule or table, or it is no time.
@@ -146,7 +148,8 @@ def silence_alert(
         until = datetime.now(UTC) + timedelta(seconds=lasting(seconds, ("--for",)))
         silence = Silence(rule, text_of(until), table)
     with book_of(declared).changing() as page:
-        page.silences = [each for each in page.silences if (each.rule, each.table) != (rule, table)]
+        ends = {table} if table or silence else {each.table for each in page.silences}
+        page.silences = [each for each in page.silences if each.rule != rule or each.table not in ends]
         page.silences += [silence] if silence else []
     return silence
 

@@ -61,12 +61,14 @@ def quarantine() -> None:
 @click.option(
     "--refused", type=COUNT, metavar="BATCH", help="Those that BATCH, which was refused, would have set aside."
 )
+@click.option("--batch", "batches", type=COUNT, multiple=True, metavar="BATCH", help="Only rows of BATCH.")
 @click.option("--limit", type=COUNT, help="How many rows; 20 where not said, all with --json.")
 @PIPELINE
 @project_options
 def show_quarantine(
     table: str,
     rule: str | None,
+    batches: tuple[int, ...],
     refused: int | None,
     limit: int | None,
     pipeline: str,
@@ -81,7 +83,7 @@ def show_quarantine(
 
     shown = limit if as_json or limit is not None else show.ROWS
     where: dict[str, Any] = {"pipeline": pipeline, "environment": environment, "options": options}
-    rows = api.quarantine(project, table, rule=rule, refused=refused, limit=shown, **where)
+    rows = api.quarantine(project, table, rule=rule, batches=batches or None, refused=refused, limit=shown, **where)
     if as_json:
         print_json(rows)
     elif refused is not None:

@@ -82,7 +82,7 @@ def report(run: RunReport) -> None:
             value = "nothing measured" if figure["value"] is None else f"{figure['value']:,.6g}"
             click.echo(f"  {name}{f' of {of}' if of else ''}: {value}")
     for alert in run.alerts:
-        status = "fires" if alert["status"] == "firing" else "is over"
+        status = "is over" if alert["status"] == "resolved" else "fires" if alert["is_new"] else "goes on"
         to = f", told to {', '.join(alert['told'])}" if alert["told"] else ", silent" if alert["is_silenced"] else ""
         click.echo(f"  alert '{alert['rule']}' {status}{to}: {alert['summary']}")
     for remark in run.remarks:

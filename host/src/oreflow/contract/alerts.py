@@ -42,17 +42,21 @@ class Alert:
 
 @dataclass(frozen=True)
 class Notice:
-    """Alerts that are told together: those that one table has brought about, or the end of a run."""
+    """Alerts that are told together: those that one table has brought about, or the end of a run; the worst first."""
 
     alerts: Sequence[Alert]
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "alerts", sorted(self.alerts, key=_goodness))
+
     @property
     def title(self) -> str:
-        """All of it in one line."""
-        first = self.alerts[0]
-        status = "resolved" if all(each.status == "resolved" for each in self.alerts) else first.severity
-        more = f", and {len(self.alerts) - 1} more" if self.alerts[1:] else ""
-        return f"[{status}] {first.pipeline} ({first.environment}): {first.summary}{more}"
+        """All of it in one line: the worst of what fires, and how much there is besides."""
+        first, *others = self.alerts
+        over = sum(each.status == "resolved" for each in others) if first.status == "firing" else 0
+        more = [f"{len(others) - over} more"] if len(others) > over else []
+        more += [f"{over} over"] if over else []
+        return f"[{_tag(first)}] {first.pipeline} ({first.environment}): {', and '.join([first.summary, *more])}"
 
     @property
     def text(self) -> str:
@@ -60,9 +64,19 @@ class Notice:
         return "\n\n".join("\n".join(_lines(each)) for each in self.alerts)
 
 
+def _goodness(alert: Alert) -> int:
+    return len(_SEVERITIES) if alert.status == "resolved" else _SEVERITIES.index(alert.severity)
+
+
+_SEVERITIES = ("critical", "warning", "info")
+
+
+def _tag(alert: Alert) -> str:
+    return "resolved" if alert.status == "resolved" else alert.severity
+
+
 def _lines(alert: Alert) -> list[str]:
-    status = "resolved" if alert.status == "resolved" else alert.severity
-    lines = [f"[{status}] {alert.rule}: {alert.summary}"]
+    lines = [f"[{_tag(alert)}] {alert.rule}: {alert.summary}"]
     lines += [alert.description] if alert.description else []
     lines += [f"  {each}" for each in alert.details]
     lines += [f"since {alert.since}, pipeline {alert.pipeline} ({alert.environment}), run {alert.run_id or 'none'}"]

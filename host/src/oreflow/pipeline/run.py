@@ -69,7 +69,7 @@ class Run:
         self._pipeline = pipeline
         self._factory = factory
         self._lake = Lake(pipeline.lake)
-        self.started_at = datetime.now(UTC)
+        self.started_at, self._start = datetime.now(UTC), time.perf_counter()
         self.run_id = f"{self.started_at:%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
         self._is_begun = False
         self._early: list[dict[str, Any]] = []  # what was decided about calls while the run was planned
@@ -90,7 +90,6 @@ class Run:
         self._remarks: list[str] = []
         self._used: dict[str, Any] = {}
         self._plugins: list[dict[str, str]] = []
-        self._start = 0.0
 
     def _configure(self) -> None:
         """Tell plugins of the run, of which each may have something against it.
@@ -153,7 +152,6 @@ class Run:
             raise DeclarationError([self._pipeline.config.document.locate(each) for each in error.problems]) from error
 
     def _prepare(self) -> None:
-        self._start = time.perf_counter()
         try:
             self._lake.runs.mkdir(parents=True, exist_ok=True)
         except OSError as error:

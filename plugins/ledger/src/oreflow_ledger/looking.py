@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 
 from oreflow.contract import Doubt
@@ -17,6 +18,9 @@ def look(place: Place) -> str:
         Doubt: it cannot be written to. Runs go well without it.
     """
     if place.file and not place.file.exists():
+        there = next(each for each in place.file.parents if each.exists())
+        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+            raise Doubt(f"{place.shown} cannot be made: nothing can be written in {there}")
         return f"{place.shown} is made by the next run"
     start = time.perf_counter()
     try:

@@ -12,10 +12,10 @@ from typing import Any
 
 from oreflow import api
 from oreflow.contract import DeclarationError, Problem
-from oreflow_ledger.database import RUNNING, UNKNOWN, Known, Ledger
+from oreflow_ledger.database import RUNNING, UNKNOWN, Known, Ledger, LedgerError
 from oreflow_ledger.plugin import lake_of
-from oreflow_ledger.rows import run_row
-from oreflow_ledger.section import NAME, place_of
+from oreflow_ledger.rows import Row, run_row
+from oreflow_ledger.section import NAME, Place, place_of
 
 Report = dict[str, Any]
 
@@ -64,14 +64,22 @@ def rebuild(project: str, pipeline: str, environment: str | None, options: Seque
         if report["status"] != RUNNING  # it writes itself
     ]
     found = [(row, report) for row, report in whole if oldest is None or row["started_at"] >= oldest]
+    try:
+        return _write(place, around.pipeline, lake, found)
+    except LedgerError as error:
+        mend = f" - move {place.file} away, and it is made anew" if place.file and place.file.is_file() else ""
+        raise LedgerError(f"the ledger {place.shown}: {error}{mend}") from error
+
+
+def _write(place: Place, pipeline: str, lake: str, found: Sequence[tuple[Row, Report]]) -> Rebuilt:
     with Ledger(place) as ledger:
         ledger.migrate()
-        known = ledger.known(around.pipeline)
+        known = ledger.known(pipeline)
         for row, report in found:
             if report["status"] != UNKNOWN or known.runs.get(report["run_id"], UNKNOWN) == UNKNOWN:
                 ledger.keep(row, report)
-        ledger.expire(around.pipeline, lake)
-    return _counted(around.pipeline, place.shown, [report for _, report in found], known)
+        ledger.expire(pipeline, lake)
+    return _counted(pipeline, place.shown, [report for _, report in found], known)
 
 
 def _counted(pipeline: str, ledger: str, reports: Sequence[Report], known: Known) -> Rebuilt:

@@ -9,13 +9,14 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 from oreflow.contract import DeclarationError, Problem, Surroundings
-from oreflow.quantities import lasting, time_of, time_schema
+from oreflow.quantities import DURATION, lasting, time_of, time_schema
 from oreflow.secrets import MASK, followed, followed_address, masked, refers
 from oreflow.validation import validate
 
@@ -26,6 +27,7 @@ _CONNECTIONS = 5
 _PORT = 5432
 _PARTS = ("port", "database", "username", "password")
 _SQLITE, _POSTGRESQL = ("sqlite", "sqlite+pysqlite"), ("postgresql", "postgresql+psycopg")
+_ALIKE = 0.8  # how much a key of somebody's configuration may look like one of ours before it is taken for a slip
 _KNOWN = "say sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 
 
@@ -56,7 +58,11 @@ SCHEMA: dict[str, Any] = {
             "description": "of a PostgreSQL: how many connections a process has at the most",
         },
         "timeout": time_schema("how long a write may take, and how long a run waits for the ledger at its end"),
-        "retention": time_schema("how long runs are kept"),
+        "retention": {  # no number of seconds, which somebody might mean as days
+            "type": "string",
+            "pattern": DURATION,
+            "description": "how long runs are kept: a text such as 90d",
+        },
     },
 }
 
@@ -123,7 +129,12 @@ def _by_config(section: Mapping[str, Any], surroundings: Surroundings) -> dict[s
 
     name = section["config"]
     said = effective_config(surroundings.project, name, environment=surroundings.environment).data
-    found = {key: said[key] for key in ("url", "host", *_PARTS, "pool_size") if said.get(key) is not None}
+    known = [key for key in SCHEMA["properties"] if key != "config"]
+    found = {key: said[key] for key in known if said.get(key) is not None}
+    for key in said:
+        if key not in known and (close := get_close_matches(key, known, 1, _ALIKE)):
+            what = f"the configuration '{name}' has a key '{key}', which is none of a ledger's"
+            raise _refused(what, ("config",), f"did you mean '{close[0]}'?")
     if problems := validate(found, SCHEMA):
         faults = "; ".join(f"{'.'.join(map(str, each.path))}: {each.message}" for each in problems)
         raise _refused(f"the configuration '{name}' cannot be used: {faults}", ("config",), "mend it")

@@ -195,8 +195,14 @@ def _look_at_failures(failed: Sequence[Json], run: Json, earlier: Sequence[Json]
 
 
 def _look_at_quarantine(table: Json, project: Project) -> Json:
-    command = project.command("quarantine", "show", table["table"])
+    command = project.command("quarantine", "show", table["table"], *_of_batches(table))
     return {"say": f"look at the rows of {shown(table['table'])} that were set aside", "command": command}
+
+
+def _of_batches(table: Json) -> list[str]:
+    """The options that show the rows which a run has set aside of a table, and no others."""
+    made = [batch["batch"] for batch in table["batches"] if batch["status"] == "published" and batch["quarantined"]]
+    return [word for batch in made for word in ("--batch", str(batch))]
 
 
 def _totals(run: Json) -> Json:
@@ -355,7 +361,7 @@ def _rejected(run: Json, rejected: Mapping[str, Sequence[Json]], project: Projec
             "table": name,
             "quarantined": aside,
             "refused": refused,
-            "command": project.command("quarantine", "show", name) if aside else "",
+            "command": project.command("quarantine", "show", name, *_of_batches(table)) if aside else "",
             "rows": sorted(found, key=lambda row: -len(row["rules"]))[:ROWS],
         }
 
