@@ -38,8 +38,8 @@ def lived(values, rule, channels_work):
             for channel in due(state, rule, (), now):
                 if works or channel == "a":
                     told[channel].append(state.status)
-                    was_told(states, state.key, channel, state.status, now)
-        sweep(states, {rule.name: rule}, ["silver.x"])
+                    was_told(state, channel, state.status, now)
+        sweep(states, rule.channels)
         fires.append(any(state.status == "firing" for state in states.values()))
     return fires, told, states
 

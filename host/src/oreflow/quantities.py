@@ -86,8 +86,10 @@ _LONGEST = 1e6
 """Seconds, some eleven days: what threads and sockets can wait for, and longer than anybody does."""
 
 
-def lasting(value: float | str, path: tuple[str | int, ...]) -> float:
-    """The seconds of a time that something takes, a million at the most; `path` is where it is declared.
+def lasting(value: float | str, path: tuple[str | int, ...], longest: float | None = None) -> float:
+    """The seconds of a time that something takes; `path` is where it is declared.
+
+    They are `longest` at the most; where that is not said, a million, which threads and sockets can wait for.
 
     Raises:
         DeclarationError: it is no time, or none that lasts.
@@ -98,7 +100,7 @@ def lasting(value: float | str, path: tuple[str | int, ...]) -> float:
         raise DeclarationError([Problem(str(error), path)]) from error
     if seconds <= 0:
         raise DeclarationError([Problem(f"'{value}' is no time that lasts", path, "say one above 0, such as 500ms")])
-    return min(seconds, _LONGEST)
+    return min(seconds, _LONGEST if longest is None else longest)
 
 
 def _times(number: str | None, one: timedelta) -> timedelta:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -16,10 +17,10 @@ from typing import Any, Self
 from oreflow.alerting.book import Book, Page
 from oreflow.alerting.declared import Alerting, DeclaredChannel, Rule
 from oreflow.alerting.findings import TABLE, Findings, Times
-from oreflow.alerting.judging import Finding, State, due, judge, key_of, sweep, text_of, was_told
+from oreflow.alerting.judging import Finding, State, due, judge, key_of, retire, sweep, text_of, was_told
 from oreflow.alerting.measuring import Measures
-from oreflow.alerting.sending import Outbox
-from oreflow.contract import Alert, AlertChannel, Notice, OreflowError, Surroundings
+from oreflow.alerting.sending import LONGEST, Outbox
+from oreflow.contract import Alert, AlertChannel, DeclarationError, Notice, OreflowError, Surroundings
 from oreflow.contract.errors import told
 from oreflow.factory import ProcessorFactory
 from oreflow.hookspecs import hookimpl
@@ -35,7 +36,7 @@ class Alerts:
     """What is told of one run, or of what has not happened where nothing runs (`run_id` ''); a context for that time.
 
     `options` are those by which commands find the pipeline. To enter it raises `DeclarationError` where a channel, or a
-    secret that it needs, cannot be had, and `OreflowError` where a plugin fails to create one.
+    secret that it needs, cannot be had.
     """
 
     def __init__(
@@ -62,15 +63,16 @@ class Alerts:
         self._of_table: list[Finding] = []
         self._began = text_of(datetime.now(UTC))
         self._remarks: list[str] = []
+        self._until_created = 0.0  # of time.monotonic()
         self._changing = threading.Lock()
+        self._remembered: Page | None = None
         self._open = ExitStack()
 
     def __enter__(self) -> Self:
+        self._until_created = time.monotonic() + self._declared.patience
         for each in self._declared.channels:
             channel = self._channel(each)
-            if channel is None:
-                self._remark(f"alerts cannot be told by {each.name}: it could not be created in time")
-            else:
+            if channel is not None:
                 self._outboxes[each.name] = Outbox(each.name, channel, self._declared.patience, self._was_sent)
         if not self._declared.channels:
             mend = "pip install oreflow-alerts, and declare who is told under `alerts.channels`"
@@ -83,9 +85,18 @@ class Alerts:
         return self
 
     def _channel(self, declared: DeclaredChannel) -> AlertChannel | None:
-        """A channel; None where its plugin takes too long to create it."""
+        """A channel; None where its plugin takes too long to create it, or fails to."""
         create = partial(self._factory.create_alert_channel, declared.type, declared.options, self._surroundings)
-        channel: AlertChannel | None = created(create, self._declared.patience, declared.place)
+        left = self._until_created - time.monotonic()
+        try:
+            channel: AlertChannel | None = created(create, left, declared.place)
+        except DeclarationError:
+            raise
+        except Exception as error:  # of its plugin; the run is to be made nevertheless
+            self._remark(redacted(f"alerts cannot be told by {declared.name}: {_cut(told(error))}"))
+            return None
+        if channel is None:
+            self._remark(f"alerts cannot be told by {declared.name}: it could not be created in time")
         return channel
 
     def __exit__(
@@ -110,6 +121,10 @@ class Alerts:
         """Tell of calls that do not go well."""
         if run_id == self._run_id and (found := self._findings.of_event(resource, event)):
             self._judge(found)
+
+    def heard(self, resource: str, event: Mapping[str, Any]) -> None:
+        """Tell of what was decided before there was anybody to hear it: while the run was planned."""
+        self.resource_event(self._run_id, resource, event)
 
     @hookimpl(trylast=True)
     def step_finished(self, run_id: str, result: Mapping[str, Any]) -> None:
@@ -143,14 +158,17 @@ class Alerts:
         self._judge(self._findings.of_run(self._report, aggregations), at_the_end=True)
         deadline = time.monotonic() + self._declared.patience
         unsent = {name: outbox.finish(deadline) for name, outbox in self._outboxes.items()}
-        faults = [
-            (alert, name, why) for name, each in unsent.items() for notice, why in each for alert in notice.alerts
-        ]
-        for alert, name, why in faults:
-            self._remark(f"the alert '{alert.rule}' did not get to {name}: {why} - the next run tries it again")
+        faults: dict[str, dict[str, str]] = {}
+        for name, each in unsent.items():
+            for notice, why in each:
+                rules = ", ".join(f"'{rule}'" for rule in dict.fromkeys(alert.rule for alert in notice.alerts))
+                what = f"the alert {rules}" if "', '" not in rules else f"the alerts {rules}"
+                self._remark(f"{_cut(what)} did not get to {name}: {why} - the next run tries it again")
+                for alert in notice.alerts:
+                    faults.setdefault(alert.key, {})[name] = why
         if self._report:
             self._doubt_figures(aggregations)
-        return self._entries({(alert.key, name): why for alert, name, why in faults})
+        return self._entries(faults)
 
     def send_test(self, name: str) -> None:
         """Send a notice that says that it is a test.
@@ -193,30 +211,59 @@ class Alerts:
         `result` is that of a table of which all is among what was found.
         """
         now = datetime.now(UTC)
-        try:
-            with self._book.changing() as page:
-                found = [*found, *self._findings.vanished(page.states, found, result, self._report)]
-                for each in found:
-                    judge(page.states, _discreet(each), self._run_id, now)
-                keys = {key_of(each.rule.name, each.subject) for each in found}
-                notices = self._due({key: s for key, s in page.states.items() if at_the_end or key in keys}, page, now)
-        except OSError as error:
-            self._remark(f"alerts cannot be kept: {error.strerror or error}")
-            return
+        with self._changing_page() as page:
+            if at_the_end:
+                retire(page.states, self._rules, self._there())
+            found = [*found, *self._findings.vanished(page.states, found, result, self._report)]
+            for each in found:
+                judge(page.states, _discreet(each), self._run_id, now)
+            keys = {key_of(each.rule.name, each.subject) for each in found}
+            notices = self._due({key: s for key, s in page.states.items() if at_the_end or key in keys}, page, now)
         for name, alerts in notices.items():
             self._outboxes[name].put(Notice(alerts))
+
+    def _there(self) -> dict[str, list[str]]:
+        """What alerts can be on."""
+        resources = [use["resource"] for use in self._report["resources"]] if self._report else None
+        return {"table": list(self._declared.tables)} | ({} if resources is None else {"resource": resources})
+
+    @contextmanager
+    def _changing_page(self) -> Iterator[Page]:
+        """What is kept, to be changed; where it cannot be kept, what is remembered of it until the end of this run."""
+        with self._changing:
+            if self._remembered is not None:
+                yield self._remembered
+                return
+            try:
+                with self._book.changing() as page:
+                    self._remembered = page
+                    yield page
+                self._remembered = None
+            except OSError as error:
+                self._remark(f"alerts cannot be kept: {error.strerror or error}")
+                if self._remembered is None:  # nothing was changed yet
+                    self._remembered = Page()
+                    with suppress(OSError):
+                        self._remembered = self._book.read()
+                    yield self._remembered
 
     def _due(self, states: Mapping[str, State], page: Page, now: datetime) -> dict[str, list[Alert]]:
         """What of some alerts is to be told by which channel."""
         found: dict[str, list[Alert]] = {}
         for state in states.values():
-            rule = self._rules.get(state.rule)
-            for name in due(state, rule, page.silences, now) if rule else ():
+            rule = self._rule_of(state)
+            for name in due(state, rule, page.silences, now):
                 way = (state.key, name, state.status)
-                if rule and name in self._outboxes and way not in self._on_the_way:
+                if name in self._outboxes and way not in self._on_the_way:
                     self._on_the_way.add(way)
+                    if state.status == "firing":
+                        state.asked[name] = text_of(now)
                     found.setdefault(name, []).append(self._alert(rule, state))
         return found
+
+    def _rule_of(self, state: State) -> Rule:
+        """Its rule, or what stands for one that is declared no more."""
+        return self._rules.get(state.rule) or Rule(state.rule, None)
 
     def _alert(self, rule: Rule, state: State) -> Alert:
         condition = rule.condition
@@ -232,7 +279,7 @@ class Alerts:
             summary=f"{state.words}, {condition.words}" if condition and is_firing else state.words,
             since=state.since,
             subject=dict(state.subject),
-            value=state.value,
+            value=state.value if state.value is None or math.isfinite(state.value) else None,
             threshold=condition.threshold if condition else None,
             description=rule.description,
             details=list(state.details),
@@ -241,45 +288,48 @@ class Alerts:
 
     def _was_sent(self, name: str, notice: Notice) -> None:
         """Remember what was told, on the thread of a channel."""
-        with self._changing:
+        now = datetime.now(UTC)
+        with self._changing_page() as page:
+            states = {f"{self._surroundings.pipeline} {state.key}": state for state in page.states.values()}
             for alert in notice.alerts:
                 self._told.setdefault((alert.key, alert.status), []).append(name)
-            try:
-                with self._book.changing() as page:
-                    for alert in notice.alerts:
-                        key = alert.key.removeprefix(f"{self._surroundings.pipeline} ")
-                        was_told(page.states, key, name, alert.status, datetime.now(UTC))
-            except OSError as error:  # it is told again by the next run
-                self._remark(f"alerts cannot be kept: {error.strerror or error}")
+                was_told(states.get(alert.key), name, alert.status, now)
 
-    def _entries(self, unsent: Mapping[tuple[str, str], str]) -> list[dict[str, Any]]:
-        """The alerts as the report has them; what is over and told is forgotten."""
-        now, found = datetime.now(UTC), list[dict[str, Any]]()
-        try:
-            with self._book.changing() as page:
-                for state in page.states.values():
-                    rule = self._rules.get(state.rule)
-                    if rule is None or state.status == "pending":
-                        continue
-                    alert = self._alert(rule, state)
-                    about = alert.to_dict()
-                    entry = {key: about[key] for key in _SHOWN}
-                    now_told = self._told.get((alert.key, alert.status), ())
-                    entry["is_new"] = state.status == "resolved" or state.since >= self._began
-                    entry["told"] = sorted({*now_told, *(state.told if state.status == "firing" else ())})
-                    is_silenced = any(each.covers(state, now) for each in page.silences)
-                    entry["is_silenced"] = is_silenced and state.status == "firing" and not entry["told"]
-                    entry["unsent"] = {name: why for (key, name), why in unsent.items() if key == alert.key}
-                    found.append(entry)
-                sweep(page.states, self._rules, self._declared.tables)
-        except OSError as error:
-            self._remark(f"alerts cannot be kept: {error.strerror or error}")
-        return found
+    def _entries(self, unsent: Mapping[str, Mapping[str, str]]) -> list[dict[str, Any]]:
+        """The alerts as the report has them; what is over and told is forgotten.
+
+        `unsent` says by the key of an alert, and the name of a channel, why it was not told.
+        """
+        with self._changing_page() as page:
+            found = []
+            for state in page.states.values():
+                if state.status != "pending":
+                    alert = self._alert(self._rule_of(state), state)
+                    found.append(self._entry(alert, state, page, unsent.get(alert.key, {})))
+                for name in unsent.get(f"{self._surroundings.pipeline} {state.key}", {}):
+                    state.asked.pop(name, None)
+            sweep(page.states, self._outboxes)
+            return found
+
+    def _entry(self, alert: Alert, state: State, page: Page, unsent: Mapping[str, str]) -> dict[str, Any]:
+        about, now = alert.to_dict(), datetime.now(UTC)
+        told = {*self._told.get((alert.key, alert.status), ()), *(state.told if alert.status == "firing" else ())}
+        is_silenced = alert.status == "firing" and not told and any(each.covers(state, now) for each in page.silences)
+        return {key: about[key] for key in _SHOWN} | {
+            "is_new": alert.status == "resolved" or state.since >= self._began,
+            "is_silenced": is_silenced,
+            "told": sorted(told),
+            "unsent": dict(unsent),
+        }
 
     def _remark(self, text: str) -> None:
         if text not in self._remarks:
             self._remarks.append(text)
             _log.warning("%s", text)
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST else f"{text[:LONGEST]}..."
 
 
 def _discreet(found: Finding) -> Finding:

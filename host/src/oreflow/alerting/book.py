@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-from oreflow.alerting.judging import Silence, State
+from oreflow.alerting.judging import Silence, State, text_of
 
 _VERSION = 1
 _PATIENCE, _PAUSE = 2.0, 0.01  # seconds to wait for another process, which needs some milliseconds; between two looks
@@ -40,15 +40,18 @@ class Book:
     def read(self) -> Page:
         """What it has now; a damaged one is set aside."""
         try:
-            content = self._file.read_text(encoding="utf-8")
+            content = self._file.read_bytes()
         except FileNotFoundError:
             return Page()
         try:
-            found = json.loads(content)
+            found = json.loads(content.decode())
             _check_version(found["version"])
             states = {key: State.from_dict(value) for key, value in found["alerts"].items()}
-            return Page(states, [Silence(**each) for each in found["silences"]])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            silences = [Silence(**each) for each in found["silences"]]
+            for each in silences:
+                each.until = text_of(datetime.fromisoformat(each.until))
+            return Page(states, silences)
+        except Exception as error:  # somebody may have written anything into it
             aside = self._file.with_suffix(".damaged")
             self._file.replace(aside)
             _log.warning("alerts begin anew: %s is damaged (%s), and now %s", self._file, error, aside)

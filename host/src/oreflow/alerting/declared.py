@@ -37,6 +37,8 @@ FIGURES: Mapping[str, str] = {
 _SEVERITIES = ("info", "warning", "critical")
 _LOW = {"data_quality_score"}
 """The figures of which a low one is bad: a threshold is the least that they should be."""
+LONG = 1e9
+"""Seconds, some thirty years: longer than anything that somebody wants to wait for."""
 _SHARES = ("error_rate", "data_quality_score")
 _PATIENCE = 10.0
 _LOG = "log"
@@ -149,6 +151,7 @@ def schema(factory: ProcessorFactory) -> dict[str, Any]:
             "rules": {
                 "type": "object",
                 "description": "what is to be told, by the names of rules",
+                "propertyNames": {"maxLength": 200, "minLength": 1, "description": "say it in at most 200 characters"},
                 "additionalProperties": {"type": "object", "additionalProperties": False, "properties": rules},
             },
             "channels": {
@@ -251,7 +254,7 @@ def _rule(
     if condition and until is not None and condition.holds(until):
         what = f"{condition.shown(until)} is {condition.words}, so that the alert would never be over"
         problems.append(Problem(what, (*path, "until"), "say a figure at which all is well again"))
-    repeat = _seconds(said["repeat"], (*path, "repeat"), problems) if "repeat" in said else None
+    repeat = _seconds(said["repeat"], (*path, "repeat"), problems, LONG) if "repeat" in said else None
     if len(problems) == before:
         yield Rule(
             name,
@@ -318,9 +321,11 @@ def _is_figure(name: str, aggregations: Sequence[str], path: tuple[str | int, ..
     return True
 
 
-def _seconds(said: float | str, path: tuple[str | int, ...], problems: list[Problem]) -> float | None:
+def _seconds(
+    said: float | str, path: tuple[str | int, ...], problems: list[Problem], longest: float | None = None
+) -> float | None:
     try:
-        return lasting(said, path)
+        return lasting(said, path, longest)
     except DeclarationError as error:
         problems += error.problems
         return None

@@ -11,11 +11,12 @@ from oreflow.alerting.declared import Alerting, Rule
 from oreflow.alerting.judging import Finding, State, key_of
 from oreflow.alerting.measuring import Measures
 
-TABLE = "{table}"
+TABLE = "\0table\0"  # which no path can have
 _WORST = 3
 """Rules that most rows broke, of which an alert on a figure of a table tells."""
 _OF_RESOURCES = {"state": "breaker_opened", "gave_up": "call_failed"}
 _OF_TABLES = ("gate_failed", "table_failed", "schema_changed", "file_set_aside")
+_NEWS = ("schema_changed", "file_set_aside")
 _OF_RUNS = ("run_failed", "run_interrupted")
 
 
@@ -137,7 +138,8 @@ class Findings:
         self._happened.add((event, table or subject.get("resource", "")))
         for rule in self._declared.rules:
             if event in rule.events and (table is None or rule.is_about(table)):
-                yield Finding(rule, subject, words, happened=True, details=details, commands=self._commands(table))
+                found = Finding(rule, subject, words, happened=True, is_news=event in _NEWS)
+                yield replace(found, details=details, commands=self._commands(table))
 
     def _measured(self, rule: Rule, condition: Condition, result: Mapping[str, Any]) -> Iterator[Finding]:
         broken = sorted(result["rules"].items(), key=lambda each: -each[1])[:_WORST]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -27,6 +28,8 @@ class Finding:
     commands: Sequence[str] = ()
     is_of_a_failure: bool = False
     """Whether it is a figure of a table that could not be made."""
+    is_news: bool = False
+    """Whether it is told again where something else has happened, though the alert goes on."""
 
 
 @dataclass
@@ -35,8 +38,9 @@ class State:
 
     It is `pending` until its condition has held for long enough, and goes once all who heard that it fires have heard
     that it is `resolved`. `runs` is how many it held in, `run_id` the last of them. `told` says by the name of a
-    channel when it was told last that it fires. `id` is when it began first: to those who have not heard that it was
-    over, one that begins again is the same.
+    channel when it was told last that it fires, `asked` when it was to tell it, and has not said yet whether it did.
+    `id` is when it began first: to those who have not heard that it was over, one that begins again is the same.
+    `figure` is what the rule's condition is on ('': it is on events).
     """
 
     rule: str
@@ -50,8 +54,15 @@ class State:
     details: list[str] = field(default_factory=list)
     commands: list[str] = field(default_factory=list)
     told: dict[str, str] = field(default_factory=dict)
+    asked: dict[str, str] = field(default_factory=dict)
     id: str = ""
+    figure: str = ""
     is_of_a_failure: bool = False
+
+    @property
+    def heard(self) -> set[str]:
+        """The channels by which people may have heard that it fires."""
+        return {*self.told, *self.asked}
 
     @property
     def key(self) -> str:
@@ -64,8 +75,19 @@ class State:
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> State:
-        """The state that `to_dict` described."""
-        return cls(**{each.name: value[each.name] for each in fields(cls) if each.name in value})
+        """The state that `to_dict` described.
+
+        Raises:
+            Exception: this is none.
+        """
+        found = cls(**{each.name: value[each.name] for each in fields(cls) if each.name in value})
+        if found.status not in ("pending", "firing", "resolved"):
+            raise ValueError(f"an alert has the status {found.status!r}")
+        times = [found.since, *found.told.values(), *found.asked.values()]
+        found.since, *_ = [text_of(datetime.fromisoformat(each)) for each in times]
+        if not all(isinstance(each, str) for each in (*found.subject, *found.subject.values(), found.words)):
+            raise TypeError("an alert has no text where one is expected")
+        return found
 
 
 @dataclass
@@ -89,30 +111,40 @@ def key_of(rule: str, subject: Mapping[str, str]) -> str:
 
 def judge(states: dict[str, State], finding: Finding, run_id: str, now: datetime) -> None:
     """Have an alert begin, go on or end by what was found."""
-    rule, key = finding.rule, key_of(finding.rule.name, finding.subject)
+    rule, key, value = finding.rule, key_of(finding.rule.name, finding.subject), finding.value
+    if value is not None and math.isnan(value):  # of that nobody knows anything
+        return
     state = states.get(key)
-    goes_on = state is not None and state.status != "resolved"
     if not _holds(finding, is_firing=state is not None and state.status == "firing"):
-        if state and (state.status == "firing" or state.told):
-            state.status, state.words, state.value, state.run_id = "resolved", finding.words, finding.value, run_id
-            state.details = []
+        if state and (state.status == "firing" or state.heard):
+            end(state, finding.words, run_id, value)
         elif state and state.status == "pending":
             del states[key]
         return
-    if state is None or not goes_on:
+    if state is None or state.status == "resolved":
         began = text_of(now)
-        told, first = (state.told, state.id) if state and state.told else ({}, began)
-        state = State(rule.name, dict(finding.subject), "pending", began, finding.words, told=told, id=first)
-        states[key] = state
-    state.runs += state.run_id != run_id or not state.runs
+        told, asked, first = (state.told, state.asked, state.id) if state and state.heard else ({}, {}, began)
+        figure = rule.condition.figure if rule.condition else ""
+        state = State(rule.name, dict(finding.subject), "pending", began, finding.words, figure=figure)
+        state.told, state.asked, state.id, states[key] = told, asked, first, state
+    is_other_run = bool(run_id) and state.run_id != run_id  # a look between runs is none
+    state.runs += is_other_run or not state.runs
+    if finding.is_news and is_other_run and state.words != finding.words:
+        state.told.clear()  # what has happened now is something else
     condition = rule.condition
-    if condition or finding.details or state.run_id != run_id:  # of several events of a run the one that says most
+    if condition or finding.details or is_other_run:  # of several events of a run the one that says most
         state.words, state.details = finding.words, list(finding.details)
-    state.value, state.run_id, state.commands = finding.value, run_id, list(finding.commands)
-    state.is_of_a_failure = finding.is_of_a_failure
+    state.value, state.commands, state.is_of_a_failure = value, list(finding.commands), finding.is_of_a_failure
+    state.run_id = run_id or state.run_id
     age = (now - datetime.fromisoformat(state.since)).total_seconds()
     if condition is None or (state.runs >= condition.runs and age >= condition.seconds):
         state.status = "firing"
+
+
+def end(state: State, words: str, run_id: str, value: float | None = None) -> None:
+    """Have an alert be over."""
+    state.status, state.words, state.value, state.details = "resolved", words, value, []
+    state.run_id = run_id or state.run_id
 
 
 def _holds(finding: Finding, *, is_firing: bool) -> bool:
@@ -123,9 +155,9 @@ def _holds(finding: Finding, *, is_firing: bool) -> bool:
 
 
 def due(state: State, rule: Rule, silences: Sequence[Silence], now: datetime) -> list[str]:
-    """The channels that are to be told of an alert now."""
+    """The channels that are to be told of an alert now; that it is over, those that may have heard of it."""
     if state.status == "resolved":
-        return [channel for channel in rule.channels if channel in state.told]
+        return sorted(state.heard)
     if state.status == "pending" or any(each.covers(state, now) for each in silences):
         return []
     return [channel for channel in rule.channels if _is_new(state.told.get(channel), rule.repeat, now)]
@@ -137,24 +169,48 @@ def _is_new(told: str | None, repeat: float | None, now: datetime) -> bool:
     return repeat is not None and datetime.fromisoformat(told) + timedelta(seconds=repeat) <= now
 
 
-def was_told(states: dict[str, State], key: str, channel: str, status: str, now: datetime) -> None:
+def was_told(state: State | None, channel: str, status: str, now: datetime) -> None:
     """Remember that a channel has told an alert as it was then."""
-    state = next((each for each in states.values() if each.key == key), None)
     if state is None:
         return
     if status == "firing":
         state.told[channel] = text_of(now)
     elif state.status == "resolved":
         state.told.pop(channel, None)
+    state.asked.pop(channel, None)
 
 
-def sweep(states: dict[str, State], rules: Mapping[str, Rule], tables: Sequence[str]) -> None:
-    """Forget what is over and told, and what is of a rule, a channel or a table that is declared no more."""
+def retire(states: dict[str, State], rules: Mapping[str, Rule], there: Mapping[str, Collection[str]]) -> None:
+    """End what can be found no more: its rule, its table or its resource is none any more, or the rule is on another.
+
+    `there` has the tables of the pipeline, and the resources of a run where there is one.
+    """
     for key, state in list(states.items()):
-        rule = rules.get(state.rule)
-        table = state.subject.get("table")
-        is_over = rule is not None and state.status == "resolved" and not set(state.told) & set(rule.channels)
-        if rule is None or is_over or (table is not None and (table not in tables or not rule.is_about(table))):
+        words = _gone(state, rules.get(state.rule), there)
+        if words and state.status != "resolved":
+            if state.heard:
+                end(state, words, "")
+            else:
+                del states[key]
+
+
+def _gone(state: State, rule: Rule | None, there: Mapping[str, Collection[str]]) -> str:
+    if rule is None:
+        return f"there is no rule '{state.rule}' any more"
+    if state.figure != (rule.condition.figure if rule.condition else ""):
+        return f"the rule '{state.rule}' is on something else now"
+    for what, names in there.items():
+        if what in state.subject and state.subject[what] not in names:
+            return f"there is no {what} {state.subject[what]} any more"
+    if "table" in state.subject and not rule.is_about(state.subject["table"]):
+        return f"the rule '{state.rule}' is about other tables now"
+    return ""
+
+
+def sweep(states: dict[str, State], channels: Collection[str]) -> None:
+    """Forget what is over, and all who heard of it know, as far as there are such channels."""
+    for key, state in list(states.items()):
+        if state.status == "resolved" and not state.heard & set(channels):
             del states[key]
 
 

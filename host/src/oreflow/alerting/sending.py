@@ -12,6 +12,8 @@ from oreflow.contract import AlertChannel, Notice, OreflowError
 from oreflow.contract.errors import told
 from oreflow.secrets import redacted
 
+LONGEST = 500
+"""Characters of a reason that are told."""
 _ATTEMPTS = 3
 _PAUSE = 0.5  # seconds before the second attempt; twice that before the third
 _LEAST = 0.1  # seconds that an attempt has at the least
@@ -91,6 +93,7 @@ class Outbox:
                 text = told(error)
                 plain = text.partition(": ")[2] if isinstance(error, OreflowError) else ""
                 fault = str(redacted(plain or text))
+                fault = fault if len(fault) <= LONGEST else f"{fault[:LONGEST]}..."
                 _log.info("an alert did not get to %s: %s", self.name, fault)
             else:
                 return ""

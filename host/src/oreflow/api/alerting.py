@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from oreflow.alerting.declared import Alerting
+from oreflow.alerting.declared import LONG, Alerting
 from oreflow.alerting.judging import Silence, State, text_of
 from oreflow.api.project import DEFAULT_NAME, load
 from oreflow.contract import DeclarationError, Problem
@@ -145,7 +145,7 @@ def silence_alert(
         declared.table(table)
     silence = None
     if seconds is not None:
-        until = datetime.now(UTC) + timedelta(seconds=lasting(seconds, ("--for",)))
+        until = datetime.now(UTC) + timedelta(seconds=lasting(seconds, ("--for",), LONG))
         silence = Silence(rule, text_of(until), table)
     with book_of(declared).changing() as page:
         ends = {table} if table or silence else {each.table for each in page.silences}

@@ -56,11 +56,12 @@ def complete(lake: Lake, access: Access) -> list[RunReport]:
     """Complete the reports of runs whose processes have gone, and give them. That it cannot be now harms nothing."""
     found: list[RunReport] = []
     for lock in list(lake.runs.glob(f".*{_SUFFIX}")):
-        with suppress(OSError, OreflowError), taken(lock):  # else its run is under way, or another one completes it
+        # Else its run is under way, or another one completes it; or what is there is no report.
+        with suppress(OSError, OreflowError, KeyError, TypeError, ValueError, AttributeError), taken(lock):
             is_new = time.time() - lock.stat().st_mtime < _NEW
             path = lake.runs / f"{lock.name[1:].removesuffix(_SUFFIX)}.json"
             value = read_json(path)
-            if value and value["status"] == "running":
+            if value and value.get("status") == "running":
                 found.append(_completed(lake, access, path, value))
             if value or not is_new:
                 lock.unlink(missing_ok=True)

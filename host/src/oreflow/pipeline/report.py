@@ -65,7 +65,12 @@ class Account:
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> Account:
         """The account that `to_dict` described, of whatever else is kept with a commit."""
-        return cls(**{each.name: value[each.name] for each in fields(cls) if each.name in value})
+        return cls(**_known(cls, value))
+
+
+def _known(kind: Any, value: Mapping[str, Any]) -> dict[str, Any]:
+    """What of a document a class has fields for; what a later version has added is left out."""
+    return {each.name: value[each.name] for each in fields(kind) if each.name in value}
 
 
 class RefusedError(StepError):
@@ -229,11 +234,12 @@ class RunReport:
     @classmethod
     def from_dict(cls, value: dict[str, Any]) -> RunReport:
         """The report that `to_dict` described, and that an older version has written."""
-        return cls(**{"schema": 0, **value, "tables": [_table(table) for table in value["tables"]]})
+        return cls(**{"schema": 0, **_known(cls, value), "tables": [_table(table) for table in value["tables"]]})
 
 
 def _table(value: Mapping[str, Any]) -> TableResult:
-    return TableResult(**{**value, "batches": [BatchResult(**batch) for batch in value.get("batches", ())]})
+    batches = [BatchResult(**_known(BatchResult, batch)) for batch in value.get("batches", ())]
+    return TableResult(**{**_known(TableResult, value), "batches": batches})
 
 
 def spelled(columns: Columns) -> dict[str, str]:

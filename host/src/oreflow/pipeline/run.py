@@ -143,7 +143,7 @@ class Run:
             with self._watching() or nullcontext() as watch, self._alerting() or nullcontext() as alerts:
                 self._prepare()
                 with Presence(self._lake, self.run_id) as presence:
-                    self._make_all(presence, watch)
+                    self._make_all(presence, watch, alerts)
                     report = self._conclude(watch, alerts)
                 if self._cut:
                     raise self._cut
@@ -158,7 +158,7 @@ class Run:
             problem = Problem(f"the lake {self._lake.root} cannot be written: {error.strerror}", ("lake",))
             raise DeclarationError([problem]) from error
 
-    def _make_all(self, presence: Presence, watch: Watch | None) -> None:
+    def _make_all(self, presence: Presence, watch: Watch | None, alerts: Alerts | None) -> None:
         gone = complete(self._lake, self._access)
         self._is_begun = True
         names = [table.spec.name for table in self._planned]
@@ -167,9 +167,9 @@ class Run:
             completed = [report.to_dict() for report in gone if report.pipeline == self._pipeline.name]
             about = {"pipeline": self._pipeline.name, "tables": names, "plan": self._plan(), "completed": completed}
             self._remarks += self._tell("run_started", run_id=self.run_id, **about)
-            if watch:
-                for each in self._early:
-                    watch.heard(each["resource"], each["event"])
+            for each in self._early:
+                for heard in [view.heard for view in (watch, alerts) if view]:
+                    heard(each["resource"], each["event"])
             self._used, remarks = self._configuration()
             self._remarks += remarks
             self._plugins = self._taking_part()
@@ -183,13 +183,16 @@ class Run:
         """Tell what came of the run, and keep its report."""
         failed = any(not result.is_made for result in self._results.values())
         report = self._report("interrupted" if self._cut or self._is_cut_short else "failed" if failed else "success")
-        report.remarks += self._tell("run_finished", run_id=self.run_id, report=report.to_dict())
+        self._keep(report)  # it is there, whatever becomes of those who are told
+        try:
+            report.remarks += self._tell("run_finished", run_id=self.run_id, report=report.to_dict())
+        except KeyboardInterrupt as error:  # the run is done, and only who hears of it is not
+            self._cut = self._cut or error
+            report.remarks.append("plugins were not waited for: interrupted")
         if watch:
-            self._keep(report)  # it is there, whatever becomes of those who wait for backends
             unsent, report.aggregations = watch.finish()
             report.remarks += unsent
         if alerts:
-            self._keep(report)
             report.alerts, unsent = alerts.conclude(report.aggregations)
             report.remarks += unsent
         if fault := self._keep(report):
@@ -271,6 +274,7 @@ class Run:
             name, None, offer.name, offer.engine, offer.distribution, offer.version, started_at=moment()
         )
         result.path, result.inputs = str(self._lake.table(name)), planned.inputs
+        self._take_early(planned, result)
         about = {"run_id": self.run_id, "table": name}
         result.remarks += self._tell("step_started", **about, processor=offer.name, engine=offer.engine)
         broken = [each for each in planned.spec.inputs if each in self._results and not self._results[each].is_made]
@@ -298,6 +302,15 @@ class Run:
         result.reason = redacted(result.reason)  # an engine's own words may have what it was told
         result.remarks = [redacted(remark) for remark in result.remarks]
         result.remarks += self._tell("step_finished", run_id=self.run_id, result=asdict(result))
+
+    def _take_early(self, planned: PlannedTable, result: TableResult) -> None:
+        """Give a table what was decided about calls to its source while the run was planned, the first that has it."""
+        source = planned.spec.source.name if planned.spec.source else None
+        for each in [early for early in self._early if early["resource"] == source]:
+            self._early.remove(each)
+            event = each["event"]
+            result.events.append({"at": each["at"], "batch": None, "resource": source, **event})
+            _count(result, event["kind"], event["seconds"])
 
     def _make_one(self, planned: PlannedTable, result: TableResult, broken: Sequence[str], presence: Presence) -> None:
         if self._cut:  # whoever interrupts wants no more of it, not even a look at the table
@@ -338,9 +351,8 @@ class Run:
     def _heard(self, event: Event) -> None:
         """A decision about a call: the table in whose making it was made has it, and plugins are told."""
         result = _making.get()
-        if result and event.kind in (EventKind.RETRY, EventKind.DELAYED):
-            result.retries += event.kind is EventKind.RETRY
-            result.waited_seconds += event.seconds
+        if result:
+            _count(result, event.kind.value, event.seconds)
         said = {
             "kind": event.kind.value,
             "attempt": event.attempt,
@@ -353,7 +365,7 @@ class Run:
             result.events.append({"at": moment(), "batch": batch, "resource": event.resource, **said})
         table = result.table if result else ""
         if not self._is_begun:
-            self._early.append({"resource": event.resource, "event": said})
+            self._early.append({"at": moment(), "resource": event.resource, "event": said})
         self._tell("resource_event", run_id=self.run_id, table=table, resource=event.resource, event=said)
 
     def _tell(self, hook: str, **what: Any) -> list[str]:
@@ -364,6 +376,13 @@ class Run:
                 said = f": {answer}" if isinstance(answer, OreflowError) else f" failed in {hook}: {told(answer)}"
                 remarks.append(redacted(f"{self._factory.plugin(plugin)}{said}"))
         return remarks
+
+
+def _count(result: TableResult, kind: str, seconds: float) -> None:
+    """Count a wait for another attempt."""
+    if kind in (EventKind.RETRY.value, EventKind.DELAYED.value):
+        result.retries += kind == EventKind.RETRY.value
+        result.waited_seconds += seconds
 
 
 _making: ContextVar[TableResult | None] = ContextVar("making", default=None)

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from functools import partial
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import urllib3
 
@@ -37,8 +37,16 @@ class Webhook(AlertChannel):
             raise _wrong("there is no address to send to", "url", "add it: http://... or https://...")
         if not _is_address(url):
             raise _wrong("it is no address", "url", "write http://HOST/PATH or https://HOST/PATH")
-        self._url, self._secrets = url, [each for each in (url, urlsplit(url).path, key) if each]
-        self._headers = {"Content-Type": "application/json", **options.get("headers", {})}
+        headers = options.get("headers", {})
+        for name, value in headers.items():
+            if not (name + value).isascii() or not (name + value).isprintable() or not name.strip():
+                raise _wrong(
+                    f"the header {name!r} cannot be sent", "headers", "look for line ends and other letters in it"
+                )
+        place = urlsplit(url)
+        parts = [url, place.path, place.query, key, *(value for _, value in parse_qsl(place.query)), *headers.values()]
+        self._url, self._secrets = url, [each for each in parts if each]
+        self._headers = {"Content-Type": "application/json", **headers}
         self._bodies = partial(bodies.as_pagerduty, routing_key=key) if key else _PLAIN[form]
         self._pool = urllib3.PoolManager(retries=False)
 
@@ -48,13 +56,23 @@ class Webhook(AlertChannel):
             content = json.dumps(body).encode()
             try:
                 answer = self._pool.request(
-                    "POST", self._url, body=content, headers=self._headers, timeout=seconds, redirect=False
+                    "POST",
+                    self._url,
+                    body=content,
+                    headers=self._headers,
+                    timeout=seconds,
+                    redirect=False,
+                    preload_content=False,
                 )
+                try:
+                    said = answer.read1(_LONGEST * 4) or b""  # one may never end
+                finally:
+                    answer.close()
             except urllib3.exceptions.HTTPError as error:
                 raise self._fault(_why(error)) from None
             if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-                said = " ".join(answer.data.decode(errors="replace").split())[:_LONGEST]
-                raise self._fault(f"it answers {answer.status}{f': {said}' if said else ''}")
+                text = " ".join(said.decode(errors="replace").split())[:_LONGEST]
+                raise self._fault(f"it answers {answer.status}{f': {text}' if text else ''}")
 
     def _fault(self, why: str) -> OreflowError:
         """Without the path: who knows the address of a webhook can send to it."""

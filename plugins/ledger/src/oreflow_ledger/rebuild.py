@@ -117,8 +117,11 @@ _UNKNOWN: Report = {"status": UNKNOWN, "started_at": "", "seconds": None, "confi
 def _add(report: Report, table: str, batch: Mapping[str, Any]) -> None:
     """Add a batch that was published to a report that does not have it."""
     step = next((each for each in report["tables"] if each["table"] == table), None)
-    if step and any(each["batch"] == batch["batch"] for each in step["batches"]):
-        return
+    for each in [each for each in step["batches"] if each["batch"] == batch["batch"]] if step else ():
+        if each["status"] == "published":
+            return
+        if each["status"] == RUNNING and step:  # its run was cut off before it could say what became of it
+            step["batches"].remove(each)
     entry = {**batch, "status": "published", "started_at": batch["claimed_at"], "seconds": None, "reason": ""}
     if step is None:
         step = {**_NOTHING, "table": table, "batches": [], "events": []}

@@ -27,6 +27,7 @@ _CONNECTIONS = 5
 _PORT = 5432
 _PARTS = ("port", "database", "username", "password")
 _SQLITE, _POSTGRESQL = ("sqlite", "sqlite+pysqlite"), ("postgresql", "postgresql+psycopg")
+_LONGEST = timedelta(days=36_525)
 _ALIKE = 0.8  # how much a key of somebody's configuration may look like one of ours before it is taken for a slip
 _KNOWN = "say sqlite:///FILE or postgresql://USER:PASSWORD@HOST:PORT/DATABASE"
 
@@ -161,6 +162,8 @@ def _lasting(said: float | str) -> timedelta:
         time = time_of(said)
     except ValueError as error:
         raise _refused(str(error), ("retention",)) from error
+    if time > _LONGEST:
+        raise _refused(f"'{said}' is longer than any run was kept", ("retention",), "leave it out, and all are kept")
     if time <= timedelta():
         raise _refused(f"'{said}' is no time that lasts", ("retention",), "say one above 0, such as 90d")
     return time
