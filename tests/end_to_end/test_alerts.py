@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -526,3 +527,116 @@ def test_a_slip_in_the_section_is_refused_where_it_stands(project, said, says):
     assert (done.code, says in done.err) == (2, True), done.err
     assert "config/pipeline.yaml:" in done.err
     assert not (made.root / "lake").exists()
+
+
+KEPT = '{"version": 1, "alerts": {"x": %s}, "silences": []}'
+STATE = {"rule": "bad delivery", "subject": {"table": "silver.sales"}, "status": "firing", "words": "w", "told": {}}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"\xff\xfe",
+        b"[" * 100_000,
+        b"{}",
+        (KEPT % json.dumps({**STATE, "since": "yesterday"})).encode(),
+        (KEPT % json.dumps({**STATE, "since": "2026-01-01", "told": None})).encode(),
+        (KEPT % json.dumps({**STATE, "since": "2026-01-01", "subject": {"table": 1}})).encode(),
+        b'{"version": 1, "alerts": {}, "silences": [{"rule": "r", "until": "soon"}]}',
+    ],
+    ids=["no text", "deep", "empty", "no time", "no channels", "no subject", "no end"],
+)
+def test_whatever_is_in_the_place_of_what_is_kept_nobody_misses_an_alert(project, receiver, content):
+    made = shop(project, "    bad delivery: {event: gate_failed}\n", receiver)
+    made.run()
+    folder = made.root / "lake/_oreflow/alerts/shop"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "alerts.json").write_bytes(content)
+    deliver(made, BAD)
+    assert receiver.alerts == [("bad delivery", "firing")]
+    assert (folder / "alerts.damaged").read_bytes() == content
+
+
+def test_where_nothing_can_be_kept_people_are_told_all_the_same(project, receiver):
+    made = shop(project, "    bad delivery: {event: gate_failed}\n    rows: {when: error_rate > 5%}\n", receiver)
+    made.run()
+    folder = made.root / "lake/_oreflow/alerts/shop"
+    shutil.rmtree(folder)
+    folder.write_text("a file")
+    report = deliver(made, BAD)
+    assert receiver.alerts == [("bad delivery", "firing"), ("rows", "firing")]
+    assert [each["told"] for each in report.alerts] == [["team"], ["team"]]
+    assert any(remark.startswith("alerts cannot be kept: ") for remark in report.remarks)
+
+
+def test_who_heard_of_an_alert_hears_of_its_end_whatever_becomes_of_its_rule(project, receiver):
+    made = shop(project, "    rows: {when: error_rate > 5%}\n    other: {event: run_interrupted}\n", receiver)
+    made.run()
+    deliver(made, BAD)
+    text = (made.root / "config/pipeline.yaml").read_text()
+    made.declare(text.replace("    rows: {when: error_rate > 5%}\n", ""))
+    made.run()
+    assert receiver.alerts == [("rows", "firing"), ("rows", "resolved")]
+    assert receiver.posted[1]["alerts"][0]["summary"] == "there is no rule 'rows' any more"
+    made.declare(text)
+    deliver(made, POOR)
+    made.declare(text.replace("error_rate > 5%", "since_last_run > 1d"))
+    made.run()
+    assert receiver.posted[-1]["alerts"][0]["summary"] == "the rule 'rows' is on something else now"
+    assert [each.alerts for each in oreflow.alerts(made.root)] == [[], []]
+
+
+def test_a_channel_that_was_asked_when_a_run_was_killed_hears_of_the_end(project, receiver):
+    made = shop(project, "    rows: {when: error_rate > 5%}\n", receiver)
+    made.run()
+    made.put("b.csv", BAD)
+    killing = "import os, signal, time\nfrom oreflow import hookimpl\n\n@hookimpl\ndef run_finished():\n"
+    (made.root / "oreflow_plugins.py").write_text(
+        f"{killing}    time.sleep(0.5)\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    receiver.hangs = 1.0  # it is told, and nobody is there any more to write it down
+    assert made.cli("run").code == -signal.SIGKILL
+    (made.root / "oreflow_plugins.py").unlink()
+    receiver.hangs = 0.0
+    time.sleep(1)
+    made.put("b.csv", GOOD)
+    oreflow.run(made.root, full_refresh=["bronze.sales"])
+    assert receiver.alerts == [("rows", "firing"), ("rows", "resolved")]
+
+
+def test_a_silence_and_a_repetition_may_be_as_long_as_they_are_said(project, receiver):
+    made = shop(project, "    bad delivery: {event: gate_failed, repeat: 30d}\n", receiver)
+    silence = oreflow.silence_alert("bad delivery", "90d", made.root)
+    assert timedelta(days=89) < datetime.fromisoformat(silence.until) - datetime.now(UTC) <= timedelta(days=90)
+
+
+def test_a_message_says_what_has_no_room_in_it():
+    from oreflow.contract import Alert, Notice
+    from oreflow_alerts import bodies
+
+    about = {"status": "firing", "severity": "warning", "pipeline": "p", "environment": "e", "run_id": "r"}
+    some = [
+        Alert(rule="r" * 400 + str(n), key="k" * 400 + str(n), summary="é" * 200, since="", **about) for n in range(100)
+    ]
+    (slack,) = bodies.as_slack(Notice(some))
+    assert len(slack["blocks"]) <= 50
+    assert slack["blocks"][-1]["text"]["text"].startswith("and 55 more")
+    (teams,) = bodies.as_teams(Notice(some))
+    assert len(json.dumps(teams, ensure_ascii=False).encode()) < 28_000
+    assert "lines more" in teams["attachments"][0]["content"]["body"][-1]["text"]
+    keys = {event["dedup_key"] for event in bodies.as_pagerduty(Notice(some), "k")}
+    assert (len(keys), max(map(len, keys)) <= 255) == (100, True)
+
+
+def test_a_call_that_is_given_up_while_the_run_is_planned_is_told_and_counted_at_its_table(project, receiver):
+    made = shop(project, "    calls: {event: call_failed}\n", receiver)
+    made.declare(
+        (made.root / "config/pipeline.yaml").read_text()
+        + "resilience: {defaults: {retry: {max_attempts: 2, base: 1ms}}}\n"
+    )
+    faults = "{fault: exception, resource: sales, operation: list, rate: 1, error: timeout}"
+    (made.root / "chaos.yaml").write_text(f"faults: [{faults}]\n")
+    report = oreflow.run(made.root, chaos=made.root / "chaos.yaml")
+    assert [each["rule"] for each in report.alerts] == ["calls"]
+    assert report.tables[0].retries == 1
+    assert [each["kind"] for each in report.tables[0].events] == ["retry", "gave_up"]

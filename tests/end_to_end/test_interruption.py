@@ -251,3 +251,31 @@ def test_a_run_that_is_just_beginning_is_not_taken_for_one_that_has_gone(shop):
     os.utime(old, (time.time() - 3600, time.time() - 3600))
     made.run_well()
     assert (young.exists(), old.exists()) == (True, False)
+
+
+def test_ctrl_c_while_plugins_are_told_of_the_end_leaves_the_report_as_it_is(shop):
+    made = shop()
+    (made.root / "oreflow_plugins.py").write_text(
+        "import os, signal, time\nfrom oreflow import hookimpl\n\n@hookimpl\ndef run_finished():\n"
+        "    os.kill(os.getpid(), signal.SIGINT)\n    time.sleep(5)\n"
+    )
+    assert made.cli("run").code == 130
+    (report,) = made.cli("runs", "--json").json
+    assert statuses(report) == ["published", "published", "published"]
+    assert (report["status"], report["remarks"]) == ("success", ["plugins were not waited for: interrupted"])
+
+
+def test_what_another_version_has_left_of_a_run_stops_no_other(shop):
+    made = shop()
+    made.run()
+    runs = made.root / "lake/_oreflow/runs"
+    (kept,) = runs.glob("*.json")
+    report = json.loads(kept.read_text())
+    novel = {**report, "novelty": 1, "tables": [{**table, "novelty": 1} for table in report["tables"]]}
+    kept.write_text(json.dumps({**novel, "status": "running"}))
+    (runs / f".{report['run_id']}.running").touch()
+    (runs / "20200101T000000-000000.json").write_text('{"tables": []}')
+    (runs / ".20200101T000000-000000.running").touch()
+    assert made.run().succeeded
+    (completed,) = [each for each in oreflow.runs(made.root) if each.run_id == report["run_id"]]
+    assert completed.status == "interrupted"

@@ -22,7 +22,7 @@ from oreflow.contract import (
     Table,
 )
 from oreflow.factory import ProcessorFactory
-from oreflow.pipeline.report import Account, RunReport
+from oreflow.pipeline.report import Account, RunReport, is_report
 from oreflow.validation import did_you_mean
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def runs(
     declared, _ = load(project, pipeline, environment, options)
     lake = Lake(declared.lake)
     found = (read_json(file) for file in json_files(lake.runs))
-    reports = [RunReport.from_dict(value) for value in found if value and value["pipeline"] == declared.name]
+    reports = [RunReport.from_dict(value) for value in found if is_report(value) and value["pipeline"] == declared.name]
     reports.sort(key=lambda report: report.started_at, reverse=True)  # an id has no more than the second
     for report in reports[:limit]:
         if report.status == "running" and not is_under_way(lake, report.run_id):

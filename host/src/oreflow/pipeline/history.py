@@ -12,6 +12,7 @@ from typing import Any
 from oreflow.contract import OreflowError, TableFormat
 from oreflow.factory import Profile
 from oreflow.pipeline.lake import Lake, read_json
+from oreflow.pipeline.report import is_report
 
 _LATEST = 50
 """Runs that are looked back at; what was true before that may no longer be."""
@@ -30,7 +31,8 @@ def reports(lake: Lake) -> Iterator[dict[str, Any]]:
     """The reports of the lake's runs, the latest first."""
     files = sorted(lake.runs.glob("*.json"), reverse=True) if lake.runs.is_dir() else []
     for file in files:
-        if report := read_json(file):
+        report = read_json(file)
+        if report and is_report(report):
             yield report
 
 

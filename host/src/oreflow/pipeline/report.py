@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeGuard
 
 from oreflow.contract import Columns, StepError
 
@@ -235,6 +235,11 @@ class RunReport:
     def from_dict(cls, value: dict[str, Any]) -> RunReport:
         """The report that `to_dict` described, and that an older version has written."""
         return cls(**{"schema": 0, **_known(cls, value), "tables": [_table(table) for table in value["tables"]]})
+
+
+def is_report(value: dict[str, Any] | None) -> TypeGuard[dict[str, Any]]:
+    """Whether a document is the report of a run, of whatever version."""
+    return value is not None and all(key in value for key in ("run_id", "pipeline", "status", "seconds", "tables"))
 
 
 def _table(value: Mapping[str, Any]) -> TableResult:
