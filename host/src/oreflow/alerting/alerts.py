@@ -213,7 +213,8 @@ class Alerts:
         now = datetime.now(UTC)
         with self._changing_page() as page:
             if at_the_end:
-                retire(page.states, self._rules, self._there())
+                there = {"table": self._declared.tables, "resource": self._declared.resources}
+                retire(page.states, self._rules, there)
             found = [*found, *self._findings.vanished(page.states, found, result, self._report)]
             for each in found:
                 judge(page.states, _discreet(each), self._run_id, now)
@@ -221,11 +222,6 @@ class Alerts:
             notices = self._due({key: s for key, s in page.states.items() if at_the_end or key in keys}, page, now)
         for name, alerts in notices.items():
             self._outboxes[name].put(Notice(alerts))
-
-    def _there(self) -> dict[str, list[str]]:
-        """What alerts can be on."""
-        resources = [use["resource"] for use in self._report["resources"]] if self._report else None
-        return {"table": list(self._declared.tables)} | ({} if resources is None else {"resource": resources})
 
     @contextmanager
     def _changing_page(self) -> Iterator[Page]:
@@ -237,7 +233,11 @@ class Alerts:
             try:
                 with self._book.changing() as page:
                     self._remembered = page
-                    yield page
+                    try:
+                        yield page
+                    except BaseException:
+                        self._remembered = None
+                        raise
                 self._remembered = None
             except OSError as error:
                 self._remark(f"alerts cannot be kept: {error.strerror or error}")

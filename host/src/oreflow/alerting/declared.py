@@ -41,7 +41,7 @@ LONG = 1e9
 """Seconds, some thirty years: longer than anything that somebody wants to wait for."""
 _SHARES = ("error_rate", "data_quality_score")
 _PATIENCE = 10.0
-_LOG = "log"
+_LOG, _LAKE = "log", "lake"
 
 
 @dataclass(frozen=True)
@@ -86,13 +86,15 @@ class DeclaredChannel:
 class Alerting:
     """Who is to be told of what.
 
-    `patience` is how many seconds the end of a run waits for all channels together; `tables` are those of the pipeline.
+    `patience` is how many seconds the end of a run waits for all channels together; `tables` are those of the pipeline,
+    `resources` all that its runs call.
     """
 
     rules: tuple[Rule, ...]
     channels: tuple[DeclaredChannel, ...]
     patience: float = _PATIENCE
     tables: tuple[str, ...] = ()
+    resources: tuple[str, ...] = ()
 
     def rule(self, name: str) -> Rule:
         """The rule of a name.
@@ -207,7 +209,8 @@ def declared_alerting(data: Mapping[str, Any], factory: ProcessorFactory) -> tup
             problems.append(Problem(f"there is a threshold called '{name}' as well", path, "say it once"))
         rules += _rule(name, about, names, tables, aggregations, problems)
     patience = _seconds(said.get("patience", _PATIENCE), (SECTION, "patience"), problems)
-    return Alerting(tuple(rules), tuple(channels), patience or _PATIENCE, tuple(tables)), problems
+    resources = (*data.get("sources", {}), *tables, _LAKE)
+    return Alerting(tuple(rules), tuple(channels), patience or _PATIENCE, tuple(tables), resources), problems
 
 
 def _channels(

@@ -183,7 +183,7 @@ def was_told(state: State | None, channel: str, status: str, now: datetime) -> N
 def retire(states: dict[str, State], rules: Mapping[str, Rule], there: Mapping[str, Collection[str]]) -> None:
     """End what can be found no more: its rule, its table or its resource is none any more, or the rule is on another.
 
-    `there` has the tables of the pipeline, and the resources of a run where there is one.
+    `there` has the tables and the resources of the pipeline.
     """
     for key, state in list(states.items()):
         words = _gone(state, rules.get(state.rule), there)
