@@ -450,6 +450,26 @@ def test_an_interrupted_run_is_aborted(project, number, silver):
     assert "errorMessage" in found["shop"][-1]["run"]["facets"]
 
 
+def test_the_end_of_a_killed_run_is_told_by_the_next(project):
+    made = project(SMALL + of({"type": "file", "path": "lineage.jsonl"}), FILES)
+    (made.root / "oreflow_plugins.py").write_text(AT.format(number=int(signal.SIGKILL)))
+    assert made.cli("run").code == -signal.SIGKILL
+    (made.root / "oreflow_plugins.py").unlink()
+    assert made.run().remarks == []
+    killed = oreflow.runs(made.root)[1]
+    events = lines(made.root / "lineage.jsonl")
+    assert [problem for event in events for problem in problems(event)] == []
+
+    def is_of(event):
+        tags = event["run"]["facets"]["tags"]["tags"]
+        return {"key": "oreflow_run_id", "value": killed.run_id, "source": "OREFLOW"} in tags
+
+    found = by_run([event for event in events if is_of(event)])
+    assert states(found["shop"]) == ["START", "ABORT"]
+    assert states(found["shop.bronze.sales"]) == ["START", "RUNNING", "COMPLETE"]
+    assert states(found["shop.silver.sales"]) == ["START", "ABORT"]
+
+
 # Backends that are away, hang, or do not want them
 
 

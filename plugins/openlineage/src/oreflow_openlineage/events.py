@@ -71,9 +71,25 @@ class Story:
 
     # What hooks are told
 
-    def _run_started(self, at: datetime, plan: Sequence[Mapping[str, Any]]) -> list[RunEvent]:
+    def _run_started(
+        self, at: datetime, plan: Sequence[Mapping[str, Any]], completed: Sequence[Mapping[str, Any]]
+    ) -> list[RunEvent]:
         self._datasets = Datasets(self._surroundings.project, plan)
-        return [self._of_pipeline(RunState.START, at)]
+        killed = [event for report in completed for event in self._of_killed(at, plan, report)]
+        return [*killed, self._of_pipeline(RunState.START, at)]
+
+    def _of_killed(self, at: datetime, plan: Sequence[Mapping[str, Any]], report: Mapping[str, Any]) -> list[RunEvent]:
+        """The ends of a run whose process has gone, and of the table that it was making."""
+        story = Story(self._namespace, report["run_id"], self._surroundings, None)
+        story._datasets = self._datasets
+        known, cut, events = {each["table"] for each in plan}, {"errorMessage": _error("it was killed")}, []
+        for table in report["tables"]:
+            was_made = not table["seconds"] and table["status"] in ("published", "interrupted")
+            if was_made and table["table"] in known:
+                state = _ENDS[table["status"]]
+                more = {} if state == RunState.COMPLETE else cut
+                events.append(story._of_table(state, at, self._datasets.making(table["table"]), more=more))
+        return [*events, story._of_pipeline(RunState.ABORT, at, cut)]
 
     def _step_started(self, at: datetime, table: str) -> list[RunEvent]:
         making = self._open[table] = self._datasets.making(table)

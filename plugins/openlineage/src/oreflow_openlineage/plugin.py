@@ -45,9 +45,9 @@ def run_configured(run_id: str, sections: Mapping[str, Any], surroundings: Surro
 
 
 @hookimpl
-def run_started(run_id: str, plan: Sequence[Mapping[str, Any]]) -> None:
-    """START of the pipeline."""
-    _tell(run_id, "run_started", plan=plan)
+def run_started(run_id: str, plan: Sequence[Mapping[str, Any]], completed: Sequence[Mapping[str, Any]]) -> None:
+    """START of the pipeline, and the ends of runs whose processes have gone."""
+    _tell(run_id, "run_started", plan=plan, completed=completed)
 
 
 @hookimpl
