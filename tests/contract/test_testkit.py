@@ -1307,7 +1307,7 @@ def test_only_the_plugins_that_are_given_are_there(oreflow_plugins):
     assert set(factory.engines) == {"mirror"}
     assert factory is oreflow.get_processor_factory()
     assert factory is not before
-    with pytest.raises(LookupError, match="no plugin 'glod' is installed; there are bronze, chaos, delta, gold"):
+    with pytest.raises(LookupError, match="no plugin 'glod' is installed; there are alerts, bronze, chaos, delta"):
         oreflow_plugins("glod")
 
 

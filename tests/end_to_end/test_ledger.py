@@ -310,7 +310,7 @@ def test_a_database_that_dies_or_hangs_under_way_costs_a_run_a_remark(shop, new_
         postgres.start()
     report = done.json
     assert (done.code, report["status"]) == (0, "success"), done.err
-    assert took < 10
+    assert took < 30
     (remark,) = report["remarks"]
     assert remark.startswith(
         f"the plugin ledger of oreflow-ledger 0.1.0: the ledger {kept.url} lacks some of this run: "
@@ -528,15 +528,16 @@ def test_without_the_driver_a_postgresql_is_refused_with_what_mends_it(shop, mon
 
 def test_fields_say_the_same_as_an_address(project, new_database, postgres, monkeypatch):
     kept = new_database()
-    monkeypatch.setenv("LEDGER_HOST", "127.0.0.1")
-    fields = f"host: '${{env:LEDGER_HOST}}', port: {postgres.port}, database: {kept.database}, username: postgres"
+    # What a reference leads to is taken for a secret by all of this process: a database of its own, and no host.
+    monkeypatch.setenv("LEDGER_DATABASE", kept.database)
+    fields = f"host: 127.0.0.1, port: {postgres.port}, database: '${{env:LEDGER_DATABASE}}', username: postgres"
     made = project(DECLARATION + f'database: {{{fields}, password: "${{env:LEDGER_PASSWORD}}"}}\n', {"a.csv": GOOD})
     report = made.run()
     assert report.remarks == []
     assert kept.ask("select run_id from oreflow_runs") == [(report.run_id,)]
     (check,) = oreflow.health(made.root, checks="ledger").checks
     assert check.reason.startswith(
-        f"postgresql://postgres:***@${{env:LEDGER_HOST}}:{postgres.port}/{kept.database} answers"
+        f"postgresql://postgres:***@127.0.0.1:{postgres.port}/${{env:LEDGER_DATABASE}} answers"
     )
 
 

@@ -42,7 +42,7 @@ class Findings:
         """A gate that was not passed, columns that have changed, files that cannot be read."""
         found: list[Finding] = []
         if status == "published" and account["quarantined"]:
-            self._rows_of[table] = f"{self._rows_of.get(table, '')} --batch {batch}"
+            self._rows_of[table] = f" --batch {batch}"  # of several the last
         if status == "refused":
             figures = "; ".join(each["figures"] for each in account["failures"])
             words = f"{table}: batch {batch} was refused: {figures}"

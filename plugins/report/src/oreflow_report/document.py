@@ -26,6 +26,7 @@ TABLES = 25
 RUNS = 12
 """Earlier runs that a table is compared with: the latest that judged rows of it."""
 
+_MOST_OPTIONS = 10
 _EXAMPLES, _KEPT = ", for example ", "; the candidate is kept in "
 """Between these the reason of a batch that its gate refused has rows, with their values."""
 _SCORE = "quality_threshold"
@@ -200,9 +201,9 @@ def _look_at_quarantine(table: Json, project: Project) -> Json:
 
 
 def _of_batches(table: Json) -> list[str]:
-    """The options that show the rows which a run has set aside of a table, and no others."""
+    """The options that show the rows which a run has set aside of a table, and no others; none where that are many."""
     made = [batch["batch"] for batch in table["batches"] if batch["status"] == "published" and batch["quarantined"]]
-    return [word for batch in made for word in ("--batch", str(batch))]
+    return [word for batch in made for word in ("--batch", str(batch))] if len(made) <= _MOST_OPTIONS else []
 
 
 def _totals(run: Json) -> Json:
