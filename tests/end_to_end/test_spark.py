@@ -172,6 +172,23 @@ def test_a_session_that_is_there_stays_as_it_is_and_ctrl_c_ends_our_jobs_in_it(s
     assert project.state("_rules") == other.state("_rules")
 
 
+def test_ctrl_c_is_one_also_where_py4j_makes_another_error_of_it(spark):
+    from pyspark.sql import SparkSession
+
+    from oreflow_spark.execute import run
+
+    def progress(done, total):
+        try:
+            raise KeyboardInterrupt  # noqa: TRY301  as a handler of signals does
+        except KeyboardInterrupt:
+            raise OSError(107, "Transport endpoint is not connected")  # noqa: B904  as py4j does
+
+    session = SparkSession.getActiveSession()
+    endless = session.range(10**12).selectExpr("sum(sqrt(id)) as total")
+    with pytest.raises(KeyboardInterrupt):
+        run(session, {}, {"total": endless}, progress)
+
+
 def _alive(mark: str) -> list[str]:
     """The commands of the processes that have a word in their environment."""
     found = []

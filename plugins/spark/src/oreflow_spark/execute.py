@@ -104,17 +104,26 @@ def run(
                     future.result()
                 if progress and waiting:
                     progress(*jobs.tasks())
-        except BaseException:
+        except BaseException as error:
             waiting = {future for future in waiting if not future.cancel()}
             end = time.monotonic() + _GRACE
             while waiting and time.monotonic() < end:
                 jobs.cancel()  # again: what was between two of its jobs begins the next one after the others have ended
                 _, waiting = wait(waiting, _PAUSE)
+            if _is_of_an_interrupt(error):
+                raise KeyboardInterrupt from error
             raise
         return Executed(
             staged={name: future.result() for name, future in writing.items()},
             collected={name: future.result() for name, future in collecting.items()},
         )
+
+
+def _is_of_an_interrupt(error: BaseException | None) -> bool:
+    """Whether an error came of Ctrl-C: py4j asks a socket for its address then, which may be closed already."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__context__
+    return error is not None
 
 
 def _begun(jobs: Jobs, slots: threading.Semaphore, call: Callable[[], _T]) -> Future[_T]:
