@@ -212,7 +212,7 @@ def test_a_channel_that_hangs_or_is_away_costs_a_run_no_more_than_is_said(projec
     receiver.hangs = 20.0
     start = time.monotonic()
     report = deliver(made, BAD)
-    assert time.monotonic() - start < 15
+    assert time.monotonic() - start < 5
     assert "did not get to team" in report.remarks[0]
     made.declare(
         (made.root / "config/pipeline.yaml").read_text().replace(receiver.url, f"http://127.0.0.1:{free_port()}/")

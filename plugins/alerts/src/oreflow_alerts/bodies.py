@@ -20,7 +20,6 @@ _CARD = 20_000  # bytes with what is around each line; a message of Teams may ha
 _AROUND = 50
 _KEY = 255  # characters of the key of an incident
 _SUMMARY = 1024  # characters of an event's summary at PagerDuty
-_SEVERITIES = {"info": "info", "warning": "warning", "critical": "critical"}
 
 
 def as_json(notice: Notice) -> Iterator[dict[str, Any]]:
@@ -70,7 +69,7 @@ def _payload(alert: Alert) -> dict[str, Any]:
     return {
         "summary": _cut(f"{alert.pipeline}: {alert.summary}", _SUMMARY),
         "source": f"oreflow {alert.pipeline}",
-        "severity": _SEVERITIES[alert.severity],
+        "severity": alert.severity,
         "component": next(iter(alert.subject.values()), alert.pipeline),
         "group": alert.pipeline,
         "class": alert.rule,
