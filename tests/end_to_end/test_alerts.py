@@ -486,7 +486,10 @@ def test_without_rules_nothing_is_loaded_for_them(project):
         ("rules: {x: {when: error_rate > 1 for ever}}", "what follows `for` is 'ever', and would be `2 runs` or `15m`"),
         ("rules: {x: {when: error_rate > .inf}}", "'.inf' is no number, share or time"),
         ("rules: {x: {severity: info}}", "alerts.rules.x: it has to be `when` a condition holds, or an `event`"),
-        ("rules: {x: {event: gate_faild}}", "alerts.rules.x.event"),
+        (
+            "rules: {x: {event: gate_faild}}",
+            "alerts.rules.x.event: there is no event 'gate_faild' - did you mean 'gate_failed'?",
+        ),
         (
             "rules: {x: {event: gate_failed, until: 1}}",
             "alerts.rules.x.until: an event has no figure that could get there",

@@ -125,7 +125,10 @@ def schema(factory: ProcessorFactory) -> dict[str, Any]:
         "when": {"type": "string", "description": "a condition, such as error_rate > 5% for 2 runs"},
         "event": {  # not `on`, which YAML 1.1 takes for true
             "description": "what happens in a run, or several such things",
-            "oneOf": [{"enum": list(EVENTS)}, {"type": "array", "minItems": 1, "items": {"enum": list(EVENTS)}}],
+            "type": ["string", "array"],
+            "minItems": 1,
+            "items": {"type": "string", "description": "an event"},
+            "examples": list(EVENTS),
         },
         "tables": {
             "description": "the tables that it is about, or patterns such as silver.*; all where not said",
@@ -245,6 +248,7 @@ def _rule(
             problems += _no_share(condition.figure, condition.threshold, (*path, "when"))
         except ValueError as error:
             problems.append(Problem(str(error), (*path, "when")))
+    problems += _unknown("event", _listed(said.get("event", ())), list(EVENTS), (*path, "event"))
     problems += _unknown("channel", said.get("channels", ()), channels, (*path, "channels"))
     patterns = _listed(said.get("tables", ()))
     for pattern in patterns:
