@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from oreflow.contract import MetricBackend, OreflowError, Snapshot
 from oreflow.contract.errors import told
@@ -33,6 +34,7 @@ class Export:
         self._every, self._read, self._failed = every, read, failed
         self._changed = threading.Condition()
         self._asked = self._done = 0  # how many writings somebody waits for, and how many of them are over
+        self._wanted: Snapshot | None = None  # what the newest of them is to write
         self._is_closing = self._was_opened = self._is_given_up = False
         self._fault = ""
         self._thread = threading.Thread(target=self._work, name=f"oreflow-metrics-{name}", daemon=True)
@@ -46,10 +48,11 @@ class Export:
         with self._changed:
             self._changed.wait_for(lambda: self._was_opened, max(deadline - time.monotonic(), 0.0))
 
-    def ask(self) -> int:
-        """Have it write what there is now; gives what to wait for."""
+    def ask(self, snapshot: Snapshot) -> int:
+        """Have it write the figures of a moment; gives what to wait for."""
         with self._changed:
             self._asked += 1
+            self._wanted = snapshot
             self._changed.notify_all()
             return self._asked
 
@@ -82,15 +85,19 @@ class Export:
             with self._changed:
                 self._changed.wait_for(lambda: self._asked > self._done, self._every)
                 asked, is_closing = self._asked, self._is_closing
+                wanted, self._wanted = self._wanted, None
             if not is_open:  # a port that was taken may be free by now
                 fault = self._call(lambda: self.backend.open(self._read))
                 is_open = not fault
             # One that nobody can ask, since its port is taken, may keep figures for those that others ask.
-            unwritten = self._call(lambda: self.backend.write(self._read()))
+            unwritten = self._call(partial(self._write, wanted))
             self._note(asked, unwritten if is_open else fault)
             if is_closing:
                 self._call(self.backend.close)
                 return
+
+    def _write(self, wanted: Snapshot | None) -> None:
+        self.backend.write(self._read() if wanted is None else wanted)
 
     def _note(self, done: int, fault: str) -> None:
         """Remember what became of a writing; that it fails, and that it goes well again, is said once."""

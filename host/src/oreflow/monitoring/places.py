@@ -12,7 +12,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -33,14 +33,16 @@ AT_THE_END = 1.0
 
 @dataclass
 class Place:
-    """A backend at work: `key` tells it from others, `users` are how many runs are under way that declare it.
+    """A backend at work: `key` tells it from others, `part` is what it gets of all figures of the process.
 
-    `is_over` says that the declaration has it no more: it is closed when the last of them ends.
+    `users` are how many runs are under way that declare it. `is_over` says that the declaration has it no more: it is
+    closed when the last of them ends.
     """
 
     key: str
     surroundings: Surroundings
     can_query: bool
+    part: Callable[[Snapshot], Snapshot]
     export: Export
     users: int = 0
     is_over: bool = False
@@ -85,6 +87,12 @@ def begin(
     for each in found:
         each.export.wait_until_open(deadline)
     return found, remarks
+
+
+def ask(begun: Iterable[Place]) -> list[tuple[Export, int]]:
+    """Have all write the figures of now, which are the same for all; gives what to wait for at each."""
+    snapshot = get_metrics_collector().snapshot()
+    return [(each.export, each.export.ask(each.part(snapshot))) for each in begun]
 
 
 def leave(begun: Iterable[Place]) -> None:
@@ -184,15 +192,9 @@ def _place(
     # Of each type the first pipeline's, for as long as the process lasts: handed on, they would be in two totals.
     with_common = _commons.setdefault(declared.type, surroundings) == surroundings
 
-    def read() -> Snapshot:
-        return _of(pipeline, collector.snapshot(), with_common=with_common)
-
-    return Place(
-        key,
-        surroundings,
-        metadata.can_query,
-        Export(declared.type, backend, declared.every, read, failed),
-    )
+    part = partial(_of, pipeline, with_common=with_common)
+    export = Export(declared.type, backend, declared.every, lambda: part(collector.snapshot()), failed)
+    return Place(key, surroundings, metadata.can_query, part, export)
 
 
 def _of(pipeline: str, snapshot: Snapshot, *, with_common: bool) -> Snapshot:

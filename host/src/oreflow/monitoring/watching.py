@@ -150,7 +150,7 @@ class Watch:
         return [*self._remarks, *remarks], figures
 
     def _sent(self, deadline: float) -> list[str]:
-        asked = [(each.export, each.export.ask()) for each in self._places]
+        asked = places.ask(self._places)
         remarks = [fault for each in self._trace_backends if (fault := _unsent(each, deadline))]
         if self._traces and self._traces.fault:
             remarks.append(f"spans could not be kept: {redacted(self._traces.fault)}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Mapping
+from functools import partial
 from hashlib import sha256
 from http import HTTPStatus
 from http.client import HTTPException
@@ -12,12 +13,11 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
-from prometheus_client import push_to_gateway
+from prometheus_client import CollectorRegistry, push_to_gateway
 from prometheus_client.exposition import basic_auth_handler, default_handler
 
 from oreflow.contract import DeclarationError, MetricBackend, OreflowError, Problem, Snapshot, Surroundings
 from oreflow.monitoring.catalogue import METRICS
-from oreflow.monitoring.exposition import Figures
 from oreflow.quantities import lasting
 from oreflow.resilience.errors import AttemptTimeoutError
 from oreflow.resilience.threads import beside
@@ -58,18 +58,19 @@ class Pushgateway(MetricBackend):
 
     def _put(self, totals: Snapshot, deadline: float) -> None:
         """Push, in a thread: the timeout of a socket is one for each packet, and names are looked up without any."""
-        left = max(deadline - time.monotonic(), 0.001)
         if self._pushing:  # a push that it keeps waiting is enough
             raise self._fault("has not answered the push before this one")
+        body = self._totals.text(totals, "prometheus").encode()
+        left = max(deadline - time.monotonic(), 0.001)
 
         def push() -> None:
             push_to_gateway(
                 self._address,
                 self._job,
-                Figures(totals),
+                CollectorRegistry(),  # the text of the figures is there already
                 self._grouping,
                 timeout=max(left - _SPARE * self._timeout, 0.001),
-                handler=self._handler,
+                handler=partial(self._handler, body),
             )
 
         try:
@@ -85,10 +86,13 @@ class Pushgateway(MetricBackend):
     def _ended(self) -> None:
         self._pushing = False
 
-    def _handler(self, url: str, method: str, timeout: float | None, headers: list[Any], data: bytes) -> Any:
+    def _handler(
+        self, body: bytes, url: str, method: str, timeout: float | None, headers: list[Any], data: bytes
+    ) -> Any:
+        del data  # the client's own text, which is of no figures
         if self._user is None:
-            return default_handler(url, method, timeout, headers, data)
-        return basic_auth_handler(url, method, timeout, headers, data, self._user, self._password)
+            return default_handler(url, method, timeout, headers, body)
+        return basic_auth_handler(url, method, timeout, headers, body, self._user, self._password)
 
     def _refusal(self, error: HTTPError) -> str:
         """What an answer says in one line."""

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from oreflow.contract import MetricBackend, OreflowError, Snapshot, Surroundings
-from oreflow.monitoring.exposition import text
 from oreflow_prometheus.totals import replace_file, totals_in
 
 _OF_A_PIPELINE = re.compile(r'[{,]pipeline="([^"]*)"')
@@ -55,4 +54,4 @@ class Textfile(MetricBackend):
 
     def _put(self, totals: Snapshot) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
-        replace_file(self._path, text(totals, self._format).encode(), mode=0o644)
+        replace_file(self._path, self._totals.text(totals, self._format).encode(), mode=0o644)

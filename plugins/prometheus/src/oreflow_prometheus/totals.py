@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from oreflow.contract import Labels, MetricFamily, MetricKind, Sample, Snapshot
+from oreflow.monitoring.exposition import text
 from oreflow.monitoring.forking import Lock
 from oreflow_prometheus.lock import held
 
@@ -43,6 +44,8 @@ class Totals:
         self._known: _Families = {}  # what the file had when it was last read or written
         self._seen: tuple[int, ...] = ()  # by which that file can be told from another one in its place
         self._newest = Snapshot(0.0, ())
+        self._totals = Snapshot(0.0, ())  # with it
+        self._texts: dict[str, str] = {}  # of these, by format
         self._added: dict[tuple[str, Labels], Sample] = {}  # what of this process is in the file
         self._lock = threading.Lock()  # one for each: a disk that hangs holds up nobody else
 
@@ -53,6 +56,8 @@ class Totals:
         added the next time.
         """
         with self._lock:
+            if snapshot is self._newest and self._seen and self._seen == _told_apart(self._file):
+                return self._totals, None  # another backend has added it
             if snapshot.number < self._newest.number:  # of another thread, which was quicker
                 snapshot = self._newest
             self._newest = snapshot
@@ -60,17 +65,26 @@ class Totals:
                 with held(self._folder / "totals.lock", time.monotonic() + _PATIENCE):
                     self._known = self._read()
                     totals = self._sum(snapshot)
-                    if totals != self._known:
+                    if totals != self._known:  # quick, since what is the same is the same object
                         self._write(totals)
                         self._seen = _told_apart(self._file)
             except OSError as error:
                 self._seen = ()
                 with suppress(OSError, ValueError):  # whoever cannot write may still read
                     self._known = _families(self._file.read_bytes())
-                return Snapshot(snapshot.at, tuple(self._sum(snapshot).values())), error
+                return self._given(snapshot, self._sum(snapshot)), error
             self._known = totals
             self._added = {(family.name, each.labels): each for family in snapshot.families for each in family.samples}
-            return Snapshot(snapshot.at, tuple(totals.values())), None
+            return self._given(snapshot, totals), None
+
+    def text(self, totals: Snapshot, form: str) -> str:
+        """Totals that were given by `add`, written down; once for all that want the newest in this format."""
+        with self._lock:
+            if totals is not self._totals:
+                return text(totals, form)
+            if form not in self._texts:
+                self._texts[form] = text(totals, form)
+            return self._texts[form]
 
     def show(self, snapshot: Snapshot, put: Callable[[Snapshot], None], place: str, deadline: float) -> None:
         """Add, and put the totals at a place outside of this process.
@@ -106,6 +120,10 @@ class Totals:
         }
         self._newest = Snapshot(0.0, ())
 
+    def _given(self, snapshot: Snapshot, totals: _Families) -> Snapshot:
+        self._totals, self._texts = Snapshot(snapshot.at, tuple(totals.values())), {}
+        return self._totals
+
     def _sum(self, snapshot: Snapshot) -> dict[str, MetricFamily]:
         """What is known, with what this process has counted since it last added it."""
         totals = dict(self._known)
@@ -115,14 +133,18 @@ class Totals:
                 before = None  # figures of another kind cannot be added to
             series = {each.labels: each for each in before.samples} if before else {}
             kept = set(series)
+            is_changed = before is None or (before.help, before.unit) != (family.help, family.unit)
             for sample in family.samples:
                 has_room = sample.labels in series or len(series) < _MOST
                 labels = sample.labels if has_room else _OVERFLOW
-                total = series.get(labels)
                 # What is not there any more was lost with the file, and is added as a whole.
                 added = self._added.get((family.name, sample.labels)) if labels in kept else None
-                series[labels] = _total(family.kind, total, added, replace(sample, labels=labels))
-            totals[family.name] = replace(family, samples=tuple(series.values()))
+                if added != sample:
+                    now = sample if has_room else replace(sample, labels=labels)
+                    series[labels] = _total(family.kind, series.get(labels), added, now)
+                    is_changed = True
+            if is_changed:
+                totals[family.name] = replace(family, samples=tuple(series.values()))
         return dict(sorted(totals.items()))
 
     def _read(self) -> _Families:
