@@ -185,6 +185,17 @@ def test_events_of_columns_files_and_runs_are_told(project, receiver):
     assert found["broken", ""]["summary"] == "the run failed at silver.sales"
 
 
+def test_what_a_channel_refuses_is_not_tried_again_in_the_same_run(project, receiver):
+    made = shop(project, "    bad delivery: {event: gate_failed}\n", receiver)
+    made.run()
+    receiver.statuses = [404, 500]
+    (remark,) = deliver(made, BAD).remarks
+    assert "it answers 404 - the next run tries it again" in remark
+    assert receiver.statuses == [500]  # nobody has come for it
+    made.run()
+    assert receiver.alerts == [("bad delivery", "firing")]
+
+
 def test_a_channel_that_fails_is_tried_again_and_then_by_the_next_run(project, receiver):
     made = shop(project, "    bad delivery: {event: gate_failed}\n", receiver)
     made.run()

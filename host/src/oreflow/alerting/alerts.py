@@ -70,10 +70,13 @@ class Alerts:
 
     def __enter__(self) -> Self:
         self._until_created = time.monotonic() + self._declared.patience
+        classifier = self._factory.classifier
         for each in self._declared.channels:
             channel = self._channel(each)
             if channel is not None:
-                self._outboxes[each.name] = Outbox(each.name, channel, self._declared.patience, self._was_sent)
+                self._outboxes[each.name] = Outbox(
+                    each.name, channel, self._declared.patience, self._was_sent, classifier.classify
+                )
         if not self._declared.channels:
             mend = "pip install oreflow-alerts, and declare who is told under `alerts.channels`"
             self._remark(f"alerts are in the reports of runs only, since there is no channel - {mend}")

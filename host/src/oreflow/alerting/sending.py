@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 from oreflow.contract import AlertChannel, Notice, OreflowError
 from oreflow.contract.errors import told
+from oreflow.contract.faults import Classification, ErrorClass
 from oreflow.secrets import redacted
 
 LONGEST = 500
@@ -23,12 +24,21 @@ _log = logging.getLogger("oreflow.alerts")
 class Outbox:
     """The notices of a run on their way to one channel; `sent` is called with each that was told.
 
-    `deadline` is up to when something is tried, of `time.monotonic()`; it is put off until the run is over.
+    `classify` says what an error of the channel is: after one that another attempt cannot mend, such as a refusal,
+    there is none. `deadline` is up to when something is tried, of `time.monotonic()`; it is put off until the run is
+    over.
     """
 
-    def __init__(self, name: str, channel: AlertChannel, patience: float, sent: Callable[[str, Notice], None]) -> None:
+    def __init__(
+        self,
+        name: str,
+        channel: AlertChannel,
+        patience: float,
+        sent: Callable[[str, Notice], None],
+        classify: Callable[[BaseException], Classification],
+    ) -> None:
         self.name = name
-        self._channel, self._patience, self._sent = channel, patience, sent
+        self._channel, self._patience, self._sent, self._classify = channel, patience, sent, classify
         self._waiting: deque[Notice] = deque()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
@@ -82,9 +92,9 @@ class Outbox:
 
     def _told(self, notice: Notice) -> str:
         """Why a notice was not told, in one line; '' where it was."""
-        fault = ""
+        fault, pause = "", 0.0
         for attempt in range(_ATTEMPTS):
-            if attempt and self._ends_within(_PAUSE * 2 ** (attempt - 1)):
+            if attempt and self._ends_within(pause):
                 break
             left = self._patience if self._deadline is None else self._deadline - time.monotonic()
             try:
@@ -95,6 +105,10 @@ class Outbox:
                 fault = str(redacted(plain or text))
                 fault = fault if len(fault) <= LONGEST else f"{fault[:LONGEST]}..."
                 _log.info("an alert did not get to %s: %s", self.name, fault)
+                kind = self._classify(error)
+                if not kind.retryable and kind.error_class is not ErrorClass.UNKNOWN:
+                    break
+                pause = max(_PAUSE * 2**attempt, kind.retry_after or 0.0)
             else:
                 return ""
         return fault

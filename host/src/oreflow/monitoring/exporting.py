@@ -35,6 +35,7 @@ class Export:
         self._changed = threading.Condition()
         self._asked = self._done = 0  # how many writings somebody waits for, and how many of them are over
         self._wanted: Snapshot | None = None  # what the newest of them is to write
+        self._newest = 0  # the number of what was written last
         self._is_closing = self._was_opened = self._is_given_up = False
         self._fault = ""
         self._thread = threading.Thread(target=self._work, name=f"oreflow-metrics-{name}", daemon=True)
@@ -97,7 +98,10 @@ class Export:
                 return
 
     def _write(self, wanted: Snapshot | None) -> None:
-        self.backend.write(self._read() if wanted is None else wanted)
+        if wanted is None or wanted.number < self._newest:  # what was written meanwhile is not taken back
+            wanted = self._read()
+        self._newest = wanted.number
+        self.backend.write(wanted)
 
     def _note(self, done: int, fault: str) -> None:
         """Remember what became of a writing; that it fails, and that it goes well again, is said once."""

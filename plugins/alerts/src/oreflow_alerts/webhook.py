@@ -72,13 +72,19 @@ class Webhook(AlertChannel):
                 raise self._fault(_why(error)) from None
             if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
                 text = " ".join(said.decode(errors="replace").split())[:_LONGEST]
-                raise self._fault(f"it answers {answer.status}{f': {text}' if text else ''}")
+                fault = self._fault(f"it answers {answer.status}{f': {text}' if text else ''}")
+                fault.response = answer  # by which it is known whether to try again, and when
+                raise fault
 
-    def _fault(self, why: str) -> OreflowError:
+    def _fault(self, why: str) -> _Unsent:
         """Without the path: who knows the address of a webhook can send to it."""
         place = urlsplit(self._url)
         shown = masked(f"{place.scheme}://{place.hostname}{f':{place.port}' if place.port else ''}")
-        return OreflowError(without(f"{shown}: {why}", self._secrets))
+        return _Unsent(without(f"{shown}: {why}", self._secrets))
+
+
+class _Unsent(OreflowError):
+    response: urllib3.BaseHTTPResponse | None = None
 
 
 def _is_address(url: str) -> bool:
