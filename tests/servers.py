@@ -289,12 +289,17 @@ def receiver(hang: float = 0.0) -> Iterator[Receiver]:
 
 @dataclass
 class Webhooks:
-    """What was posted, and what is answered: `statuses` one after the other, then 200; each `hangs` so many seconds."""
+    """What was posted, and what is answered: `statuses` one after the other, then 200; each `hangs` so many seconds.
+
+    `says` is the body of each answer, and `retry_after` its header.
+    """
 
     url: str = ""
     posted: list[Any] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
     hangs: float = 0.0
+    says: str = ""
+    retry_after: str = ""
 
     @property
     def alerts(self) -> list[tuple[str, str]]:
@@ -315,8 +320,11 @@ def webhooks() -> Iterator[Webhooks]:
             if status == 200:
                 found.posted.append(json.loads(content))
             self.send_response(status)
-            self.send_header("Content-Length", "0")
+            self.send_header("Content-Length", str(len(found.says)))
+            if found.retry_after:
+                self.send_header("Retry-After", found.retry_after)
             self.end_headers()
+            self.wfile.write(found.says.encode())
 
         def log_message(self, *_: object) -> None:
             pass

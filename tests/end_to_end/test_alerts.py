@@ -185,6 +185,45 @@ def test_events_of_columns_files_and_runs_are_told(project, receiver):
     assert found["broken", ""]["summary"] == "the run failed at silver.sales"
 
 
+def test_an_answer_that_quotes_the_secret_path_is_shown_without_it_wherever_it_is_cut(project, receiver, monkeypatch):
+    secret = receiver.url.rpartition("/")[2]
+    monkeypatch.setenv("HOOK_OF_QUOTES", receiver.url)
+    made = shop(project, "    bad delivery: {event: gate_failed}\n", receiver)
+    text = (made.root / "config/pipeline.yaml").read_text()
+    made.declare(
+        text.replace(f'"{receiver.url}"', '"${env:HOOK_OF_QUOTES}"')
+        + "monitoring: {logs: {levels: {root: debug}, file: l.log}}\n"
+    )
+    made.run()
+    receiver.statuses, receiver.says = [404], "x" * 180 + f" /hooks/{secret}"
+    (remark,) = deliver(made, BAD).remarks
+    assert "it answers 404: xxx" in remark
+    assert secret[:4] not in remark
+    assert secret not in (made.root / "l.log").read_text()
+
+
+def test_a_server_that_asks_for_a_time_that_no_clock_has_is_waited_for_no_longer_than_patience(project, receiver):
+    made = shop(project, "    bad delivery: {event: gate_failed}\n", receiver)
+    made.run()
+    receiver.statuses, receiver.retry_after = [503], "99999999999"
+    assert deliver(made, BAD).remarks == []
+    assert receiver.alerts == [("bad delivery", "firing")]
+
+
+def test_a_clock_that_was_set_back_keeps_nobody_from_being_told(project, receiver):
+    made = shop(project, "    bad delivery: {event: gate_failed, repeat: 1h}\n", receiver)
+    made.run()
+    deliver(made, BAD)
+    book = made.root / "lake/_oreflow/alerts/shop/alerts.json"
+    found = json.loads(book.read_text())
+    (state,) = found["alerts"].values()
+    state["told"] = {"team": "2999-01-01T00:00:00.000+00:00"}
+    book.write_text(json.dumps(found))
+    made.run()
+    made.run()
+    assert receiver.alerts == [("bad delivery", "firing")] * 2
+
+
 def test_what_a_channel_refuses_is_not_tried_again_in_the_same_run(project, receiver):
     made = shop(project, "    bad delivery: {event: gate_failed}\n", receiver)
     made.run()
@@ -307,6 +346,7 @@ def test_a_run_that_was_killed_is_told_by_the_next(project, receiver):
     fired, over = (body["alerts"][0] for body in receiver.posted)
     killed = oreflow.runs(made.root)[1].run_id
     assert fired["summary"].startswith(f"the run {killed} was interrupted: its process has ended without a word")
+    assert fired["commands"][0].startswith(f"oreflow runs show {killed} ")
     assert (over["status"], over["summary"]) == ("resolved", "the run succeeded")
 
 

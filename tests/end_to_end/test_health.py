@@ -104,6 +104,45 @@ def test_what_was_found_a_moment_ago_is_not_looked_at_anew(project):
     ]
 
 
+PLACES = """
+monitoring:
+  metrics: {backends: [{type: pushgateway, address: "http://localhost:9", username: u, password: "${env:NO_SUCH_ONE}"}]}
+  tracing: {backends: [{type: otlp, endpoint: "http://localhost:9"}]}
+lineage: {transport: {type: http, url: "http://localhost:9", api_key: "${env:NO_SUCH_ONE}"}}
+resilience: {share: "redis://:${env:NO_SUCH_ONE}@localhost:9"}
+"""
+
+
+def test_what_would_keep_a_run_from_beginning_fails_before(project, monkeypatch):
+    made = project(DECLARATION + PLACES, FILES)
+    names = ["metric backend pushgateway", "breaker board", "lineage"]
+    code, checks = found(made)
+    assert code == 1
+    for name in names:
+        assert checks[name][0] == "fail"
+        assert "the variable NO_SUCH_ONE is not set" in checks[name][1]
+    assert checks["trace backend otlp"][0] == "pass"
+    assert made.cli("run").code == 2
+    monkeypatch.setenv("NO_SUCH_ONE", "t0k3n-of-health")
+    code, checks = found(made)
+    assert {checks[name][0] for name in names} == {"pass"}
+
+
+def test_what_plugins_have_against_their_options_is_told_by_config_validate(project):
+    more = PLACES.replace('"http://localhost:9", username: u, password: "${env:NO_SUCH_ONE}"', '"localhost:9"')
+    made = project(
+        f"{DECLARATION}{more}alerts: {{rules: {{a: {{event: run_failed}}}}, channels: {{t: {{type: webhook}}}}}}\n",
+        FILES,
+    )
+    done = made.cli("config", "validate")
+    assert done.code == 2
+    assert (
+        "config/pipeline.yaml:12 monitoring.metrics.backends.0.address: this is no address of a Pushgateway" in done.err
+    )
+    assert "alerts.channels.t.url: there is no address to send to" in done.err
+    assert "NO_SUCH_ONE" not in done.err  # whoever checks a declaration need not have its secrets
+
+
 def test_a_table_that_has_had_no_batch_for_too_long_is_not_fresh(project):
     made = project(DECLARATION + "health: {freshness: {silver.sales: 1d, bronze.sales: 200ms}}\n", FILES)
     code, checks = found(made, "freshness *")

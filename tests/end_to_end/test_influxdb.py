@@ -585,7 +585,9 @@ def test_a_hiccup_is_got_over_by_a_second_attempt_in_the_same_call(server, datab
     assert len(server.points(database, "oreflow_steps")) == 3
 
 
-@pytest.mark.parametrize("answer", [(200, "<html>Log in"), (400, "plain HTTP on an HTTPS port"), (405, "")])
+@pytest.mark.parametrize(
+    "answer", [(200, "<html>Log in"), (400, "plain HTTP on an HTTPS port"), (405, ""), (422, "[" * 60_000)]
+)
 def test_what_answers_as_no_influxdb_does_gets_nothing_for_good(answer, backend, collector, tmp_path):
     with relaying(Relay()) as relay:
         relay.answers = [(answer[0], {}, answer[1])]

@@ -192,7 +192,7 @@ def test_the_report_of_a_killed_run_is_completed_by_the_next(shop, phase, status
     for each in (before, report):
         assert each["status"] == "interrupted"
         assert each["remarks"][-1].startswith("its process has ended without a word")
-    assert statuses(before) == ["published", "running"]
+    assert statuses(before) == ["published", "interrupted"]
     assert statuses(report) == ["published", status]
     silver = report["tables"][1]
     assert silver["rows_read"] == read

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import subprocess
 import sys
 import threading
@@ -12,6 +13,7 @@ import time
 import pytest
 
 import oreflow
+from oreflow import DeclarationError
 from oreflow.monitoring import get_metrics_collector, places, query
 
 DECLARATION = """
@@ -519,15 +521,48 @@ def test_two_pipelines_of_one_name_in_a_process_are_told_that_they_have_figures_
 
 def test_what_an_aggregation_may_have_meant_is_said_where_it_found_nothing(shop):
     report = shop(
-        "{metrics: {aggregations: {a: sum(record_failed) over 5m, b: sum(records_failed) over 5m by tabel,"
-        " c: 'sum(records_failed) over 5m where stagee=silver', d: sum(check_failures) over 5m by check,"
+        "{metrics: {aggregations: {a: sum(record_failed) over 5m, b: sum(records_failed) over 5m by source,"
+        " c: 'sum(records_failed) over 5m where shop=north', d: sum(check_failures) over 5m by check,"
         " e: sum(files_set_aside) over 5m by table}}}"
     ).run()
     assert [each for each in report.remarks if each.startswith("the aggregation")] == [
         "the aggregation a: nothing has been counted as 'record_failed' - did you mean 'records_failed'?",
-        "the aggregation b: no series has a label 'tabel' - did you mean 'table'?",
-        "the aggregation c: no series has a label 'stagee' - did you mean 'stage'?",
+        "the aggregation b: no series has a label 'source' - there are pipeline, stage, table",
+        "the aggregation c: no series has a label 'shop' - there are pipeline, stage, table",
     ]
+
+
+def test_a_label_that_looks_like_a_slip_is_told_before_anything_is_run(shop):
+    with pytest.raises(DeclarationError, match="no label 'tabel' - did you mean 'table'"):
+        shop("{metrics: {aggregations: {b: sum(records_failed) over 5m by tabel}}}").run()
+
+
+def test_a_run_that_was_killed_is_counted_by_the_next(shop):
+    killing = "import os, signal\nfrom oreflow import hookimpl\n\n@hookimpl\ndef step_started(table):\n"
+    made = shop(
+        "{metrics: {backends: [{type: json, path: m.json}]}}", f"{killing}    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert made.cli("run").code == -signal.SIGKILL
+    (made.root / "oreflow_plugins.py").unlink()
+    assert made.cli("run").code == 0
+    metrics = {each["name"]: each["series"] for each in json.loads((made.root / "m.json").read_text())["metrics"]}
+    found = {each["labels"]["status"]: each["value"] for each in metrics["oreflow_runs_total"]}
+    assert found == {"interrupted": 1, "success": 1}
+
+
+@pytest.mark.parametrize("kind", ["json", "textfile"])
+def test_a_file_that_has_something_else_is_not_written_over(shop, kind):
+    made = shop(f"{{metrics: {{backends: [{{type: {kind}, path: notes.txt}}]}}}}")
+    (made.root / "notes.txt").write_text("my notes\n")
+    (remark,) = [each for each in made.run().remarks if each.startswith("metrics did not get")]
+    assert remark.endswith(f"{made.root / 'notes.txt'} is there, and has something else - say another path")
+    assert (made.root / "notes.txt").read_text() == "my notes\n"
+
+
+def test_a_warning_on_the_terminal_names_the_table(shop):
+    made = shop("{logs: {file: run.log}}")
+    made.put("bad.csv", "id,qty\nx,1\n")
+    assert "check broken table=" in made.cli("run").err
 
 
 def test_more_label_sets_are_for_the_run_that_declares_them(shop):

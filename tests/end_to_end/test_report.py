@@ -68,7 +68,10 @@ def test_the_page_goes_into_the_file_or_folder_that_is_said(made, tmp_path):
     assert made.cli("report", run, "--output", str(tmp_path / "page.html")).code == 0
     assert "2 tables published" in (tmp_path / "page.html").read_text(encoding="utf-8")
     done = made.cli("report", "--output", str(tmp_path / "nowhere" / "page.html"))
-    assert (done.code, "No such file or directory" in done.err, "Traceback" in done.err) == (1, True, False)
+    mend = "make it, or say another file: --output FILE"
+    assert (done.code, done.err) == (2, f"error: there is no folder {tmp_path / 'nowhere'} - {mend}\n")
+    done = made.cli("report", "--output", f"{tmp_path / 'nowhere'}/")
+    assert (done.code, done.err) == (2, f"error: there is no folder {tmp_path / 'nowhere'} - {mend}\n")
 
 
 def test_the_document_has_the_runs_own_report_and_the_worst_rows_of_what_was_refused(made):
@@ -94,7 +97,7 @@ def test_of_a_run_that_went_well_the_rows_are_those_of_its_own_batches(made):
     (found,) = made.cli("report", first, "--json").json["rejected"]
     assert (found["quarantined"], found["refused"]) == (1, 0)
     assert [(row["line"], row["batch"], row["refused"]) for row in found["rows"]] == [(4, 1, False)]
-    assert found["command"] == "oreflow quarantine show silver.sales --batch 1"
+    assert found["command"] == f"oreflow quarantine show silver.sales --batch 1 --project {made.root.resolve()}"
 
 
 def test_where_the_candidate_is_gone_the_samples_of_the_report_are_shown(made, tmp_path, project_in):

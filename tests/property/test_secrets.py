@@ -175,6 +175,14 @@ def test_a_careless_plugin_and_its_traceback_show_none(tmp_path, project_in):
         assert not [path for path in kept if secret.encode() in path.read_bytes()]
 
 
+def test_the_parts_of_an_address_that_is_a_secret_are_secrets_too():
+    address = "https://me:pa55word-of-me@hooks.example/services/T0AAAA/B0BBBB?sig=s1gn4ture"
+    with mock.patch.dict(os.environ, {"ADDRESS": address}):
+        Secret("${env:ADDRESS}").reveal()
+    assert redacted('"POST /services/T0AAAA/B0BBBB?sig=s1gn4ture HTTP/1.1" 200') == '"POST ***?*** HTTP/1.1" 200'
+    assert redacted("user me, pa55word-of-me") == "user me, ***"
+
+
 def test_a_secret_with_an_apostrophe_is_found_in_what_python_shows_of_a_text_with_both_marks():
     with mock.patch.dict(os.environ, {"APOSTROPHE": "it's s3cr3t, ain't it"}):
         secret = Secret("${env:APOSTROPHE}").reveal()

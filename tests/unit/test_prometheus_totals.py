@@ -148,6 +148,17 @@ def test_several_backends_of_a_process_count_an_increase_once(textfile, collecto
     assert "oreflow_steps_total 14.0" in (tmp_path / "second.prom").read_text()
 
 
+def test_backends_that_are_handed_different_series_of_a_process_count_each_once(textfile, collector, tmp_path):
+    one, other = textfile(), textfile(path="other.prom")
+    collector.increment_counter("orders", 5)
+    for _ in range(3):
+        collector.increment_counter("steps")
+        whole = collector.snapshot()
+        one.write(whole)
+        other.write(replace(whole, families=tuple(each for each in whole.families if "steps" in each.name)))
+    assert shown(tmp_path) == {("orders_total", ""): 5, ("steps_total", ""): 3}
+
+
 def test_a_snapshot_that_a_newer_one_has_overtaken_counts_nothing(textfile, collector, tmp_path):
     into = textfile()
     collector.increment_counter("steps", 5)
@@ -287,7 +298,11 @@ def test_figures_of_other_bounds_or_another_kind_are_dropped(textfile, collector
         b'{"version": 2, "families": []}',
         b'{"version": 1, "families": [{"name": "x"}]}',
         HALF_A_SERIES,
+        HALF_A_SERIES.replace(b'"x"', b'""').replace(b"1, 1, []", b"1, 1, [1]"),
+        HALF_A_SERIES.replace(b"1, 1, []", b"1, 1" + b"0" * 400 + b", [1]"),
+        b"[" * 100_000,
     ],
+    ids=range(10),
 )
 def test_a_damaged_file_is_set_aside_and_begun_anew(textfile, collector, tmp_path, damage, caplog):
     before(tmp_path, steps=10)

@@ -13,7 +13,9 @@ import shutil
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -35,15 +37,17 @@ from oreflow.contract import (
     ProcessorCapability,
     StoreAway,
     Surroundings,
+    TraceBackend,
 )
 from oreflow.contract.errors import told
 from oreflow.factory import ProcessorFactory, answers
+from oreflow.monitoring.declared import DeclaredBackend
 from oreflow.pipeline.batches import listed_files
 from oreflow.pipeline.history import Ages
 from oreflow.pipeline.lake import Lake
 from oreflow.pipeline.model import Pipeline, Source, TableSpec
 from oreflow.quantities import size_text, time_text
-from oreflow.secrets import redacted
+from oreflow.secrets import followed, followed_address, redacted
 from oreflow.validation import did_you_mean
 
 
@@ -109,7 +113,7 @@ def examine(
 
 
 def checks(pipeline: Pipeline, factory: ProcessorFactory) -> list[HealthCheck]:
-    """What there is to look at: the lake, sources, engines, plugins, freshness, and what plugins add."""
+    """What there is to look at: the lake, sources, engines, plugins, places, freshness, and what plugins add."""
     lake = Lake(pipeline.lake)
     engines = _engines(pipeline, factory)
     found = [
@@ -123,9 +127,9 @@ def checks(pipeline: Pipeline, factory: ProcessorFactory) -> list[HealthCheck]:
     environment = choose_environment(pipeline.config.environment, os.environ)
     if address := read_settings(pipeline.project, environment, os.environ).store:
         found.append(HealthCheck("config store", partial(_answers, address, pipeline.config.name, factory)))
-    for channel in pipeline.alerting.channels if pipeline.alerting else ():
-        look = partial(_can_be_had, factory, channel, pipeline.surroundings("alerts"))
-        found.append(HealthCheck(f"alert channel {channel.name}", look))
+    found += [HealthCheck(each.name, partial(_can_be_had, each)) for each in _places(pipeline, factory)]
+    if pipeline.share:
+        found.append(HealthCheck("breaker board", partial(_board_can_be_had, factory, pipeline.share)))
     for name, age in pipeline.health.freshness.items():
         found.append(HealthCheck(f"freshness {name}", partial(_fresh, lake, factory, pipeline.table(name), age)))
     about = {
@@ -236,10 +240,72 @@ def _computes(factory: ProcessorFactory, name: str, options: Mapping[str, Any]) 
     return f"{factory.origin('engine', name)} computes"
 
 
-def _can_be_had(factory: ProcessorFactory, channel: DeclaredChannel, surroundings: Surroundings) -> str:
-    """Create a channel, for which its secrets have to be there; nothing is sent."""
-    factory.create_alert_channel(channel.type, channel.options, surroundings)
-    return f"{channel.type}, by {factory.origin('alert channel', channel.type)}"
+@dataclass(frozen=True)
+class _Place:
+    """A place that a declaration has things sent to, by what a plugin creates; `origin` says which plugin's it is."""
+
+    name: str
+    declared: DeclaredBackend | DeclaredChannel
+    create: Callable[..., Any]
+    surroundings: Surroundings
+    origin: str
+
+    def made(self) -> None:
+        """Create it, for which its secrets have to be there, and let it go; nothing is connected to.
+
+        Raises:
+            DeclarationError: a secret is not there, or its plugin has something against its options.
+            Exception: its plugin fails to create it.
+        """
+        found = self.create(self.declared.type, self.declared.options, self.surroundings)
+        if isinstance(found, TraceBackend):  # which has threads from the beginning
+            found.close()
+
+
+def _places(pipeline: Pipeline, factory: ProcessorFactory) -> Iterator[_Place]:
+    """The backends of monitoring and the channels of alerts."""
+    monitoring, alerting = pipeline.monitoring, pipeline.alerting
+    backends = [
+        ("metric backend", (monitoring and monitoring.metrics) or (), factory.create_metric_backend),
+        ("trace backend", (monitoring and monitoring.traces) or (), factory.create_trace_backend),
+    ]
+    for what, declared, create in backends:
+        seen: Counter[str] = Counter()
+        for each in declared:
+            seen[each.type] += 1
+            number = f" {seen[each.type]}" if seen[each.type] > 1 else ""
+            about = create, pipeline.surroundings("monitoring"), factory.origin(what, each.type)
+            yield _Place(f"{what} {each.type}{number}", each, *about)
+    for channel in alerting.channels if alerting else ():
+        what = "alert channel"
+        about = factory.create_alert_channel, pipeline.surroundings("alerts"), factory.origin(what, channel.type)
+        yield _Place(f"{what} {channel.name}", channel, *about)
+
+
+def _can_be_had(place: _Place) -> str:
+    place.made()
+    return f"{place.declared.type}, by {place.origin}"
+
+
+def _board_can_be_had(factory: ProcessorFactory, share: str) -> str:
+    """Create the board by which processes share breakers; nothing is connected to."""
+    kind = share.partition(":")[0]
+    factory.create_breaker_board(kind, followed_address(share)).close()
+    return f"{kind}, by {factory.origin('breaker board', kind)}"
+
+
+def refused(pipeline: Pipeline, factory: ProcessorFactory) -> Iterator[Problem]:
+    """What plugins have against the options of backends and channels, as far as the secrets of these are there.
+
+    Whoever checks a declaration need not have them.
+    """
+    for each in _places(pipeline, factory):
+        with suppress(Exception):  # a secret that is not there; or what a run says in a remark
+            followed(dict(each.declared.options))
+            try:
+                each.made()
+            except DeclarationError as error:
+                yield from each.declared.place(error).problems
 
 
 def _answers(address: str, name: str, factory: ProcessorFactory) -> str:

@@ -79,7 +79,8 @@ def time_of(value: float | str) -> timedelta:
             return timedelta(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds)
     except OverflowError as error:
         raise ValueError("is longer than any time can be") from error
-    raise ValueError(f"'{value}' is no time such as 300 (seconds), 5m or PT5M")
+    unit = f" - did you mean {value}s?" if value.isdecimal() else ""
+    raise ValueError(f"'{value}' is no time such as 300 (seconds), 5m or PT5M{unit}")
 
 
 _LONGEST = 1e6

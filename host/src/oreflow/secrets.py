@@ -167,12 +167,26 @@ def _remember(text: str) -> None:
     if text in _spellings or len(text) < _SHORTEST:
         return
     distinct = [line.strip() for line in text.splitlines() if len(line.strip()) >= _DISTINCT]
+    distinct += _parts_of_address(text)
     for part in dict.fromkeys((text, text.strip(), *distinct)):
         _spellings.update((form, None) for form in _forms(part) if len(form) >= _SHORTEST)
     if len(text) >= _DISTINCT:
         for known in (_spellings, _whole):
             known.update(dict.fromkeys(_in_base64(text)))
         _whole.update(dict.fromkeys(_forms("".join(text.split()) or text)))
+
+
+def _parts_of_address(text: str) -> list[str]:
+    """What of an address is a secret where the address is: libraries log paths, queries and passwords by themselves."""
+    from urllib.parse import urlsplit
+
+    if "://" not in text:
+        return []
+    try:
+        place = urlsplit(text.strip())
+        return [part for part in (place.path, place.query, place.password or "") if len(part) >= _DISTINCT]
+    except ValueError:
+        return []
 
 
 def _forms(text: str) -> Iterator[str]:

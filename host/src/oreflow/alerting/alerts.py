@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from oreflow.alerting.book import Book, Page
 from oreflow.alerting.declared import Alerting, DeclaredChannel, Rule
-from oreflow.alerting.findings import TABLE, Findings, Times
+from oreflow.alerting.findings import RUN, TABLE, Findings, Times
 from oreflow.alerting.judging import Finding, State, due, judge, key_of, retire, sweep, text_of, was_told
 from oreflow.alerting.measuring import Measures
 from oreflow.alerting.sending import LONGEST, Outbox
@@ -55,8 +55,8 @@ class Alerts:
         self._rules = {rule.name: rule for rule in declared.rules}
         self._outboxes: dict[str, Outbox] = {}
         self._measures = Measures(run_id, surroundings.pipeline)
-        looks = [f"{each}{options}" for each in _looks(factory, run_id)]
-        self._findings = Findings(declared, self._measures, times, looks)
+        looks = [f"{each}{options}" for each in _looks(factory, of_a_run=bool(run_id))]
+        self._findings = Findings(declared, self._measures, times, looks, run_id)
         self._on_the_way: set[tuple[str, str, str]] = set()
         self._told: dict[tuple[str, str], list[str]] = {}
         self._report: Mapping[str, Any] | None = None
@@ -96,7 +96,7 @@ class Alerts:
         except DeclarationError:
             raise
         except Exception as error:  # of its plugin; the run is to be made nevertheless
-            self._remark(redacted(f"alerts cannot be told by {declared.name}: {_cut(told(error))}"))
+            self._remark(f"alerts cannot be told by {declared.name}: {_cut(redacted(told(error)))}")
             return None
         if channel is None:
             self._remark(f"alerts cannot be told by {declared.name}: it could not be created in time")
@@ -340,8 +340,8 @@ def _discreet(found: Finding) -> Finding:
     return replace(found, words=redacted(found.words), details=redacted(list(found.details)))
 
 
-def _looks(factory: ProcessorFactory, run_id: str) -> list[str]:
-    """The commands that show more, with a place for a table."""
+def _looks(factory: ProcessorFactory, *, of_a_run: bool) -> list[str]:
+    """The commands that show more, with places for a table and a run."""
     has_pages = any(each.distribution == _REPORT and each.status == "ok" for each in factory.plugins)
-    of_run = [f"oreflow runs show {run_id}", *([f"oreflow report {run_id}"] if has_pages else [])]
-    return [*(of_run if run_id else ["oreflow runs"]), f"oreflow quarantine show {TABLE}"]
+    shown = [f"oreflow runs show {RUN}", *([f"oreflow report {RUN}"] if has_pages else [])]
+    return [*(shown if of_a_run else ["oreflow runs"]), f"oreflow quarantine show {TABLE}"]

@@ -87,10 +87,10 @@ class Book:
         try:
             new.write_text(text, encoding="utf-8")
             new.replace(self._file)
-        except OSError:
+        except OSError as error:
             with suppress(OSError):
                 new.unlink(missing_ok=True)
-            raise
+            raise OSError(error.errno, error.strerror, str(self._file)) from error
 
 
 def _check_version(version: int) -> None:

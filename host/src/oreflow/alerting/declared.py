@@ -26,6 +26,11 @@ EVENTS: Mapping[str, str] = {
     "run_interrupted": "a run was interrupted",
 }
 """What happens in a run that a rule can be on."""
+_OF_NO_TABLE = (
+    *("breaker_opened", "call_failed", "run_failed", "run_interrupted"),
+    *("since_last_run", "since_last_success"),
+)
+"""The events and figures that are of no table, besides metrics without such a label."""
 FIGURES: Mapping[str, str] = {
     "error_rate": "the share of a table's rows that were quarantined in the run, 0 to 1",
     "processing_time": "how long the run took in seconds, or with `tables`, each of these",
@@ -255,7 +260,10 @@ def _rule(
         if not any(fnmatchcase(table, pattern) for table in tables):
             what = f"there is no table '{pattern}'"
             problems.append(Problem(what, (*path, "tables"), did_you_mean(pattern, tables)))
-    if "until" in said and condition is None:
+    if patterns:
+        on = (condition.figure,) if condition else _listed(said.get("event", ()))
+        problems += _of_no_table(on, (*path, "tables"))
+    if "until" in said and "event" in said:
         problems.append(Problem("an event has no figure that could get there", (*path, "until"), "leave it out"))
     until = _until(said, (*path, "until"), problems)
     if condition and until is not None and condition.holds(until):
@@ -274,6 +282,17 @@ def _rule(
             repeat,
             said.get("description", ""),
         )
+
+
+def _of_no_table(on: Sequence[str], path: tuple[str | int, ...]) -> Iterator[Problem]:
+    """That nothing of what a rule is on is of a table, though it is limited to some."""
+    from oreflow.monitoring.catalogue import METRICS
+
+    without = {name.removesuffix("_total") for name, (_, labels, _) in METRICS.items() if "table" not in labels}
+    if on and all(
+        name in _OF_NO_TABLE or name.removeprefix("oreflow_").removesuffix("_total") in without for name in on
+    ):
+        yield Problem(f"{' and '.join(on)} {'is' if len(on) == 1 else 'are'} of no table", path, "leave it out")
 
 
 def _until(said: Mapping[str, Any], path: tuple[str | int, ...], problems: list[Problem]) -> float | None:

@@ -11,7 +11,7 @@ from oreflow.alerting.declared import Alerting, Rule
 from oreflow.alerting.judging import Finding, State, key_of
 from oreflow.alerting.measuring import Measures
 
-TABLE = "\0table\0"  # which no path can have
+TABLE, RUN = "\0table\0", "\0run\0"  # which no path can have
 _WORST = 3
 """Rules that most rows broke, of which an alert on a figure of a table tells."""
 _OF_RESOURCES = {"state": "breaker_opened", "gave_up": "call_failed"}
@@ -31,10 +31,14 @@ class Times(Protocol):
 
 
 class Findings:
-    """What is found in one run; `looks` are commands that show more of it, with `TABLE` in the place of a table."""
+    """What is found in one run.
 
-    def __init__(self, declared: Alerting, measures: Measures, times: Times, looks: Sequence[str]) -> None:
-        self._declared, self._measures, self._times, self._looks = declared, measures, times, looks
+    `looks` are commands that show more of it, with `TABLE` and `RUN` in the places of a table and a run.
+    """
+
+    def __init__(self, declared: Alerting, measures: Measures, times: Times, looks: Sequence[str], run_id: str) -> None:
+        self._declared, self._measures, self._times = declared, measures, times
+        self._looks, self._run_id = looks, run_id
         self._happened: set[tuple[str, str]] = set()
         self._rows_of: dict[str, str] = {}  # the options that show the rows of a table that this run has set aside
 
@@ -61,7 +65,8 @@ class Findings:
         """A run whose process has gone."""
         words = f"the run {report['run_id']} was interrupted: {report['remarks'][-1]}"
         wanted = [rule for rule in self._declared.rules if "run_interrupted" in rule.events]
-        return [Finding(rule, {}, words, happened=True, commands=self._commands()) for rule in wanted]
+        commands = self._commands(run_id=report["run_id"])
+        return [Finding(rule, {}, words, happened=True, commands=commands) for rule in wanted]
 
     def of_event(self, resource: str, event: Mapping[str, Any]) -> list[Finding]:
         """Calls that are given up, and a breaker that opens."""
@@ -193,10 +198,10 @@ class Findings:
         words = f"{condition.figure}{_of(subject)} is {condition.shown(value)}"
         return Finding(rule, subject, words, value, details=details, commands=self._commands(subject.get("table")))
 
-    def _commands(self, table: str | None = None) -> list[str]:
-        """What shows more of it."""
+    def _commands(self, table: str | None = None, run_id: str = "") -> list[str]:
+        """What shows more of it; `run_id` is that of another run than this."""
         rows = self._rows_of.get(table or "")
-        looks = [each for each in self._looks if rows or TABLE not in each]
+        looks = [each.replace(RUN, run_id or self._run_id) for each in self._looks if rows or TABLE not in each]
         return [f"{each.replace(TABLE, table)}{rows}" if table and TABLE in each else each for each in looks]
 
 

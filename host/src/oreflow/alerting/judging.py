@@ -136,6 +136,8 @@ def judge(states: dict[str, State], finding: Finding, run_id: str, now: datetime
         state.words, state.details = finding.words, list(finding.details)
     state.value, state.commands, state.is_of_a_failure = value, list(finding.commands), finding.is_of_a_failure
     state.run_id = run_id or state.run_id
+    if state.status == "pending" and datetime.fromisoformat(state.since) > now:  # the clock was set back
+        state.since = text_of(now)
     age = (now - datetime.fromisoformat(state.since)).total_seconds()
     if condition is None or (state.runs >= condition.runs and age >= condition.seconds):
         state.status = "firing"
@@ -166,7 +168,8 @@ def due(state: State, rule: Rule, silences: Sequence[Silence], now: datetime) ->
 def _is_new(told: str | None, repeat: float | None, now: datetime) -> bool:
     if told is None:
         return True
-    return repeat is not None and datetime.fromisoformat(told) + timedelta(seconds=repeat) <= now
+    before = datetime.fromisoformat(told)  # after now, where the clock was set back
+    return repeat is not None and (before > now or before + timedelta(seconds=repeat) <= now)
 
 
 def was_told(state: State | None, channel: str, status: str, now: datetime) -> None:

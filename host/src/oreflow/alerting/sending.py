@@ -108,7 +108,7 @@ class Outbox:
                 kind = self._classify(error)
                 if not kind.retryable and kind.error_class is not ErrorClass.UNKNOWN:
                     break
-                pause = max(_PAUSE * 2**attempt, kind.retry_after or 0.0)
+                pause = max(_PAUSE * 2**attempt, min(kind.retry_after or 0.0, self._patience))
             else:
                 return ""
         return fault

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -90,7 +91,7 @@ def check_alerts(
     from oreflow.pipeline.telling import alerts_of
 
     declared, alerting, factory = _alerting(project, pipeline, environment, options)
-    with alerts_of(declared, alerting, factory) as found:
+    with _located(declared), alerts_of(declared, alerting, factory) as found:
         return AlertCheck(*found.conclude())
 
 
@@ -115,7 +116,7 @@ def try_alert_channel(
     if channel not in known:
         raise DeclarationError([Problem(f"there is no channel '{channel}'", mend=did_you_mean(channel, known))])
     alone = tuple(each for each in alerting.channels if each.name == channel)
-    with alerts_of(declared, replace(alerting, channels=alone), factory) as found:
+    with _located(declared), alerts_of(declared, replace(alerting, channels=alone), factory) as found:
         found.send_test(channel)
 
 
@@ -152,6 +153,15 @@ def silence_alert(
         page.silences = [each for each in page.silences if each.rule != rule or each.table not in ends]
         page.silences += [silence] if silence else []
     return silence
+
+
+@contextmanager
+def _located(pipeline: Pipeline) -> Iterator[None]:
+    """Say of what is wrong in which file it is."""
+    try:
+        yield
+    except DeclarationError as error:
+        raise DeclarationError([pipeline.config.document.locate(each) for each in error.problems]) from error
 
 
 def _alerting(

@@ -351,7 +351,10 @@ def _problems_of(folder: Path, name: str, environment: Environment) -> tuple[Pro
         if name == SETTINGS:
             read_settings(folder, environment, os.environ)
         elif _is_pipeline(folder, name, environment):
-            load_pipeline(folder, name, environment)
+            from oreflow.probing import refused
+
+            pipeline, factory = load_pipeline(folder, name, environment)
+            return tuple(pipeline.config.document.locate(each) for each in refused(pipeline, factory))
         else:
             ConfigManager(folder, environment=environment).snapshot(name)
     except DeclarationError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import logging
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from oreflow.pipeline.model import Pipeline
     from oreflow.probing import HealthReport
 
+_log = logging.getLogger("oreflow.runs")
 LATEST = "latest"
 """How the latest run is asked for."""
 
@@ -138,12 +140,18 @@ def runs(
 
     declared, _ = load(project, pipeline, environment, options)
     lake = Lake(declared.lake)
-    found = (read_json(file) for file in json_files(lake.runs))
-    reports = [RunReport.from_dict(value) for value in found if is_report(value) and value["pipeline"] == declared.name]
+    reports = []
+    for file in json_files(lake.runs):
+        if not is_report(value := read_json(file)):
+            _log.warning("%s is no report of a run, or a damaged one, and is left out", file)
+        elif value["pipeline"] == declared.name:
+            reports.append(RunReport.from_dict(value))
     reports.sort(key=lambda report: report.started_at, reverse=True)  # an id has no more than the second
     for report in reports[:limit]:
         if report.status == "running" and not is_under_way(lake, report.run_id):
             report.status, report.remarks = "interrupted", [*report.remarks, GONE]
+            for table in (each for each in report.tables if each.status == "running"):
+                table.status, table.reason = "interrupted", "what of it was published is looked up by the next run"
     return reports[:limit]
 
 

@@ -90,7 +90,7 @@ def show_quarantine(
         show.refused(table, rows, refused, rule)
     else:
         (about,) = api.tables(project, table, **where)
-        show.quarantine(table, rows, about["rows_quarantined"], rule)
+        show.quarantine(table, rows, about["rows_quarantined"], rule, batches)
 
 
 @click.command()

@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 ROWS = 20
 _KINDS = ("published", "quarantined", "superseded")
 _ROOMY = 100
+_ROOM_FOR = ("started (UTC)", "superseded", "seconds")
+"""The columns of runs that a narrower screen has not."""
+_REASON = "reason"
 _LONG = 0.005
 """Seconds of waiting that are told: 0.00 would say nothing."""
 
@@ -83,7 +86,8 @@ def report(run: RunReport) -> None:
             click.echo(f"  {name}{f' of {of}' if of else ''}: {value}")
     for alert in run.alerts:
         status = "is over" if alert["status"] == "resolved" else "fires" if alert["is_new"] else "goes on"
-        to = f", told to {', '.join(alert['told'])}" if alert["told"] else ", silent" if alert["is_silenced"] else ""
+        how = "told to" if alert["is_new"] else "known to"
+        to = f", {how} {', '.join(alert['told'])}" if alert["told"] else ", silent" if alert["is_silenced"] else ""
         click.echo(f"  alert '{alert['rule']}' {status}{to}: {alert['summary']}")
     for remark in run.remarks:
         click.echo(f"  {remark}")
@@ -153,10 +157,14 @@ def table(about: dict[str, Any]) -> None:
         columns.draw(list(sample[0]), rows)
 
 
-def quarantine(name: str, rows: Sequence[dict[str, Any]], total: int, rule: str | None) -> None:
+def quarantine(
+    name: str, rows: Sequence[dict[str, Any]], total: int, rule: str | None, batches: Sequence[int] = ()
+) -> None:
     """Quarantined rows, one below the other: what is wrong first, then the raw values."""
     if not rows:
-        click.echo(f"no row of {name} is in quarantine" + (f" for '{rule}'" if rule else ""))
+        of = f" of batch {', '.join(map(str, batches))}" if batches else ""
+        others = f"; {counted(total, 'row')} of the table are" if total and (batches or rule) else ""
+        click.echo(f"no row{of} of {name} is in quarantine" + (f" for '{rule}'" if rule else "") + others)
         return
     _rejected(rows)
     click.echo(f"\n{len(rows):,} shown, {counted(total, 'row')} of {name} in quarantine")
@@ -197,9 +205,11 @@ def runs(found: Sequence[RunReport]) -> None:
         rows.append([run.run_id, started, run.status, *[f"{n:,}" for n in totals], f"{run.seconds:.2f}", told])
     names = ["run", "started (UTC)", "status", *_KINDS, "seconds", "tables"]
     if columns.screen_width() < _ROOMY:
-        kept = [i for i, name in enumerate(names) if name not in ("started (UTC)", "superseded", "seconds")]
+        kept = [i for i, name in enumerate(names) if name not in _ROOM_FOR]
         names, rows = [names[i] for i in kept], [[row[i] for i in kept] for row in rows]
     columns.draw(names, rows, {*_KINDS, "seconds"})
+    if columns.screen_width() < _ROOMY:
+        click.echo(f"\n{', '.join(_ROOM_FOR)}: on a screen of {_ROOMY} columns, or with --json")
 
 
 def run(found: RunReport) -> None:
@@ -249,10 +259,21 @@ def run_differences(found: Sequence[RunDifference], before: str, after: str) -> 
         click.echo(f"{before} and {after} do not differ")
         return
     rows = [
-        [each.table or "(run)", each.what, _value(each.before), _value(each.after), _change(each.change)]
+        [each.table or "(run)", each.what, _figure(each.before), _figure(each.after), _change(each.change)]
         for each in found
+        if each.what != _REASON
     ]
     columns.draw(["table", "what", before, after, "change"], rows, {before, after, "change"})
+    for each in found:
+        if each.what == _REASON:  # a sentence, which would make a column of any width
+            click.echo(f"\n{each.table}, reason:")
+            for run, reason in ((before, each.before), (after, each.after)):
+                for line in columns.indented(f"{run}: {reason or 'none'}", 2):
+                    click.echo(line)
+
+
+def _figure(value: Any) -> str:
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else _value(value)
 
 
 def _change(change: float | None) -> str:

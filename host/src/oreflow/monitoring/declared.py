@@ -243,4 +243,18 @@ def _aggregations(
         for label, value in found.where.items():
             if value not in values.get(label, (value,)):
                 problems.append(Problem(f"there is no {label} '{value}'", path, did_you_mean(value, values[label])))
+        problems += _strange_labels(found, path)
         yield found
+
+
+def _strange_labels(aggregation: Aggregation, path: tuple[str | int, ...]) -> Iterator[Problem]:
+    """Labels that are like one that runs have, and none; a program may count metrics of runs with more labels."""
+    from oreflow.monitoring.catalogue import METRICS
+
+    labels_of = {f"oreflow_{name.removesuffix('_total')}": labels for name, (_, labels, _) in METRICS.items()}
+    if all(metric in labels_of for metric in aggregation.metrics):
+        known = list(dict.fromkeys(label for metric in aggregation.metrics for label in labels_of[metric]))
+        for label in dict.fromkeys([*aggregation.by, *aggregation.where]):
+            mend = did_you_mean(label, known)
+            if label not in known and mend.startswith("did you mean"):
+                yield Problem(f"there is no label '{label}'", path, mend)

@@ -50,14 +50,15 @@ class Logs:
             self._log.debug("batch started", **({"files": len(files)} if files else {}))
 
     @hookimpl
-    def batch_finished(self, run_id: str, batch: int, status: str, account: Mapping[str, Any]) -> None:
+    def batch_finished(self, run_id: str, table: str, batch: int, status: str, account: Mapping[str, Any]) -> None:
         """Say where its rows went, which checks they broke, and which files could not be read."""
         if run_id != self._run_id:
             return
+        # The table is on each line in any case; to whoever sees the text of a warning alone it has to be said.
         for file in account.get("set_aside", ()):
-            self._log.warning("file set aside", **file)
+            self._log.warning("file set aside", table=table, **file)
         for check, rows in account.get("rules", {}).items():
-            self._log.warning("check broken", check=check, rows=rows)
+            self._log.warning("check broken", table=table, check=check, rows=rows)
         kinds = ("read", "published", "quarantined", "superseded")
         rows = {f"rows_{kind}": account[kind] for kind in kinds} if account and status == "published" else {}
         self._log.debug(f"batch {status}", **rows)

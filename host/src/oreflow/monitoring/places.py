@@ -13,6 +13,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -234,7 +235,8 @@ def close() -> None:
         places = list(_running.values())
         _running.clear()
         _commons.clear()
-    _end(places, time.monotonic() + AT_THE_END)
+    with suppress(KeyboardInterrupt):  # whoever waits for it no more
+        _end(places, time.monotonic() + AT_THE_END)
 
 
 if hasattr(os, "register_at_fork"):

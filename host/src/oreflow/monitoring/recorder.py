@@ -37,6 +37,14 @@ class Recorder:
         self._counted: dict[tuple[str, str], float] = {}
 
     @hookimpl
+    def run_started(self, run_id: str, completed: Sequence[Mapping[str, Any]]) -> None:
+        """Count runs whose processes have gone: what they had counted is there as far as it was written in time."""
+        if run_id == self._run_id:
+            for run in completed:
+                labels = {"pipeline": self._pipeline, "status": run["status"]}
+                self._collector.increment_counter("runs", 1, labels)
+
+    @hookimpl
     def batch_started(self, run_id: str, table: str, files: Sequence[Mapping[str, Any]]) -> None:
         """Count the files that it has claimed."""
         if run_id == self._run_id and files:

@@ -12,6 +12,8 @@ from oreflow.pipeline.access import Access
 from oreflow.pipeline.faults import PluginFault, SourceAway
 from oreflow.pipeline.model import Pipeline
 from oreflow.pipeline.plan import PlannedTable
+from oreflow.pipeline.quality import THRESHOLD
+from oreflow.pipeline.report import RefusedError
 from oreflow.resilience import ErrorClass, RejectedError, ResilienceError, attempts_of
 from oreflow.resilience.errors import InterruptedWaitError
 from oreflow.secrets import redacted
@@ -72,16 +74,26 @@ class Failures:
             return self._unforeseen(planned, error)
         if isinstance(error, OreflowError):
             offer = planned.selection.offer
-            place = self._pipeline.config.document.locate(Problem("", ("tables", planned.spec.name)))
+            place = self._declared(planned, error)
             own = home_of("processor", offer.processor.name) == offer.distribution
             maker = "" if own or offer.origin in str(error) else f"made by {offer.name} of {offer.origin}, "
-            return f"{error} ({maker}declared in {place.file}:{place.line})"
+            return f"{error} ({maker}declared in {place})"
         if isinstance(error, ResilienceError):
             return self._not_called(error)
         if isinstance(error, OSError):
             return _of_a_file(error)
         is_plain = isinstance(error, Exception) and self._access.classify(error).error_class in _OF_A_RESOURCE
         return told(error) if is_plain and self._access.blamed(error) else self._unforeseen(planned, error)
+
+    def _declared(self, planned: PlannedTable, error: OreflowError) -> str:
+        """Where what has failed is declared: the table, or the threshold that its batch is below."""
+        spec, document = planned.spec, self._pipeline.config.document
+        path: tuple[str, ...] = ("tables", spec.name)
+        if isinstance(error, RefusedError) and any(each["check"] == THRESHOLD for each in error.account.failures):
+            said = [(*path, THRESHOLD), ("processors", spec.stage.value, THRESHOLD)]
+            path = next((each for each in said if each in document.origins), path)
+        place = document.locate(Problem("", path))
+        return f"{place.file}:{place.line}" if place.line else place.file
 
     def _not_called(self, error: ResilienceError) -> str:
         """That a resource was not called, with what it failed with last; or that it did not answer in time."""

@@ -128,6 +128,10 @@ def judge(
     return Judged(rows, tuple(flags), tuple(columns), raw)
 
 
+THRESHOLD = "quality_threshold"
+"""What a batch has not passed whose score is below it."""
+
+
 @dataclass(frozen=True)
 class Failure:
     """A gate that a batch did not pass, with its figures; `check` is what has closed it.
@@ -175,11 +179,11 @@ def _below(judged: Judged | None, account: Account, threshold: float) -> Failure
     flags = {flag.name: flag for flag in (judged.flags if judged else ()) if flag.sets_aside}
     broken = {name: rows for name, rows in account.rules.items() if name in flags or name == READABLE}
     if not broken:
-        return Failure(_THRESHOLD, message)
+        return Failure(THRESHOLD, message)
     worst = max(broken, key=lambda name: broken[name])
     judged_rows = account.read - account.superseded
     message += f": '{worst}' is broken by {broken[worst]:,} of {judged_rows:,} rows"
-    return Failure(_THRESHOLD, message, flags.get(worst), unreadable=worst == READABLE)
+    return Failure(THRESHOLD, message, flags.get(worst), unreadable=worst == READABLE)
 
 
 def _judge_share(
@@ -194,9 +198,6 @@ def _judge_share(
         failures.append(Failure(check.name, f"check '{check.name}': {figures}, none may fail", flag))
     elif check.action != "quarantine":
         remarks.append(f"check '{check.name}' warns: {figures}")
-
-
-_THRESHOLD = "quality_threshold"
 
 
 def _percent(share: float) -> str:

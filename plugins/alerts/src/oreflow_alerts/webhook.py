@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -69,9 +69,10 @@ class Webhook(AlertChannel):
                 finally:
                     answer.close()
             except urllib3.exceptions.HTTPError as error:
-                raise self._fault(_why(error)) from None
+                raise self._fault(_why(error, self._secrets)) from None
             if not HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
-                text = " ".join(said.decode(errors="replace").split())[:_LONGEST]
+                # What is cut off may be a part of a secret: it is looked for before.
+                text = without(" ".join(said.decode(errors="replace").split()), self._secrets)[:_LONGEST]
                 fault = self._fault(f"it answers {answer.status}{f': {text}' if text else ''}")
                 fault.response = answer  # by which it is known whether to try again, and when
                 raise fault
@@ -99,10 +100,10 @@ def _wrong(what: str, key: str, mend: str) -> DeclarationError:
     return DeclarationError([Problem(what, (key,), mend)])
 
 
-def _why(error: urllib3.exceptions.HTTPError) -> str:
+def _why(error: urllib3.exceptions.HTTPError, secrets: Sequence[str]) -> str:
     if isinstance(error, urllib3.exceptions.NewConnectionError):
         cause = error.__cause__ or error.__context__
         return f"it cannot be reached: {getattr(cause, 'strerror', None) or 'there is no such host'}"
     if isinstance(error, urllib3.exceptions.TimeoutError):
         return "it does not answer in time"
-    return " ".join(str(error).split())[:_LONGEST]
+    return without(" ".join(str(error).split()), secrets)[:_LONGEST]

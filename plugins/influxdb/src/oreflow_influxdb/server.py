@@ -175,7 +175,7 @@ class Server:
         text = data.decode(errors="replace")
         try:
             document = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             return self._clean(text), False
         said = document.get("error") or document.get("message") if isinstance(document, dict) else None
         return self._clean(str(said or text)), bool(said)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
 from oreflow.contract import Doubt
 from oreflow_ledger.database import Ledger, LedgerError
@@ -17,7 +18,7 @@ def look(place: Place) -> str:
     Raises:
         Doubt: it cannot be written to. Runs go well without it.
     """
-    if place.file and not place.file.exists():
+    if place.file and not _is_there(place.file):
         there = next(each for each in place.file.parents if each.exists())
         if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
             raise Doubt(f"{place.shown} cannot be made: nothing can be written in {there}")
@@ -26,6 +27,8 @@ def look(place: Place) -> str:
     try:
         with Ledger(place) as ledger:
             revision = ledger.revision()
+            if revision:
+                ledger.try_to_write()
     except LedgerError as error:
         raise Doubt(f"{place.shown}: {error}") from None
     took = f"answers in {(time.perf_counter() - start) * 1000:.0f} ms"
@@ -33,3 +36,10 @@ def look(place: Place) -> str:
         return f"{place.shown} {took}; its tables are made by the next run"
     update = "" if revision == REVISION else f", which the next run brings to {REVISION}"
     return f"{place.shown} {took}, schema {revision}{update}"
+
+
+def _is_there(file: Path) -> bool:
+    try:
+        return file.exists()
+    except OSError as error:
+        raise Doubt(f"{file} cannot be looked at: {error.strerror or error}") from None

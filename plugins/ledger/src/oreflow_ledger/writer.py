@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from oreflow_ledger.rows import Row
 
 _COMPLETE = "`oreflow runs rebuild` completes it"
+_NO_DATABASE = "file is not a database"
 _Work = tuple[str, Mapping[str, Any]]
 
 
@@ -59,7 +60,10 @@ class Writer:
             self._is_left_behind = True
             self._fault = f"it does not answer in {self._place.timeout:g} s"
         if self._fault:
-            raise OreflowError(f"the ledger {self._place.shown} lacks some of this run: {self._fault} - {_COMPLETE}")
+            mend = _COMPLETE
+            if _NO_DATABASE in self._fault:  # of SQLite
+                mend = f"move {self._place.file} away, and {_COMPLETE}"
+            raise OreflowError(f"the ledger {self._place.shown} lacks some of this run: {self._fault} - {mend}")
 
     def _work(self) -> None:
         try:

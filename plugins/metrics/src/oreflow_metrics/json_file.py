@@ -48,12 +48,16 @@ class JsonBackend(MetricBackend):
             raise OSError(error.errno, error.strerror, str(self.path)) from error
 
     def _check(self) -> None:
-        """Find that the file is nobody else's: both would take each other's figures away at each run."""
+        """Find that the file is nobody else's: both would take away what the other has, at each run."""
         try:
-            metrics = json.loads(self.path.read_text(encoding="utf-8"))["metrics"]
+            if not (text := self.path.read_text(encoding="utf-8")).strip():
+                return
+            metrics = json.loads(text)["metrics"]
             others = {each["labels"].get("pipeline") for metric in metrics for each in metric["series"]} - {None}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return  # there is none yet, or none of metrics
+        except OSError:
+            return  # there is none yet, or none that can be read
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+            raise OreflowError(f"{self.path} is there, and has something else - say another path") from None
         if others and self._pipeline not in others:
             other = ", ".join(sorted(map(str, others)))
             raise OreflowError(f"{self.path} has the metrics of the pipeline {other} - say a file of its own")

@@ -52,6 +52,8 @@ class Connection(requests.Session):
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
             why = "it does not answer in time" if is_late.is_set() else _why(error)
             raise Fault(why, may_pass=True) from None  # the error may show headers
+        except ValueError as error:  # of an address that it sends us to
+            raise Fault(f"it has not answered as a backend does: {error}") from None
         finally:
             ending.cancel()
         if is_late.is_set():  # an answer whose headers were cut off is taken for a whole one

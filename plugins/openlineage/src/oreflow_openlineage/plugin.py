@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from oreflow.contract import Problem, SectionMetadata, Surroundings
+from oreflow.contract import DeclarationError, HealthCheck, Problem, SectionMetadata, Surroundings
 from oreflow.hookspecs import hookimpl
 from oreflow_openlineage.declared import SCHEMA, SECTION
 
@@ -42,6 +42,24 @@ def run_configured(run_id: str, sections: Mapping[str, Any], surroundings: Surro
             _runs.pop(next(iter(_runs)), None)
         _runs[run_id] = made
     return problems
+
+
+@hookimpl
+def health_checks(surroundings: Surroundings, sections: Mapping[str, Any]) -> list[HealthCheck]:
+    """Whether events can be sent, for which secrets have to be there; nothing is connected to."""
+    section = sections.get(SECTION)
+    if section is None:
+        return []
+
+    def look() -> str:
+        from oreflow_openlineage.sending import delivery
+
+        _, problems = delivery(section, "health", surroundings)
+        if problems:
+            raise DeclarationError(problems)
+        return "events can be sent"
+
+    return [HealthCheck(SECTION, look)]
 
 
 @hookimpl

@@ -99,7 +99,10 @@ def _by_environment() -> tuple[OpenLineageClient, str]:
     """A client for what the environment of the client says; raises DeclarationError."""
     with _environment_as_it_is():
         asked = _client(NoopTransport(NoopConfig()))  # one that says nothing would print all events
-        said = asked.config.transport or {}
+        said: Any = asked.config.transport or {}  # of a variable that may say anything
+        if not isinstance(said, Mapping):
+            mend = "look for what is wrong in the variables OPENLINEAGE_... and in openlineage.yml"
+            raise DeclarationError([Problem(f"the transport of OpenLineage is {said!r}", (SECTION,), mend)])
         if not said.get("type") and not os.environ.get("OPENLINEAGE_URL"):
             mend = "say a `transport`, or set OPENLINEAGE_URL"
             raise DeclarationError([Problem("it is not said where events go", (SECTION,), mend)])

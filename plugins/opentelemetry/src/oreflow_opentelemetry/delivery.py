@@ -55,6 +55,9 @@ class Connection(requests.Session):
         except requests.RequestException as error:
             self.fault = _why(error)
             raise
+        except ValueError as error:  # of an address that it sends us to
+            self.fault = f"it has not answered as a collector does: {told(error)}"
+            raise
         if answer.status_code >= HTTPStatus.MULTIPLE_CHOICES:  # a redirection is not followed, and delivers nothing
             self.fault = f"it answers {answer.status_code} {answer.reason}"
         else:

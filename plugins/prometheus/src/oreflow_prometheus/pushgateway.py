@@ -82,6 +82,8 @@ class Pushgateway(MetricBackend):
             raise self._fault(self._refusal(error)) from None
         except (OSError, HTTPException) as error:
             raise self._fault(_trouble(error)) from None
+        except ValueError as error:  # of the address that it sends us to
+            raise self._fault(f"has not answered as a Pushgateway does: {error}") from None
 
     def _ended(self) -> None:
         self._pushing = False

@@ -41,13 +41,16 @@ class Textfile(MetricBackend):
         self._totals.show(snapshot, self._put, place, time.monotonic() + _PATIENCE)
 
     def _check(self) -> None:
-        """Find that the file is nobody else's: both would take each other's figures away at each run."""
+        """Find that the file is nobody else's: both would take away what the other has, at each run."""
         if self._path.exists() and not self._path.is_file():
             raise OreflowError(f"{self._path} is there, and no file - say another path")
         try:
-            others = set(_OF_A_PIPELINE.findall(self._path.read_text(encoding="utf-8", errors="replace")))
+            found = self._path.read_text(encoding="utf-8", errors="replace")
         except OSError:
             return  # there is none yet, or none that can be read
+        if found.strip() and not found.startswith(("# HELP ", "# TYPE ")):
+            raise OreflowError(f"{self._path} is there, and has something else - say another path")
+        others = set(_OF_A_PIPELINE.findall(found))
         if others and self._pipeline not in others:
             other = ", ".join(sorted(others))
             raise OreflowError(f"{self._path} has the metrics of the pipeline {other} - say a file of its own")

@@ -74,7 +74,8 @@ class Totals:
                     self._known = _families(self._file.read_bytes())
                 return self._given(snapshot, self._sum(snapshot)), error
             self._known = totals
-            self._added = {(family.name, each.labels): each for family in snapshot.families for each in family.samples}
+            # One backend may be handed more series than another in the same folder: what is added stays added.
+            self._added |= {(family.name, each.labels): each for family in snapshot.families for each in family.samples}
             return self._given(snapshot, totals), None
 
     def text(self, totals: Snapshot, form: str) -> str:
@@ -111,13 +112,8 @@ class Totals:
     def begin_anew(self) -> None:
         """Count from 0, in a process that was forked off; gauges are not set anew by that."""
         self._lock = threading.Lock()  # somebody may have held the parent's
-        self._added = {
-            (family.name, each.labels): each
-            for family in self._newest.families
-            if family.kind is MetricKind.GAUGE
-            for each in family.samples
-            if (family.name, each.labels) in self._added
-        }
+        gauges = {name for name, family in self._known.items() if family.kind is MetricKind.GAUGE}
+        self._added = {(name, labels): each for (name, labels), each in self._added.items() if name in gauges}
         self._newest = Snapshot(0.0, ())
 
     def _given(self, snapshot: Snapshot, totals: _Families) -> Snapshot:
@@ -198,10 +194,10 @@ def replace_file(path: Path, content: bytes, mode: int | None = None) -> None:
         if mode is not None:
             new.chmod(mode)
         new.replace(path)
-    except OSError:
+    except OSError as error:
         with suppress(OSError):
             new.unlink(missing_ok=True)
-        raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _total(kind: MetricKind, total: Sample | None, added: Sample | None, now: Sample) -> Sample:
@@ -248,7 +244,7 @@ def _families(content: bytes) -> _Families:
         if document["version"] != _VERSION:
             raise ValueError(f"it has the version {document['version']}, not {_VERSION}")
         return {family.name: family for family in map(_family, document["families"])}
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, RecursionError, OverflowError) as error:
         raise ValueError(f"it has no {error}" if isinstance(error, KeyError) else str(error)) from None
 
 
@@ -259,9 +255,13 @@ def _family(document: Mapping[str, Any]) -> MetricFamily:
         if len(buckets) != len(bounds):
             raise ValueError(f"a series of {document['name']} has {len(buckets)} buckets, not {len(bounds)}")
         pairs = tuple(sorted((str(name), str(each)) for name, each in labels.items()))
-        samples.append(Sample(pairs, float(value), int(count), tuple(map(int, buckets))))
-    help_text, unit = str(document["help"]), str(document["unit"])
-    return MetricFamily(str(document["name"]), kind, help_text, tuple(samples), unit, bounds)
+        counts = tuple(map(int, (count, *buckets)))
+        tuple(map(float, counts))  # which is how they are written down
+        samples.append(Sample(pairs, float(value), counts[0], counts[1:]))
+    name, help_text, unit = str(document["name"]), str(document["help"]), str(document["unit"])
+    if not name.isidentifier():
+        raise ValueError(f"no metric is called {name!r}")
+    return MetricFamily(name, kind, help_text, tuple(samples), unit, bounds)
 
 
 _all: dict[Path, Totals] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import secrets
 import sys
 from pathlib import Path
@@ -65,7 +66,12 @@ def report(
 def _place(output: str | None, run_id: str) -> Path:
     name = f"oreflow-report-{run_id}.html"
     path = Path(output or name)
-    return path / name if path.is_dir() else path
+    if path.is_dir() or (output or "").endswith(("/", os.sep)):
+        path = path / name
+    if not path.parent.is_dir():
+        problem = Problem(f"there is no folder {path.parent}", mend="make it, or say another file: --output FILE")
+        raise DeclarationError([problem])
+    return path
 
 
 def _refuse_what_is_no_report(path: Path, generator: str) -> None:

@@ -206,6 +206,12 @@ def _of_batches(table: Json) -> list[str]:
     return [word for batch in made for word in ("--batch", str(batch))] if len(made) <= _MOST_OPTIONS else []
 
 
+def _refused(table: Json) -> list[str]:
+    """The option that shows the rows of the last batch of a table that was refused."""
+    batches = [batch["batch"] for batch in table["batches"] if batch["status"] == "refused"]
+    return ["--refused", str(batches[-1])] if batches else []
+
+
 def _totals(run: Json) -> Json:
     """Rows over all tables, and how many tables came to which end."""
     figures = {
@@ -350,9 +356,11 @@ def _check(name: str, table: Json, before: Sequence[Json]) -> Json:
 def _rejected(run: Json, rejected: Mapping[str, Sequence[Json]], project: Project, *, rows: bool) -> Iterator[Json]:
     """The tables of which rows were rejected; also those whose gate was closed by rows that it would not set aside."""
     for table in run["tables"]:
-        name, found = table["table"], []
+        name, found, options = table["table"], [], _of_batches(table)
         if rows:
             found = [_row(row) for row in rejected.get(name, ())]
+            if any(row["refused"] for row in found):  # the candidate is there
+                options = _refused(table)
             found += _samples(table, {(row["file"], row["line"]) for row in found if row["refused"]})
         if not table["rows_quarantined"] and not found:
             continue
@@ -362,7 +370,7 @@ def _rejected(run: Json, rejected: Mapping[str, Sequence[Json]], project: Projec
             "table": name,
             "quarantined": aside,
             "refused": refused,
-            "command": project.command("quarantine", "show", name, *_of_batches(table)) if aside else "",
+            "command": project.command("quarantine", "show", name, *options) if aside or "--refused" in options else "",
             "rows": sorted(found, key=lambda row: -len(row["rules"]))[:ROWS],
         }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 from oreflow import api
@@ -36,7 +37,7 @@ def gather(
             rejected[table["table"]] = list(_worst_rows(table, chosen, others, project, where))
         except (OreflowError, OSError) as error:  # of a run long ago the table may be gone; the rest can be told
             _log.warning("the rejected rows of %s cannot be shown: %s", table["table"], error)
-    return describe(chosen, others, rejected, Project(project, pipeline, environment), rows=rows)
+    return describe(chosen, others, rejected, Project(str(Path(project).resolve()), pipeline, environment), rows=rows)
 
 
 def _worst_rows(table: Json, run: Json, others: Sequence[Json], project: str, where: dict[str, Any]) -> Iterator[Json]:
