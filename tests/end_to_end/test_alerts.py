@@ -210,6 +210,14 @@ def test_a_server_that_asks_for_a_time_that_no_clock_has_is_waited_for_no_longer
     assert receiver.alerts == [("bad delivery", "firing")]
 
 
+def test_an_address_that_was_written_down_is_shown_nowhere(project, receiver):
+    made = shop(project, "    bad delivery: {event: gate_failed}\n", receiver)
+    made.run()
+    assert receiver.url not in made.cli("config", "show").out
+    kept = [each for each in (made.root / "lake").rglob("*.json") if receiver.url in each.read_text()]
+    assert kept == []
+
+
 def test_a_clock_that_was_set_back_keeps_nobody_from_being_told(project, receiver):
     made = shop(project, "    bad delivery: {event: gate_failed, repeat: 1h}\n", receiver)
     made.run()

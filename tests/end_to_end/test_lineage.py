@@ -470,6 +470,25 @@ def test_the_end_of_a_killed_run_is_told_by_the_next(project):
     assert states(found["shop.silver.sales"]) == ["START", "ABORT"]
 
 
+@pytest.mark.parametrize("table", ["bronze.sales", "silver.sales"])
+def test_a_table_that_was_killed_before_its_first_batch_has_an_end_too(project, table):
+    made = project(SMALL + of({"type": "file", "path": "lineage.jsonl"}), FILES)
+    (made.root / "oreflow_plugins.py").write_text(
+        "import os, signal, time\nfrom oreflow import hookimpl\n\n@hookimpl(trylast=True)\ndef step_started(table):\n"
+        f"    if table == '{table}':\n        time.sleep(1)\n        os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    assert made.cli("run").code == -signal.SIGKILL
+    before = by_run(lines(made.root / "lineage.jsonl"))
+    assert states(before[f"shop.{table}"]) == ["START"]
+    (made.root / "oreflow_plugins.py").unlink()
+    assert made.run().remarks == []
+    killed = oreflow.runs(made.root)[1]
+    assert [(each.table, each.status) for each in killed.tables][-1] == (table, "interrupted")
+    ends = {(each["run"]["runId"], each["eventType"]) for each in lines(made.root / "lineage.jsonl")}
+    for begun in (before["shop"][0], before[f"shop.{table}"][0]):
+        assert (begun["run"]["runId"], "ABORT") in ends
+
+
 # Backends that are away, hang, or do not want them
 
 

@@ -2,13 +2,15 @@
 
 A run holds the lock of a file, which the system lets go however its process dies, and has its report where those of
 others are, with what is known so far. Whoever gets that lock while the report says `running` knows that nobody will
-complete it.
+complete it. The file that is locked has the table that it has begun with and not written of yet.
 """
 
 from __future__ import annotations
 
+import json
 import time
 from contextlib import ExitStack, suppress
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +25,7 @@ from oreflow.pipeline.report import Account, RunReport, TableResult
 
 _SUFFIX = ".running"
 _NEW = 60.0  # seconds; a run that is beginning makes the file first, then takes its lock, then writes its report
+_NOTHING = "nothing of it was published"
 GONE = "its process has ended without a word: it was killed, or its machine went down"
 
 
@@ -46,6 +49,16 @@ class Presence:
             self._lock.unlink(missing_ok=True)
         self._open.close()
 
+    def begin(self, table: TableResult) -> None:
+        """Show which table it looks at: a report is written only once there is something to be made of it."""
+        with suppress(OSError):
+            self._lock.write_text(json.dumps(asdict(table)), encoding="utf-8")
+
+    def end(self) -> None:
+        """Show that it looks at no table."""
+        with suppress(OSError):
+            self._lock.write_bytes(b"")
+
     def show(self, report: RunReport) -> None:
         """Show what is known by now."""
         with suppress(OSError):
@@ -62,13 +75,20 @@ def complete(lake: Lake, access: Access) -> list[RunReport]:
             path = lake.runs / f"{lock.name[1:].removesuffix(_SUFFIX)}.json"
             value = read_json(path)
             if value and value.get("status") == "running":
-                found.append(_completed(lake, access, path, value))
+                found.append(_completed(lake, access, path, value, read_json(lock)))
             if value or not is_new:
                 lock.unlink(missing_ok=True)
     return found
 
 
-def _completed(lake: Lake, access: Access, path: Path, value: dict[str, Any]) -> RunReport:
+def _completed(
+    lake: Lake, access: Access, path: Path, value: dict[str, Any], begun: dict[str, Any] | None
+) -> RunReport:
+    """`begun` is the table that it had begun to look at, if any."""
+    name = begun.get("table") if begun else None
+    if begun and isinstance(name, str) and name not in [table["table"] for table in value["tables"]]:
+        about = {"status": "interrupted", "reason": _NOTHING, "seconds": 0.0}
+        value = {**value, "tables": [*value["tables"], {**begun, **about}]}
     report = RunReport.from_dict(value)
     report.seconds = round(max(path.stat().st_mtime - datetime.fromisoformat(report.started_at).timestamp(), 0.0), 3)
     for table in report.tables:
@@ -97,7 +117,7 @@ def _find(lake: Lake, access: Access, run_id: str, result: TableResult) -> None:
     if result.rows_read:
         result.status = "published"
     else:
-        result.status, result.reason = "interrupted", "nothing of it was published"
+        result.status, result.reason = "interrupted", _NOTHING
 
 
 def is_under_way(lake: Lake, run_id: str) -> bool:

@@ -275,6 +275,7 @@ class Run:
         )
         result.path, result.inputs = str(self._lake.table(name)), planned.inputs
         self._take_early(planned, result)
+        presence.begin(result)
         about = {"run_id": self.run_id, "table": name}
         result.remarks += self._tell("step_started", **about, processor=offer.name, engine=offer.engine)
         broken = [each for each in planned.spec.inputs if each in self._results and not self._results[each].is_made]
@@ -302,6 +303,7 @@ class Run:
         result.reason = redacted(result.reason)  # an engine's own words may have what it was told
         result.remarks = [redacted(remark) for remark in result.remarks]
         result.remarks += self._tell("step_finished", run_id=self.run_id, result=asdict(result))
+        presence.end()
 
     def _take_early(self, planned: PlannedTable, result: TableResult) -> None:
         """Give a table what was decided about calls to its source while the run was planned, the first that has it."""

@@ -12,6 +12,7 @@ oreflow_api = 1
 
 _VERSION = "0.1.0"
 _TEXT = {"type": "string", "minLength": 1}
+_SECRET = {**_TEXT, "writeOnly": True}
 LOG = AlertChannelMetadata("log", _VERSION, "log lines of the logger oreflow.alerts")
 WEBHOOK = AlertChannelMetadata(
     "webhook",
@@ -21,7 +22,7 @@ WEBHOOK = AlertChannelMetadata(
         "type": "object",
         "additionalProperties": False,
         "properties": {
-            "url": {**_TEXT, "description": "the address; of PagerDuty, its own where not said"},
+            "url": {**_SECRET, "description": "the address; of PagerDuty, its own where not said"},
             "format": {
                 "enum": ["json", "slack", "teams", "pagerduty"],
                 "description": "the form of what is sent; json where not said",
@@ -70,7 +71,7 @@ APPRISE = AlertChannelMetadata(
         "type": "object",
         "additionalProperties": False,
         "required": ["url"],
-        "properties": {"url": {**_TEXT, "description": "an address of apprise, such as ntfy://topic"}},
+        "properties": {"url": {**_SECRET, "description": "an address of apprise, such as ntfy://topic"}},
     },
 )
 
