@@ -532,6 +532,12 @@ def test_what_an_aggregation_may_have_meant_is_said_where_it_found_nothing(shop)
     ]
 
 
+def test_a_metric_that_is_there_and_infinite_is_not_said_to_be_unknown(shop):
+    get_metrics_collector().set_gauge("distance_to_infinity", float("inf"))
+    report = shop("{metrics: {aggregations: {a: rate(distance_to_infinity) over 5m}}}").run()
+    assert [each for each in report.remarks if each.startswith("the aggregation")] == []
+
+
 def test_a_label_that_looks_like_a_slip_is_told_before_anything_is_run(shop):
     with pytest.raises(DeclarationError, match="no label 'tabel' - did you mean 'table'"):
         shop("{metrics: {aggregations: {b: sum(records_failed) over 5m by tabel}}}").run()

@@ -71,7 +71,7 @@ def doubts(asked: Aggregation, found: Sequence[Figure]) -> Iterator[str]:
     """
     names = {f"oreflow_{name.removesuffix('_total')}": labels for name, (_, labels, _) in METRICS.items()}
     for name in asked.metrics:
-        if name not in names and all(each.value is None for each in found):
+        if name not in names and all(each.value is None for each in found) and not _is_counted(name):
             short, known = name.removeprefix("oreflow_"), [each.removeprefix("oreflow_") for each in names]
             yield f"nothing has been counted as '{short}' - {did_you_mean(short, known)}"
             return
@@ -81,6 +81,13 @@ def doubts(asked: Aggregation, found: Sequence[Figure]) -> Iterator[str]:
     for label in wrong:
         if known and label not in known:
             yield f"no series has a label '{label}' - {did_you_mean(label, known)}"
+
+
+def _is_counted(name: str) -> bool:
+    """Whether this process has such a metric, though perhaps no figure of it: it may be infinite."""
+    from oreflow.monitoring.collector import get_metrics_collector
+
+    return any(family.name == name for family in get_metrics_collector().snapshot().families)
 
 
 def _check(function: str, metrics: Sequence[str]) -> None:
