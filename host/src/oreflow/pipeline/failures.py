@@ -12,8 +12,7 @@ from oreflow.pipeline.access import Access
 from oreflow.pipeline.faults import PluginFault, SourceAway
 from oreflow.pipeline.model import Pipeline
 from oreflow.pipeline.plan import PlannedTable
-from oreflow.pipeline.quality import THRESHOLD
-from oreflow.pipeline.report import RefusedError
+from oreflow.pipeline.report import THRESHOLD, RefusedError
 from oreflow.resilience import ErrorClass, RejectedError, ResilienceError, attempts_of
 from oreflow.resilience.errors import InterruptedWaitError
 from oreflow.secrets import redacted

@@ -14,7 +14,7 @@ import narwhals as nw
 
 from oreflow.contract import INTERNAL, LINEAGE, Check, CheckType, Output, RowCheck, TableCheck
 from oreflow.contract.checks import CheckContext
-from oreflow.pipeline.report import READABLE, Account
+from oreflow.pipeline.report import READABLE, THRESHOLD, Account
 
 CANDIDATES = f"{INTERNAL}candidates"
 _SOUND = f"{INTERNAL}sound"
@@ -126,10 +126,6 @@ def judge(
     raw = dict(output.raw) or {name: name for name in columns}
     raw = {name: column for name, column in raw.items() if name not in _QUARANTINE}
     return Judged(rows, tuple(flags), tuple(columns), raw)
-
-
-THRESHOLD = "quality_threshold"
-"""What a batch has not passed whose score is below it."""
 
 
 @dataclass(frozen=True)

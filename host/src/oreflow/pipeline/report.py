@@ -11,6 +11,8 @@ from oreflow.contract import Columns, StepError
 
 SCHEMA = 1
 """The version of the document; it is raised where what is there gets another meaning, not where something is added."""
+THRESHOLD = "quality_threshold"
+"""What a batch has not passed whose score is below it."""
 READABLE = "readable"
 """The rule that a line broke which the reader could not make a record of."""
 
