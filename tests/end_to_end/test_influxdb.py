@@ -597,6 +597,12 @@ def test_what_answers_as_no_influxdb_does_gets_nothing_for_good(answer, backend,
     assert len(kept(tmp_path)) == 1
 
 
+def test_a_folder_that_there_cannot_be_is_no_fault_before_something_is_written(server, database, tmp_path):
+    options = {"address": server.address, "database": database}
+    surroundings = Surroundings("shop", "dev", tmp_path, tmp_path / ("x" * 300))
+    assert get_processor_factory().create_metric_backend("influxdb", options, surroundings)
+
+
 # What happens to processes
 
 

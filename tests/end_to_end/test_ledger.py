@@ -454,6 +454,15 @@ def test_health_says_whether_the_ledger_can_be_written_to(shop, kept, postgres):
         assert made.cli("health").code == 0
 
 
+def test_a_ledger_that_can_be_read_and_not_written_is_a_warning_of_health(shop, new_database):
+    kept = new_database()
+    made = shop(kept.url)
+    assert made.cli("run").code == 0
+    kept.ask(f"alter database {kept.database} set default_transaction_read_only = on")
+    (check,) = made.cli("health", "ledger", "--json").json["checks"]
+    assert (check["status"], "read-only" in check["reason"]) == ("warn", True)
+
+
 def test_runs_of_a_process_share_its_connections(shop, new_database):
     kept = new_database()
     made = [shop(kept.url, folder=f"shop{number}") for number in range(4)]

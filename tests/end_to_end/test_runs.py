@@ -7,6 +7,7 @@ import json
 import pytest
 
 import oreflow
+from oreflow.cli import show
 
 DECLARATION = """
 name: shop
@@ -49,6 +50,40 @@ def test_what_differs_between_two_runs_is_what_their_reports_say_otherwise(two_r
                 assert getattr(result, what) == value
     assert made.cli("runs", "compare", first, first).out == f"{first} and {first} do not differ\n"
     assert "silver.sales  rows_quarantined" in made.cli("runs", "compare", first).out
+
+
+def test_what_two_runs_have_to_say_stands_below_their_figures(two_runs):
+    made, first, _ = two_runs
+    made.put("c.csv", "id,name\nx,\n")
+    failed = made.cli("run", "--set", "processors.silver.quality_threshold=0.9")
+    assert failed.code == 1
+    assert "(declared in --set processors.silver.quality_threshold)" in failed.out  # the layer that says it
+    table, _, reasons = made.cli("runs", "compare", first).out.partition("\n\n")
+    assert "quality gate" not in table
+    assert reasons.startswith("silver.sales, reason:\n") and "the quality gate was not passed" in reasons
+
+
+def test_a_report_that_is_damaged_is_left_out_and_said_to_be(two_runs):
+    made, first, second = two_runs
+    file = made.root / "lake/_oreflow/runs" / f"{second}.json"
+    file.write_text(file.read_text()[:200])
+    done = made.cli("runs")
+    assert (first in done.out, second in done.out) == (True, False)
+    assert f"{second}.json is no report of a run, or a damaged one, and is left out" in done.err
+
+
+def test_a_narrow_screen_is_told_what_it_has_not(two_runs, monkeypatch, capsys):
+    made, *_ = two_runs
+    monkeypatch.setenv("COLUMNS", "80")
+    show.runs(oreflow.runs(made.root))
+    said = capsys.readouterr().out
+    assert said.endswith("\nstarted (UTC), superseded, seconds: on a screen of 100 columns, or with --json\n")
+
+
+def test_rows_of_other_batches_are_told_of_where_one_has_none(two_runs):
+    made, *_ = two_runs
+    done = made.cli("quarantine", "show", "silver.sales", "--batch", "1")
+    assert done.out == "no row of batch 1 of silver.sales is in quarantine; 2 rows of the table are\n"
 
 
 def test_a_run_is_asked_for_by_its_id_the_beginning_of_one_or_as_the_latest(two_runs):
