@@ -234,6 +234,22 @@ def test_a_clock_that_was_set_back_keeps_nobody_from_being_told(project, receive
     assert receiver.alerts == [("bad delivery", "firing")] * 2
 
 
+def test_a_condition_that_began_in_the_future_of_a_clock_begins_anew(project, receiver):
+    made = shop(project, "    rows: {when: error_rate > 5% for 1s}\n", receiver)
+    made.run()
+    deliver(made, BAD)
+    book = made.root / "lake/_oreflow/alerts/shop/alerts.json"
+    found = json.loads(book.read_text())
+    (state,) = found["alerts"].values()
+    assert state["status"] == "pending"
+    state["since"] = "2999-01-01T00:00:00.000+00:00"
+    book.write_text(json.dumps(found))
+    deliver(made, BAD)
+    time.sleep(1)
+    deliver(made, BAD)
+    assert receiver.alerts == [("rows", "firing")]
+
+
 def test_what_a_channel_refuses_is_not_tried_again_in_the_same_run(project, receiver):
     made = shop(project, "    bad delivery: {event: gate_failed}\n", receiver)
     made.run()

@@ -534,7 +534,10 @@ def test_what_an_aggregation_may_have_meant_is_said_where_it_found_nothing(shop)
 
 def test_a_metric_that_is_there_and_infinite_is_not_said_to_be_unknown(shop):
     get_metrics_collector().set_gauge("distance_to_infinity", float("inf"))
-    report = shop("{metrics: {aggregations: {a: rate(distance_to_infinity) over 5m}}}").run()
+    try:
+        report = shop("{metrics: {aggregations: {a: rate(distance_to_infinity) over 5m}}}").run()
+    finally:
+        get_metrics_collector().set_gauge("distance_to_infinity", 0)  # it is there for all tests of this process
     assert [each for each in report.remarks if each.startswith("the aggregation")] == []
 
 
@@ -563,6 +566,14 @@ def test_a_file_that_has_something_else_is_not_written_over(shop, kind):
     (remark,) = [each for each in made.run().remarks if each.startswith("metrics did not get")]
     assert remark.endswith(f"{made.root / 'notes.txt'} is there, and has something else - say another path")
     assert (made.root / "notes.txt").read_text() == "my notes\n"
+
+
+@pytest.mark.parametrize("begin", ["# EOF\n", "# TYPE x gauge\nx 1\n# EOF\n", "\n"])
+def test_a_file_of_metrics_that_has_none_of_a_pipeline_is_written_on(shop, begin):
+    made = shop("{metrics: {backends: [{type: textfile, path: m.prom, format: openmetrics}]}}")
+    (made.root / "m.prom").write_text(begin)
+    assert [each for each in made.run().remarks if each.startswith("metrics did not get")] == []
+    assert 'oreflow_runs_total{pipeline="shop"' in (made.root / "m.prom").read_text()
 
 
 def test_a_warning_on_the_terminal_names_the_table(shop):

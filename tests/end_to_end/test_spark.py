@@ -178,10 +178,9 @@ def test_ctrl_c_is_one_also_where_py4j_makes_another_error_of_it(spark):
     from oreflow_spark.execute import run
 
     def progress(done, total):
-        try:
-            raise KeyboardInterrupt  # noqa: TRY301  as a handler of signals does
-        except KeyboardInterrupt:
-            raise OSError(107, "Transport endpoint is not connected")  # noqa: B904  as py4j does
+        error = OSError(107, "Transport endpoint is not connected")
+        error.__context__ = KeyboardInterrupt()  # in whose handling py4j raises it
+        raise error
 
     session = SparkSession.getActiveSession()
     endless = session.range(10**12).selectExpr("sum(sqrt(id)) as total")

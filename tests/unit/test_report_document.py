@@ -126,6 +126,17 @@ def test_the_rows_that_broke_most_rules_come_first_and_are_bounded():
     assert len(worst_tables(many)) == TABLES
 
 
+def test_of_rows_that_were_set_aside_and_refused_the_command_shows_those_that_are_in_quarantine():
+    kept = {"silver.a": [{"_source_file": "a.csv", "_source_row": 3, "_rules": ["x"], "_refused": True}]}
+    (found,) = described(made_up.run([refused()], status="failed"), rejected=kept)["rejected"]
+    assert found["command"] == "oreflow quarantine show silver.a --refused 1"
+    both = made_up.table(
+        "silver.a", [made_up.batch(), made_up.batch(2, status="refused", published=0)], status="failed"
+    )
+    (found,) = described(made_up.run([both], status="failed"), rejected=kept)["rejected"]
+    assert found["command"] == "oreflow quarantine show silver.a --batch 1"
+
+
 def test_of_a_refused_batch_whose_candidate_is_gone_the_samples_of_the_report_are_shown():
     (found,) = described(made_up.run([refused()], status="failed"))["rejected"]
     assert (found["quarantined"], found["refused"], found["command"]) == (0, 1, "")

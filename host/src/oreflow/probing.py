@@ -15,7 +15,6 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
@@ -42,6 +41,7 @@ from oreflow.contract import (
 from oreflow.contract.errors import told
 from oreflow.factory import ProcessorFactory, answers
 from oreflow.monitoring.declared import DeclaredBackend
+from oreflow.monitoring.patience import created
 from oreflow.pipeline.batches import listed_files
 from oreflow.pipeline.history import Ages
 from oreflow.pipeline.lake import Lake
@@ -297,15 +297,20 @@ def _board_can_be_had(factory: ProcessorFactory, share: str) -> str:
 def refused(pipeline: Pipeline, factory: ProcessorFactory) -> Iterator[Problem]:
     """What plugins have against the options of backends and channels, as far as the secrets of these are there.
 
-    Whoever checks a declaration need not have them.
+    Whoever checks a declaration need not have them. One that a plugin fails to create, or not in time, is a remark of
+    a run, and no mistake.
     """
     for each in _places(pipeline, factory):
-        with suppress(Exception):  # a secret that is not there; or what a run says in a remark
+        try:
             followed(dict(each.declared.options))
-            try:
-                each.made()
-            except DeclarationError as error:
-                yield from each.declared.place(error).problems
+        except DeclarationError:
+            continue
+        try:
+            created(each.made, pipeline.health.timeout, each.declared.place)
+        except DeclarationError as error:
+            yield from error.problems
+        except OreflowError:
+            continue
 
 
 def _answers(address: str, name: str, factory: ProcessorFactory) -> str:

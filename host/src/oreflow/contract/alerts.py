@@ -84,7 +84,11 @@ def _lines(alert: Alert) -> list[str]:
 
 
 class AlertChannel(ABC):
-    """A way to tell people. The host calls it from a thread of its own, and again where it raises."""
+    """A way to tell people. The host calls it from a thread of its own, and again where it raises.
+
+    Not after an error that another attempt cannot mend, by what says what errors are: one of a known type, or one that
+    has the `response` or the `status_code` of an HTTP answer, whose `Retry-After` is heeded then.
+    """
 
     @abstractmethod
     def send(self, notice: Notice, seconds: float) -> None:

@@ -85,6 +85,8 @@ class Webhook(AlertChannel):
 
 
 class _Unsent(OreflowError):
+    """That something was not told; `response` is the answer, where there was one."""
+
     response: urllib3.BaseHTTPResponse | None = None
 
 

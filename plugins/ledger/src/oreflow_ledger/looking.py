@@ -18,11 +18,11 @@ def look(place: Place) -> str:
     Raises:
         Doubt: it cannot be written to. Runs go well without it.
     """
-    if place.file and not _is_there(place.file):
-        there = next(each for each in place.file.parents if each.exists())
-        if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-            raise Doubt(f"{place.shown} cannot be made: nothing can be written in {there}")
-        return f"{place.shown} is made by the next run"
+    try:
+        if place.file and not place.file.exists():
+            return _made_later(place.file, place.shown)
+    except OSError as error:
+        raise Doubt(f"{place.shown} cannot be looked at: {error.strerror or error}") from None
     start = time.perf_counter()
     try:
         with Ledger(place) as ledger:
@@ -38,8 +38,8 @@ def look(place: Place) -> str:
     return f"{place.shown} {took}, schema {revision}{update}"
 
 
-def _is_there(file: Path) -> bool:
-    try:
-        return file.exists()
-    except OSError as error:
-        raise Doubt(f"{file} cannot be looked at: {error.strerror or error}") from None
+def _made_later(file: Path, shown: str) -> str:
+    there = next(each for each in file.parents if each.exists())
+    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
+        raise Doubt(f"{shown} cannot be made: nothing can be written in {there}")
+    return f"{shown} is made by the next run"

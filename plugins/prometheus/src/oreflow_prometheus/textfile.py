@@ -13,6 +13,8 @@ from oreflow.contract import MetricBackend, OreflowError, Snapshot, Surroundings
 from oreflow_prometheus.totals import replace_file, totals_in
 
 _OF_A_PIPELINE = re.compile(r'[{,]pipeline="([^"]*)"')
+_BEGINNINGS = ("# HELP ", "# TYPE ", "# EOF")
+"""How a file of metrics begins; OpenMetrics ends one that has none, too."""
 _PATIENCE = 3.0  # seconds to wait for another process that writes the file
 
 
@@ -48,7 +50,7 @@ class Textfile(MetricBackend):
             found = self._path.read_text(encoding="utf-8", errors="replace")
         except OSError:
             return  # there is none yet, or none that can be read
-        if found.strip() and not found.startswith(("# HELP ", "# TYPE ")):
+        if found.strip() and not found.startswith(_BEGINNINGS):
             raise OreflowError(f"{self._path} is there, and has something else - say another path")
         others = set(_OF_A_PIPELINE.findall(found))
         if others and self._pipeline not in others:

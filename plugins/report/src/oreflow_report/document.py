@@ -27,6 +27,7 @@ RUNS = 12
 """Earlier runs that a table is compared with: the latest that judged rows of it."""
 
 _MOST_OPTIONS = 10
+"""Batches that a command names: one with more is longer than somebody types, and shows all instead."""
 _EXAMPLES, _KEPT = ", for example ", "; the candidate is kept in "
 """Between these the reason of a batch that its gate refused has rows, with their values."""
 _SCORE = "quality_threshold"
@@ -206,10 +207,11 @@ def _of_batches(table: Json) -> list[str]:
     return [word for batch in made for word in ("--batch", str(batch))] if len(made) <= _MOST_OPTIONS else []
 
 
-def _refused(table: Json) -> list[str]:
-    """The option that shows the rows of the last batch of a table that was refused."""
+def _refused(table: Json, rejected: Sequence[Json]) -> list[str]:
+    """The option that shows the rows of the last batch that was refused; none where none of them is kept any more."""
     batches = [batch["batch"] for batch in table["batches"] if batch["status"] == "refused"]
-    return ["--refused", str(batches[-1])] if batches else []
+    is_kept = any(row.get("_refused") for row in rejected)
+    return ["--refused", str(batches[-1])] if batches and is_kept else []
 
 
 def _totals(run: Json) -> Json:
@@ -356,21 +358,20 @@ def _check(name: str, table: Json, before: Sequence[Json]) -> Json:
 def _rejected(run: Json, rejected: Mapping[str, Sequence[Json]], project: Project, *, rows: bool) -> Iterator[Json]:
     """The tables of which rows were rejected; also those whose gate was closed by rows that it would not set aside."""
     for table in run["tables"]:
-        name, found, options = table["table"], [], _of_batches(table)
+        name, found = table["table"], []
         if rows:
             found = [_row(row) for row in rejected.get(name, ())]
-            if any(row["refused"] for row in found):  # the candidate is there
-                options = _refused(table)
             found += _samples(table, {(row["file"], row["line"]) for row in found if row["refused"]})
         if not table["rows_quarantined"] and not found:
             continue
         refused = sum(batch["quarantined"] for batch in table["batches"] if batch["status"] == "refused")
         aside = table["rows_quarantined"] - refused
+        options = _of_batches(table) if aside else _refused(table, rejected.get(name, ()))
         yield {
             "table": name,
             "quarantined": aside,
             "refused": refused,
-            "command": project.command("quarantine", "show", name, *options) if aside or "--refused" in options else "",
+            "command": project.command("quarantine", "show", name, *options) if aside or options else "",
             "rows": sorted(found, key=lambda row: -len(row["rules"]))[:ROWS],
         }
 
