@@ -386,11 +386,16 @@ def test_a_file_that_is_locked_or_no_database_costs_a_run_a_remark(shop, tmp_pat
     assert "does not answer in 1 s" in report.remarks[0] or "database is locked" in report.remarks[0]
     file.write_bytes(b"no database at all" * 100)
     report = made.run()
-    assert "file is not a database" in report.remarks[0]
+    mend = f"file is not a database - move {file} away, and `oreflow runs rebuild` makes it anew"
+    assert report.remarks[0].endswith(mend)
+    (check,) = oreflow.health(made.root, checks="ledger").checks
+    assert (check.status, check.reason.endswith(mend)) == ("warn", True)
     assert file.read_bytes() == b"no database at all" * 100
     done = made.cli("runs", "rebuild")
     assert (done.code, done.out) == (1, "")
-    assert "ledger.db: file is not a database - move " in done.err
+    assert done.err.endswith(f"ledger.db: {mend}\n")
+    file.unlink()
+    assert made.cli("runs", "rebuild").code == 0
 
 
 def test_a_ledger_of_a_newer_version_is_left_as_it_is(shop, kept):

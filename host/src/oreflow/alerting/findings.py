@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, Protocol
 
 from oreflow.alerting.conditions import OF_TIME, Condition
-from oreflow.alerting.declared import Alerting, Rule
+from oreflow.alerting.declared import OF_TABLES, Alerting, Rule
 from oreflow.alerting.judging import Finding, State, key_of
 from oreflow.alerting.measuring import Measures
 
@@ -15,7 +15,6 @@ TABLE, RUN = "\0table\0", "\0run\0"  # which no path can have
 _WORST = 3
 """Rules that most rows broke, of which an alert on a figure of a table tells."""
 _OF_RESOURCES = {"state": "breaker_opened", "gave_up": "call_failed"}
-_OF_TABLES = ("gate_failed", "table_failed", "schema_changed", "file_set_aside")
 _NEWS = ("schema_changed", "file_set_aside")
 _OF_RUNS = ("run_failed", "run_interrupted")
 
@@ -88,7 +87,7 @@ class Findings:
             if rule.condition:
                 found += self._measured(rule, rule.condition, result)
             elif self._is_over(rule, result):
-                words = f"{table}: no {' and no '.join(each for each in rule.events if each in _OF_TABLES)} any more"
+                words = f"{table}: no {' and no '.join(each for each in rule.events if each in OF_TABLES)} any more"
                 found.append(Finding(rule, {"table": table}, words, commands=self._commands(table)))
         return found
 
@@ -156,7 +155,7 @@ class Findings:
 
     def _is_over(self, rule: Rule, result: Mapping[str, Any]) -> bool:
         """Whether what a rule on events of tables has told of a table is over."""
-        events = [each for each in rule.events if each in _OF_TABLES]
+        events = [each for each in rule.events if each in OF_TABLES]
         is_made = result["status"] in ("published", "unchanged")
         return bool(events) and is_made and not any((each, result["table"]) in self._happened for each in events)
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -91,7 +90,7 @@ def check_alerts(
     from oreflow.pipeline.telling import alerts_of
 
     declared, alerting, factory = _alerting(project, pipeline, environment, options)
-    with _located(declared), alerts_of(declared, alerting, factory) as found:
+    with declared.config.document.locating(), alerts_of(declared, alerting, factory) as found:
         return AlertCheck(*found.conclude())
 
 
@@ -116,7 +115,8 @@ def try_alert_channel(
     if channel not in known:
         raise DeclarationError([Problem(f"there is no channel '{channel}'", mend=did_you_mean(channel, known))])
     alone = tuple(each for each in alerting.channels if each.name == channel)
-    with _located(declared), alerts_of(declared, replace(alerting, channels=alone), factory) as found:
+    one = replace(alerting, channels=alone)
+    with declared.config.document.locating(), alerts_of(declared, one, factory) as found:
         found.send_test(channel)
 
 
@@ -153,15 +153,6 @@ def silence_alert(
         page.silences = [each for each in page.silences if each.rule != rule or each.table not in ends]
         page.silences += [silence] if silence else []
     return silence
-
-
-@contextmanager
-def _located(pipeline: Pipeline) -> Iterator[None]:
-    """Say of what is wrong in which file it is."""
-    try:
-        yield
-    except DeclarationError as error:
-        raise DeclarationError([pipeline.config.document.locate(each) for each in error.problems]) from error
 
 
 def _alerting(

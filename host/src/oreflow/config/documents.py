@@ -84,6 +84,14 @@ class Document:
                 return Problem(problem.message, problem.path, problem.mend, origin.file, origin.line)
         return problem
 
+    @contextlib.contextmanager
+    def locating(self) -> Iterator[None]:
+        """Within it, what is wrong is said with its file and line."""
+        try:
+            yield
+        except DeclarationError as error:
+            raise DeclarationError([self.locate(problem) for problem in error.problems]) from error
+
     def merge(self, later: Document) -> None:
         """Lay another document over this one: sections merge by key, everything else is replaced, but for marks.
 

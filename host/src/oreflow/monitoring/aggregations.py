@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 
 from oreflow.contract import Aggregation, Figure, MetricKind
-from oreflow.monitoring.catalogue import METRICS
+from oreflow.monitoring.catalogue import LABELS, METRICS
+from oreflow.monitoring.collector import get_metrics_collector
 from oreflow.monitoring.instruments import label_name
 from oreflow.quantities import time_of
 from oreflow.validation import did_you_mean
@@ -69,13 +70,12 @@ def doubts(asked: Aggregation, found: Sequence[Figure]) -> Iterator[str]:
 
     A program may count metrics of its own, and with labels of its own: what is not known is no mistake by that.
     """
-    names = {f"oreflow_{name.removesuffix('_total')}": labels for name, (_, labels, _) in METRICS.items()}
     for name in asked.metrics:
-        if name not in names and all(each.value is None for each in found) and not _is_counted(name):
-            short, known = name.removeprefix("oreflow_"), [each.removeprefix("oreflow_") for each in names]
+        if name not in LABELS and all(each.value is None for each in found) and not _is_counted(name):
+            short, known = name.removeprefix("oreflow_"), [each.removeprefix("oreflow_") for each in LABELS]
             yield f"nothing has been counted as '{short}' - {did_you_mean(short, known)}"
             return
-    known = sorted({label for name in asked.metrics for label in names.get(name, ())})
+    known = sorted({label for name in asked.metrics for label in LABELS.get(name, ())})
     wrong = [label for label in asked.where if not found]
     wrong += [label for label in asked.by if found and not any(dict(each.labels)[label] for each in found)]
     for label in wrong:
@@ -85,8 +85,6 @@ def doubts(asked: Aggregation, found: Sequence[Figure]) -> Iterator[str]:
 
 def _is_counted(name: str) -> bool:
     """Whether this process has such a metric, though perhaps no figure of it: it may be infinite."""
-    from oreflow.monitoring.collector import get_metrics_collector
-
     return any(family.name == name for family in get_metrics_collector().snapshot().families)
 
 

@@ -37,3 +37,5 @@ METRICS: Mapping[str, tuple[str, tuple[str, ...], str]] = {
 
 HELP: Mapping[str, str] = {f"oreflow_{name.removesuffix('_total')}": text for name, (_, _, text) in METRICS.items()}
 """What they mean, by the names that snapshots have."""
+LABELS: Mapping[str, tuple[str, ...]] = dict(zip(HELP, (labels for _, labels, _ in METRICS.values()), strict=True))
+"""Their labels, by the same names."""

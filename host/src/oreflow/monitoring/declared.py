@@ -249,11 +249,10 @@ def _aggregations(
 
 def _strange_labels(aggregation: Aggregation, path: tuple[str | int, ...]) -> Iterator[Problem]:
     """Labels that are like one that runs have, and none; a program may count metrics of runs with more labels."""
-    from oreflow.monitoring.catalogue import METRICS
+    from oreflow.monitoring.catalogue import LABELS
 
-    labels_of = {f"oreflow_{name.removesuffix('_total')}": labels for name, (_, labels, _) in METRICS.items()}
-    if all(metric in labels_of for metric in aggregation.metrics):
-        known = list(dict.fromkeys(label for metric in aggregation.metrics for label in labels_of[metric]))
+    if all(metric in LABELS for metric in aggregation.metrics):
+        known = list(dict.fromkeys(label for metric in aggregation.metrics for label in LABELS[metric]))
         for label in dict.fromkeys([*aggregation.by, *aggregation.where]):
             mend = did_you_mean(label, known)
             if label not in known and mend.startswith("did you mean"):

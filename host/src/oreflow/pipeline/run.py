@@ -139,17 +139,18 @@ class Run:
             DeclarationError: the lake cannot be written, or a backend of monitoring cannot be had; nothing was run.
             KeyboardInterrupt: it was interrupted; its report is kept.
         """
-        try:
-            with self._watching() or nullcontext() as watch, self._alerting() or nullcontext() as alerts:
-                self._prepare()
-                with Presence(self._lake, self.run_id) as presence:
-                    self._make_all(presence, watch, alerts)
-                    report = self._conclude(watch, alerts)
-                if self._cut:
-                    raise self._cut
-                return report
-        except DeclarationError as error:
-            raise DeclarationError([self._pipeline.config.document.locate(each) for each in error.problems]) from error
+        with (
+            self._pipeline.config.document.locating(),
+            self._watching() or nullcontext() as watch,
+            self._alerting() or nullcontext() as alerts,
+        ):
+            self._prepare()
+            with Presence(self._lake, self.run_id) as presence:
+                self._make_all(presence, watch, alerts)
+                report = self._conclude(watch, alerts)
+            if self._cut:
+                raise self._cut
+            return report
 
     def _prepare(self) -> None:
         try:

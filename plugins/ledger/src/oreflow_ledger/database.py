@@ -34,7 +34,15 @@ _MIGRATING = threading.Lock()
 
 
 class LedgerError(OreflowError):
-    """The ledger cannot be read or written now."""
+    """The ledger cannot be read or written now; `says_mend`: the message says what mends it."""
+
+    says_mend = False
+
+
+class DamagedError(LedgerError):
+    """The file of the database is none, or a damaged one."""
+
+    says_mend = True
 
 
 class NewerError(LedgerError):
@@ -189,13 +197,16 @@ class Ledger:
     @contextmanager
     def _told(self) -> Iterator[None]:
         """What a database raises, in plain words: its own may have the statement and its values."""
-        fault = ""
+        fault, is_damaged = "", False
         try:
             yield
         except LedgerError:
             raise
         except (SQLAlchemyError, ImportError, OSError) as error:
-            fault = _words(error)
+            fault, is_damaged = _words(error), _is_of_damage(error)
+        if is_damaged:
+            mend = f"move {self._place.file} away, and `oreflow runs rebuild` makes it anew"
+            raise DamagedError(f"{_discreet(fault, self._place)} - {mend}")
         if fault:  # outside of the handler, so that no traceback leads to the values
             raise LedgerError(_discreet(fault, self._place))
 
@@ -314,6 +325,12 @@ def _words(error: BaseException) -> str:
         return "this is no address of a database"
     own = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
     return " ".join(str(own).split()) or type(own).__name__
+
+
+def _is_of_damage(error: BaseException) -> bool:
+    """Whether SQLite says that the file is none of its own, or damaged."""
+    own = error.orig if isinstance(error, DBAPIError) else None
+    return getattr(own, "sqlite_errorname", "") in ("SQLITE_NOTADB", "SQLITE_CORRUPT")
 
 
 def _discreet(text: str, place: Place) -> str:

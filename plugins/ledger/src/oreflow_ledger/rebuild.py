@@ -67,8 +67,7 @@ def rebuild(project: str, pipeline: str, environment: str | None, options: Seque
     try:
         return _write(place, around.pipeline, lake, found)
     except LedgerError as error:
-        mend = f" - move {place.file} away, and it is made anew" if place.file and place.file.is_file() else ""
-        raise LedgerError(f"the ledger {place.shown}: {error}{mend}") from error
+        raise LedgerError(f"the ledger {place.shown}: {error}") from error
 
 
 def _write(place: Place, pipeline: str, lake: str, found: Sequence[tuple[Row, Report]]) -> Rebuilt:

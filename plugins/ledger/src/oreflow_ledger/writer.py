@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from oreflow_ledger.rows import Row
 
 _COMPLETE = "`oreflow runs rebuild` completes it"
-_NO_DATABASE = "file is not a database"
 _Work = tuple[str, Mapping[str, Any]]
 
 
@@ -58,12 +57,9 @@ class Writer:
         self._thread.join(self._place.timeout)
         if self._thread.is_alive():
             self._is_left_behind = True
-            self._fault = f"it does not answer in {self._place.timeout:g} s"
+            self._fault = f"it does not answer in {self._place.timeout:g} s - {_COMPLETE}"
         if self._fault:
-            mend = _COMPLETE
-            if _NO_DATABASE in self._fault:  # of SQLite
-                mend = f"move {self._place.file} away, and {_COMPLETE}"
-            raise OreflowError(f"the ledger {self._place.shown} lacks some of this run: {self._fault} - {mend}")
+            raise OreflowError(f"the ledger {self._place.shown} lacks some of this run: {self._fault}")
 
     def _work(self) -> None:
         try:
@@ -80,7 +76,8 @@ class Writer:
                     pass
         except BaseException as error:
             text = str(error) if isinstance(error, OreflowError) else told(error)
-            self._fault = redacted(without(text, self._place.secrets))
+            mend = "" if getattr(error, "says_mend", False) else f" - {_COMPLETE}"
+            self._fault = redacted(without(text, self._place.secrets)) + mend
 
     def _write(self, ledger: Ledger, run: Row, what: str, said: Mapping[str, Any]) -> bool:
         """Write one thing; gives whether it was the last."""
