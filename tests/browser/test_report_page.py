@@ -14,10 +14,11 @@ from typing import Any
 import made_up_runs as made_up
 import pytest
 
-from oreflow_report.document import Project, describe
+from oreflow_report.document import describe
 from oreflow_report.gathering import gather
 from oreflow_report.page import render
 from oreflow_report.texts import lasted, percent, shown
+from oreflow_report.verdict import Project
 
 DAYS = {
     "a.csv": "id,name,qty\n1,ada,1\n2,,2\n3,grace,3\n4,edsger,4\n",

@@ -543,7 +543,7 @@ def test_without_rules_nothing_is_loaded_for_them(project):
         "import oreflow, sys; oreflow.run('.'); print([n for n in sys.modules if n.startswith('oreflow.alerting')])"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=made.root, capture_output=True, text=True, check=True)
-    declared = ["oreflow.alerting", "oreflow.alerting.declared", "oreflow.alerting.conditions"]
+    declared = ["oreflow.alerting", *(f"oreflow.alerting.{room}" for room in ("declared", "schema", "conditions"))]
     assert set(ast.literal_eval(done.stdout)) == set(declared)
     assert not (made.root / "lake/_oreflow/alerts").exists()
 

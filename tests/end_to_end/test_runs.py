@@ -7,7 +7,7 @@ import json
 import pytest
 
 import oreflow
-from oreflow.cli import show
+from oreflow.cli import show_runs
 
 DECLARATION = """
 name: shop
@@ -75,7 +75,7 @@ def test_a_report_that_is_damaged_is_left_out_and_said_to_be(two_runs):
 def test_a_narrow_screen_is_told_what_it_has_not(two_runs, monkeypatch, capsys):
     made, *_ = two_runs
     monkeypatch.setenv("COLUMNS", "80")
-    show.runs(oreflow.runs(made.root))
+    show_runs.runs(oreflow.runs(made.root))
     said = capsys.readouterr().out
     assert said.endswith("\nstarted (UTC), superseded, seconds: on a screen of 100 columns, or with --json\n")
 

@@ -8,9 +8,10 @@ import made_up_runs as made_up
 from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
-from oreflow_report.document import Project, describe
+from oreflow_report.document import describe
 from oreflow_report.page import render
 from oreflow_report.texts import NAME, shown
+from oreflow_report.verdict import Project
 
 TAGS = {"html", "head", "meta", "title", "style", "body", "a", "header", "p", "bdi", "code", "h1", "h2", "h3", "span"}
 TAGS |= {"div", "ol", "ul", "li", "dl", "dt", "dd", "nav", "main", "section", "b", "figure", "figcaption", "strong"}

@@ -10,8 +10,9 @@ import jsonschema_rs
 import made_up_runs as made_up
 import pytest
 
-from oreflow_report.document import ROWS, RUNS, TABLES, Project, describe, worst_tables
+from oreflow_report.document import ROWS, RUNS, describe
 from oreflow_report.page import render
+from oreflow_report.verdict import TABLES, Project, worst_tables
 
 SCHEMA = json.loads(files("oreflow_report").joinpath("report.schema.json").read_text(encoding="utf-8"))
 

@@ -11,7 +11,6 @@ know the spellings in which programs pass texts on.
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import threading
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from oreflow.contract import DeclarationError, Problem
+from oreflow.spellings import DISTINCT, forms_of, in_base64, parts_of_address
 
 MASK = "***"
 """What stands in place of a secret."""
@@ -42,8 +42,6 @@ _PARAMETER = re.compile(
 """A parameter of an address, or of a command or a connection: `?sig=x`, `--password=x`, `host=x password=y`."""
 _SHORTEST = 4
 """Characters of a secret that is looked for in outputs; a shorter one would be found in everything."""
-_DISTINCT = 8
-"""Characters of what is looked for in another way than as it stands: a line of it, folded, in base64."""
 
 _spellings: dict[str, None] = {}
 """How the secrets that were followed may stand in an output."""
@@ -166,60 +164,14 @@ def _read(reference: re.Match[str]) -> str:
 def _remember(text: str) -> None:
     if text in _spellings or len(text) < _SHORTEST:
         return
-    distinct = [line.strip() for line in text.splitlines() if len(line.strip()) >= _DISTINCT]
-    distinct += _parts_of_address(text)
+    distinct = [line.strip() for line in text.splitlines() if len(line.strip()) >= DISTINCT]
+    distinct += parts_of_address(text)
     for part in dict.fromkeys((text, text.strip(), *distinct)):
-        _spellings.update((form, None) for form in _forms(part) if len(form) >= _SHORTEST)
-    if len(text) >= _DISTINCT:
+        _spellings.update((form, None) for form in forms_of(part) if len(form) >= _SHORTEST)
+    if len(text) >= DISTINCT:
         for known in (_spellings, _whole):
-            known.update(dict.fromkeys(_in_base64(text)))
-        _whole.update(dict.fromkeys(_forms("".join(text.split()) or text)))
-
-
-def _parts_of_address(text: str) -> list[str]:
-    """What of an address is a secret where the address is: libraries log paths, queries and passwords by themselves."""
-    from urllib.parse import urlsplit
-
-    if "://" not in text:
-        return []
-    try:
-        place = urlsplit(text.strip())
-        return [part for part in (place.path, place.query, place.password or "") if len(part) >= _DISTINCT]
-    except ValueError:
-        return []
-
-
-def _forms(text: str) -> Iterator[str]:
-    """A text as addresses, forms of the web, JSON and Python spell it."""
-    from urllib.parse import quote, quote_plus
-
-    yield text
-    raw = text.encode(errors="surrogateescape")
-    for encoded in (quote(raw, ""), quote(raw), quote(raw, "!$&'()*+,;=:@/?"), quote_plus(raw)):
-        yield encoded
-        yield re.sub("%..", lambda code: code[0].lower(), encoded)
-    for written in (json.dumps(text), json.dumps(text, ensure_ascii=False), repr(text), ascii(text), repr(raw)):
-        form = written[written.index(written[-1]) + 1 : -1]
-        yield form
-        if form != text:  # and as a JSON text has it that holds such a one
-            yield json.dumps(form)[1:-1]
-            yield json.dumps(form, ensure_ascii=False)[1:-1]
-        if "'" in form and '"' not in form:  # where there is a quotation mark beside it, Python escapes the apostrophe
-            yield form.replace("'", "\\'")
-
-
-def _in_base64(text: str) -> Iterator[str]:
-    """What base64 makes of a text, whatever stands before and behind it: `user:password` in a header."""
-    from base64 import b64encode
-
-    raw = text.encode(errors="surrogateescape")
-    for before in range(3):
-        # Four letters stand for three bytes; those that a neighbour has a share in are left out.
-        first, end = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
-        letters = b64encode(b"\0" * before + raw).decode()[first:end]
-        if len(letters) >= _DISTINCT:
-            yield letters
-            yield letters.translate({ord("+"): "-", ord("/"): "_"})
+            known.update(dict.fromkeys(in_base64(text)))
+        _whole.update(dict.fromkeys(forms_of("".join(text.split()) or text)))
 
 
 def redacted(value: Any) -> Any:
@@ -247,7 +199,7 @@ def discreet(value: Any) -> Any:
 
 def without(text: str, secrets: Iterable[str]) -> str:
     """A text with some secrets taken out, in whichever way they are spelled."""
-    forms = {form for secret in secrets if len(secret) >= _SHORTEST for form in _forms(secret)}
+    forms = {form for secret in secrets if len(secret) >= _SHORTEST for form in forms_of(secret)}
     for form in sorted(forms, key=len, reverse=True):
         text = text.replace(form, MASK)
     return text

@@ -10,7 +10,7 @@ from typing import Any, Literal
 from oreflow.alerting.conditions import Condition, number, parse_condition
 from oreflow.contract import DeclarationError, Problem
 from oreflow.factory import ProcessorFactory
-from oreflow.quantities import lasting, time_schema
+from oreflow.quantities import lasting
 from oreflow.validation import did_you_mean
 
 SECTION = "alerts"
@@ -36,7 +36,7 @@ FIGURES: Mapping[str, str] = {
     "since_last_success": "how long ago the last run ended that succeeded",
 }
 """What a condition can be on besides metrics and aggregations."""
-_SEVERITIES = ("info", "warning", "critical")
+SEVERITIES = ("info", "warning", "critical")
 _LOW = {"data_quality_score"}
 """The figures of which a low one is bad: a threshold is the least that they should be."""
 LONG = 1e9
@@ -110,82 +110,6 @@ class Alerting:
         known = [each.name for each in self.rules]
         mend = did_you_mean(name, known) if known else "declare some under `alerts.rules`"
         raise DeclarationError([Problem(f"there is no rule '{name}'", mend=mend)])
-
-
-def thresholds_schema() -> dict[str, Any]:
-    """The JSON Schema of `monitoring.alert_thresholds`."""
-    return {
-        "type": "object",
-        "description": "rules in short: what a figure may be at the most (data_quality_score: at the least)",
-        "additionalProperties": {"type": "number", "description": "a number, such as 0.05"},
-    }
-
-
-def schema(factory: ProcessorFactory) -> dict[str, Any]:
-    """The JSON Schema of the section, for the channels that are installed."""
-    rules = {
-        "when": {"type": "string", "description": "a condition, such as error_rate > 5% for 2 runs"},
-        "event": {  # not `on`, which YAML 1.1 takes for true
-            "description": "what happens in a run, or several such things",
-            "type": ["string", "array"],
-            "minItems": 1,
-            "items": {"type": "string", "description": "an event"},
-            "examples": list(EVENTS),
-        },
-        "tables": {
-            "description": "the tables that it is about, or patterns such as silver.*; all where not said",
-            "oneOf": [{"type": "string"}, {"type": "array", "minItems": 1, "items": {"type": "string"}}],
-        },
-        "until": {
-            "type": ["number", "string"],
-            "description": "where a condition, once it holds, holds no more: a number, share or time",
-        },
-        "severity": {"enum": list(_SEVERITIES), "description": "how bad it is: info, warning or critical"},
-        "channels": {
-            "type": "array",
-            "minItems": 1,
-            "items": {"type": "string"},
-            "description": "who is told; every channel where not said",
-        },
-        "repeat": time_schema("after how long an alert that goes on is told again"),
-        "description": {"type": "string", "description": "what it means, and what to do"},
-    }
-    return {
-        "type": "object",
-        "additionalProperties": False,
-        "description": "who is to be told of what",
-        "properties": {
-            "rules": {
-                "type": "object",
-                "description": "what is to be told, by the names of rules",
-                "propertyNames": {"maxLength": 200, "minLength": 1, "description": "say it in at most 200 characters"},
-                "additionalProperties": {"type": "object", "additionalProperties": False, "properties": rules},
-            },
-            "channels": {
-                "type": "object",
-                "description": "ways to tell people, by name",
-                "additionalProperties": _channel_schema(factory),
-            },
-            "patience": time_schema("how long the end of a run waits for all channels together"),
-        },
-    }
-
-
-def _channel_schema(factory: ProcessorFactory) -> dict[str, Any]:
-    known = {"type": {"type": "string", "description": "the kind of channel"}}
-    rules = [
-        {
-            "if": {"properties": {"type": {"const": name}}, "required": ["type"]},
-            "then": {
-                "additionalProperties": False,
-                **metadata.option_schema,
-                "properties": {**metadata.option_schema.get("properties", {}), **known},
-            },
-        }
-        for name, (metadata, _) in sorted(factory.alert_channels.items())
-    ]
-    item: dict[str, Any] = {"type": "object", "required": ["type"], "properties": known}
-    return {**item, "allOf": rules} if rules else item
 
 
 def declared_alerting(data: Mapping[str, Any], factory: ProcessorFactory) -> tuple[Alerting | None, list[Problem]]:

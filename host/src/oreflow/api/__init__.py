@@ -11,14 +11,13 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from oreflow.api.alerting import alerts, check_alerts, silence_alert, try_alert_channel
+    from oreflow.api.checking import check_config, foreign_variables
     from oreflow.api.configuring import (
-        check_config,
         config_difference,
         config_history,
         config_schema,
         effective_config,
         explain_config,
-        foreign_variables,
         pull_config,
         push_config,
         rollback_config,
@@ -75,14 +74,13 @@ __all__ = [
 
 _HOMES = {
     "oreflow.api.alerting": ("alerts", "check_alerts", "silence_alert", "try_alert_channel"),
+    "oreflow.api.checking": ("check_config", "foreign_variables"),
     "oreflow.api.configuring": (
-        "check_config",
         "config_difference",
         "config_history",
         "config_schema",
         "effective_config",
         "explain_config",
-        "foreign_variables",
         "pull_config",
         "push_config",
         "rollback_config",

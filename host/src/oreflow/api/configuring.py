@@ -1,8 +1,7 @@
-"""The verbs about configurations: what holds, who said it, what is wrong, what was in use, and what a store has."""
+"""The verbs about configurations: what holds, who said it, what was in use, and what a store has."""
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import importlib
 import json
@@ -18,10 +17,9 @@ from typing import Any
 from oreflow.api.project import DEFAULT_NAME
 from oreflow.config.binding import schema_of
 from oreflow.config.documents import Layer
-from oreflow.config.files import DATA_FORMATS, PYTHON, read_file
+from oreflow.config.files import PYTHON, read_file
 from oreflow.config.layers import (
     WRITE_SCHEMA,
-    Environment,
     check_name,
     choose_environment,
     layer_files,
@@ -35,8 +33,8 @@ from oreflow.config.settings import NAME as SETTINGS
 from oreflow.config.settings import read_settings
 from oreflow.config.shapes import settle
 from oreflow.config.snapshot import Difference, Snapshot, Spoken, differences, shown_schema
-from oreflow.config.stored import asked_once, opened
-from oreflow.contract import ConfigStore, DeclarationError, OreflowError, Problem, StoredConfig
+from oreflow.config.stored import opened
+from oreflow.contract import ConfigStore, DeclarationError, Problem, StoredConfig
 from oreflow.contract.errors import told
 from oreflow.factory import get_processor_factory
 from oreflow.pipeline.declaration import load_pipeline, read_pipeline
@@ -47,7 +45,7 @@ from oreflow.validation import did_you_mean
 
 _log = logging.getLogger("oreflow.config")
 _PIPELINE_KEYS = {"tables", "sources", "processors"}
-"""A configuration with one of these is a pipeline, and is judged as one."""
+"""A configuration with one of these is a pipeline."""
 
 
 def effective_config(
@@ -73,7 +71,7 @@ def effective_config(
 
 
 def _effective(folder: Path, name: str, environment: str | None, options: Sequence[str] = ()) -> Snapshot:
-    if _is_pipeline(folder, name, environment):
+    if is_pipeline(folder, name, environment):
         return read_pipeline(folder, name, environment, options)[0]
     return ConfigManager(folder, environment=environment, options=options).read(name)
 
@@ -100,64 +98,6 @@ def explain_config(
     return [(f"{name}.{each}", said) for each, said in found.explain(rest)]
 
 
-@dataclass(frozen=True)
-class Finding:
-    """What is wrong in a configuration, and in which environments."""
-
-    configuration: str
-    environments: tuple[str, ...]
-    problem: Problem
-
-    def to_dict(self) -> dict[str, Any]:
-        """For `--json`."""
-        about = {"configuration": self.configuration, "environments": list(self.environments)}
-        found = self.problem
-        return about | {
-            "file": found.file,
-            "line": found.line or None,
-            "key": found.key,
-            "problem": found.message,
-            "mend": found.mend,
-        }
-
-
-@asked_once()
-def check_config(project: str | Path = ".", names: Sequence[str] = (), environment: str | None = None) -> list[Finding]:
-    """Everything that is wrong in the configurations of a project, in every environment."""
-    folder = Path(project).resolve()
-    known = names_in(folder / "config")
-    if not known:
-        raise DeclarationError(
-            [Problem(f"there are no configurations in {folder / 'config'}", mend="go to a project's folder")]
-        )
-    for name in names:
-        if name not in known:
-            raise DeclarationError([Problem(f"there is no configuration '{name}'", mend=did_you_mean(name, known))])
-    wanted = [choose_environment(environment, {})] if environment else list(Environment)
-    found: dict[Problem, tuple[str, list[str]]] = {}
-    for name in sorted(names or known, key=lambda name: name != SETTINGS):  # what all have in common comes first
-        for each in wanted:
-            for problem in _problems_of(folder, name, each):
-                where = found.setdefault(problem, (name, []))[1]
-                where += [each.value] if each.value not in where else []
-    findings = [Finding(name, tuple(where), problem) for problem, (name, where) in found.items()]
-    return findings + ([] if names else [Finding("", (), problem) for problem in _strays(folder, known)])
-
-
-def foreign_variables(project: str | Path = ".", names: Sequence[str] = ()) -> list[str]:
-    """The environment variables that begin as those of the configurations do, and name no key of any."""
-    folder = Path(project).resolve()
-    foreign: dict[str, None] = {}
-    known = names_in(folder / "config")
-    for name in names or known:
-        if name != SETTINGS:
-            with contextlib.suppress(OreflowError):  # one that is broken is told of elsewhere
-                found = effective_config(folder, name)
-                if found.schema:  # else it has been warned of
-                    foreign |= dict.fromkeys(strangers(found.document, name, os.environ, found.schema, known))
-    return list(foreign)
-
-
 def config_schema(name: str, project: str | Path = ".") -> dict[str, Any]:
     """The JSON Schema of a configuration: of a pipeline, of `config/schemas/NAME.schema.json`, or of `module:Class`.
 
@@ -169,12 +109,12 @@ def config_schema(name: str, project: str | Path = ".") -> dict[str, Any]:
         return shown_schema(_schema_of_class(module, kind, Path(project).resolve()))
     folder = Path(project).resolve()
     written = schema_for(folder, name)
-    if written and not (name in names_in(folder / "config") and _is_pipeline(folder, name, None)):
+    if written and not (name in names_in(folder / "config") and is_pipeline(folder, name, None)):
         return shown_schema(written)
     known = names_in(folder / "config")
     if name not in known and name != DEFAULT_NAME:
         raise DeclarationError([Problem(f"there is no configuration '{name}'", mend=did_you_mean(name, known))])
-    if name in known and not _is_pipeline(folder, name, None):
+    if name in known and not is_pipeline(folder, name, None):
         mend = f"write config/schemas/{name}.schema.json, or ask for module:Class"
         raise DeclarationError([Problem(f"the configuration '{name}' has no schema", mend=mend)])
     return declaration_schema(get_processor_factory(folder))
@@ -299,7 +239,7 @@ def push_config(
     if problems := settle(layer, effective_config(folder, name, environment=environment).schema):
         raise DeclarationError(problems)
     data = json.loads(json.dumps(layer.data, default=str))
-    if _is_pipeline(folder, name, environment):
+    if is_pipeline(folder, name, environment):
         found = load_pipeline(folder, name, environment, layer=layer)[0].config
     else:
         found = ConfigManager(folder, environment=environment, layer=layer).snapshot(name)
@@ -328,7 +268,7 @@ def _store(project: str | Path, environment: str | None) -> Iterator[tuple[Confi
 
 def _versions(project: str | Path, name: str, environment: str | None) -> Versions:
     folder = Path(project).resolve()
-    if not _is_pipeline(folder, name, environment):
+    if not is_pipeline(folder, name, environment):
         mend = "name a pipeline: it is runs that use versions"
         raise DeclarationError([Problem(f"the configuration '{name}' is no pipeline", mend=mend)])
     data: Mapping[str, Any] = effective_config(folder, name, environment=environment).data
@@ -339,43 +279,12 @@ def _lake(folder: Path, data: Mapping[str, Any]) -> Lake:
     return Lake((folder / str(data.get("lake", "./lake"))).resolve())
 
 
-def _is_pipeline(folder: Path, name: str, environment: str | None) -> bool:
+def is_pipeline(folder: Path, name: str, environment: str | None) -> bool:
+    """Whether a configuration is a pipeline, and is judged as one."""
     chosen = choose_environment(environment, os.environ)
     settings = read_settings(folder, chosen, os.environ)
     data = read_layers(layer_files(folder, name, chosen), allow_python=settings.allow_python).data
     return bool(_PIPELINE_KEYS & set(data))
-
-
-def _problems_of(folder: Path, name: str, environment: Environment) -> tuple[Problem, ...]:
-    try:
-        if name == SETTINGS:
-            read_settings(folder, environment, os.environ)
-        elif _is_pipeline(folder, name, environment):
-            from oreflow.probing import refused
-
-            pipeline, factory = load_pipeline(folder, name, environment)
-            return tuple(pipeline.config.document.locate(each) for each in refused(pipeline, factory))
-        else:
-            ConfigManager(folder, environment=environment).snapshot(name)
-    except DeclarationError as error:
-        return error.problems
-    except OreflowError as error:
-        return (Problem(str(error)),)
-    return ()
-
-
-def _strays(folder: Path, names: Sequence[str]) -> Iterator[Problem]:
-    """Files that look like layers and are none."""
-    layers = [*(each.value for each in Environment), "local"]
-    for file in sorted((folder / "config").iterdir()):
-        name, point, layer = file.stem.partition(".")
-        if file.suffix not in (*DATA_FORMATS, PYTHON) or not point or file.name.endswith(".lock.json"):
-            continue
-        label = f"config/{file.name}"
-        if layer not in layers:
-            yield Problem(f"is no layer: there is no environment '{layer}'", (), did_you_mean(layer, layers), label)
-        elif name not in names:
-            yield Problem(f"lies over nothing: there is no config/{name}.yaml", (), did_you_mean(name, names), label)
 
 
 def _schema_of_class(module: str, kind: str, project: Path) -> dict[str, Any]:

@@ -122,9 +122,9 @@ def run(
         if as_json:
             print_json(report.to_dict())
         else:
-            from oreflow.cli import show
+            from oreflow.cli import show_runs
 
-            show.report(report)
+            show_runs.report(report)
     return 0 if report.succeeded else TERMINATED if report.status == "interrupted" else 1
 
 

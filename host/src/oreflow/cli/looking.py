@@ -133,7 +133,7 @@ def runs(
         refuse_lost_options(ctx)
         return
     from oreflow import api
-    from oreflow.cli import show
+    from oreflow.cli import show_runs as show
 
     found = api.runs(project, pipeline=pipeline, environment=environment, options=options, limit=limit)
     print_json([report.to_dict() for report in found]) if as_json else show.runs(found)
@@ -148,7 +148,7 @@ def show_run(
 ) -> None:
     """Show one RUN: its id, the beginning of one, or latest."""
     from oreflow import api
-    from oreflow.cli import show
+    from oreflow.cli import show_runs as show
 
     found = api.show_run(run, project, pipeline=pipeline, environment=environment, options=options)
     print_json(found.to_dict()) if as_json else show.run(found)
@@ -170,7 +170,7 @@ def compare_runs(
 ) -> None:
     """Say what differs between the runs BEFORE and AFTER (latest, where not said)."""
     from oreflow import api
-    from oreflow.cli import show
+    from oreflow.cli import show_runs as show
 
     found = api.compare_runs(before, after, project, pipeline=pipeline, environment=environment, options=options)
     print_json([each.to_dict() for each in found]) if as_json else show.run_differences(found, before, after)

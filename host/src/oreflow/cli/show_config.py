@@ -15,7 +15,8 @@ from oreflow.contract import DeclarationError, Problem
 from oreflow.secrets import redacted
 
 if TYPE_CHECKING:
-    from oreflow.api.configuring import Finding, Pushed, Rollback
+    from oreflow.api.checking import Finding
+    from oreflow.api.configuring import Pushed, Rollback
     from oreflow.config import Difference, Snapshot, Spoken
     from oreflow.contract import StoredConfig
     from oreflow.pipeline.versions import ConfigVersion

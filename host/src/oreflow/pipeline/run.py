@@ -25,6 +25,7 @@ from oreflow.pipeline.lake import Lake
 from oreflow.pipeline.locking import differences, locked_choices
 from oreflow.pipeline.making import Making
 from oreflow.pipeline.model import Pipeline
+from oreflow.pipeline.outline import outline, taking_part
 from oreflow.pipeline.plan import PlannedTable, plan_pipeline
 from oreflow.pipeline.presence import Presence, complete
 from oreflow.pipeline.report import RunReport, TableResult, moment
@@ -166,14 +167,19 @@ class Run:
         self._remarks += [f"{plugin} is broken and was left out: {plugin.reason}" for plugin in self._factory.missing]
         try:
             completed = [report.to_dict() for report in gone if report.pipeline == self._pipeline.name]
-            about = {"pipeline": self._pipeline.name, "tables": names, "plan": self._plan(), "completed": completed}
+            about = {
+                "pipeline": self._pipeline.name,
+                "tables": names,
+                "plan": outline(self._planned, self._lake),
+                "completed": completed,
+            }
             self._remarks += self._tell("run_started", run_id=self.run_id, **about)
             for each in self._early:
                 for heard in [view.heard for view in (watch, alerts) if view]:
                     heard(each["resource"], each["event"])
             self._used, remarks = self._configuration()
             self._remarks += remarks
-            self._plugins = self._taking_part()
+            self._plugins = taking_part(self._planned, self._pipeline, self._factory)
             presence.show(self._report("running"))
             for planned in self._planned:
                 self._make(planned, presence)
@@ -230,43 +236,6 @@ class Run:
         except Exception as error:
             return {"hash": config.version}, [f"the configuration of this run could not be kept: {_words(error)}"]
         return {"version": version.version, "hash": version.hash}, []
-
-    def _plan(self) -> list[dict[str, Any]]:
-        """What is to be made, and by whom."""
-        return [
-            {
-                "table": table.spec.name,
-                "stage": table.spec.stage.value,
-                "inputs": list(table.spec.inputs),
-                "source": table.spec.source.name if table.spec.source else None,
-                "files": table.spec.source.path if table.spec.source else None,
-                "path": str(self._lake.table(table.spec.name)),
-                "processor": table.selection.offer.name,
-                "engine": table.selection.offer.engine,
-                "distribution": table.selection.offer.distribution,
-                "version": table.selection.offer.version,
-                "options": {**table.spec.defaults, **table.spec.options},
-                "checks": [
-                    {"name": check.name, "type": check.type, "action": check.action, **check.options}
-                    for check in table.spec.checks
-                ],
-            }
-            for table in self._planned
-        ]
-
-    def _taking_part(self) -> list[dict[str, str]]:
-        """Who touches the data of this run."""
-        factory = self._factory
-        chosen = [table.selection.offer for table in self._planned]
-        found = [(f"processor {offer.name}", offer.distribution, offer.version) for offer in chosen]
-        brought = [("engine", offer.engine) for offer in chosen] + [("table format", "delta")]
-        brought += [("check type", check.type) for table in self._planned for check in table.spec.checks]
-        plugins = [(f"{what} {name}", factory.bringer(what, name)) for what, name in brought]
-        plugins += [("around each step", plugin) for plugin in factory.wrappers]
-        plugins += [(f"section {name}", factory.bringer("section", name)) for name in self._pipeline.sections]
-        found += [(what, plugin.distribution, plugin.version) for what, plugin in plugins if plugin]
-        rows = dict.fromkeys(found)
-        return [{"part": what, "distribution": home, "version": version} for what, home, version in rows]
 
     def _make(self, planned: PlannedTable, presence: Presence) -> None:
         """Make a table, and tell plugins what became of it."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from oreflow.alerting import declared as alerting
+from oreflow.alerting import schema as alerting
 from oreflow.contract import CheckType, ProcessingStage, SectionMetadata
 from oreflow.factory import ProcessorFactory
 from oreflow.monitoring import declared as monitoring

@@ -6,53 +6,28 @@ the rows that were set aside. The page has no figure of its own.
 
 from __future__ import annotations
 
-import shlex
 import statistics
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import islice
 from typing import Any
 
-from oreflow_report.texts import VALUE, counted, shown
+from oreflow_report.texts import VALUE, shown
+from oreflow_report.verdict import Json, Project, is_before, of_batches, verdict
 
 SCHEMA = 1
 """The version of the document's form. It is raised when a reader of the one before would be misled."""
 ROWS = 20
 """Rejected rows of a table that are shown, those that broke most rules first."""
-TABLES = 25
-"""Tables of which rejected rows are shown, those with most of them first."""
 RUNS = 12
 """Earlier runs that a table is compared with: the latest that judged rows of it."""
 
-_MOST_OPTIONS = 10
-"""Batches that a command names: one with more is longer than somebody types, and shows all instead."""
 _EXAMPLES, _KEPT = ", for example ", "; the candidate is kept in "
 """Between these the reason of a batch that its gate refused has rows, with their values."""
 _SCORE = "quality_threshold"
 """What closed a gate whose batch as a whole was not good enough."""
 _LINEAGE = {"_rules", "_reason", "_batch_id", "_source_file", "_source_row", "_raw", "_refused"}
-
-Json = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Project:
-    """Where a run was made, as the command line is told it: for the commands that the report says."""
-
-    folder: str = "."
-    pipeline: str = "pipeline"
-    environment: str | None = None
-
-    def command(self, *words: str, positional: bool = False) -> str:
-        """A command of oreflow for this pipeline; `positional`: it takes the pipeline as its last argument."""
-        parts = ["oreflow", *words]
-        if self.pipeline != Project.pipeline:
-            parts += [self.pipeline] if positional else ["--pipeline", self.pipeline]
-        parts += ["--project", self.folder] if self.folder != Project.folder else []
-        parts += ["--env", self.environment] if self.environment else []
-        return shlex.join(parts)
 
 
 def describe(
@@ -70,7 +45,7 @@ def describe(
         "generator": {"distribution": "oreflow-report", "version": version("oreflow-report")},
         "generated_at": datetime.now(UTC).isoformat(timespec="seconds"),
         "run": run,
-        "verdict": _verdict(run, earlier, project),
+        "verdict": verdict(run, earlier, project),
         "totals": _totals(run),
         "flow": _flow(run),
         "quality": list(_quality(run, earlier)),
@@ -78,12 +53,6 @@ def describe(
         "timeline": list(_timeline(run)),
         "schema_changes": list(_schema_changes(run)),
     }
-
-
-def worst_tables(run: Json) -> list[Json]:
-    """The tables of which rejected rows are shown: those with most of them first."""
-    aside = [table for table in run["tables"] if table["rows_quarantined"]]
-    return sorted(aside, key=lambda table: -table["rows_quarantined"])[:TABLES]
 
 
 def _without_examples(run: Json) -> Json:
@@ -107,104 +76,6 @@ def without_rows(reason: str) -> str:
     before, found, rest = reason.partition(_EXAMPLES)
     _, kept, folder = rest.rpartition(_KEPT)
     return f"{before}{kept}{folder}" if found else reason
-
-
-# What became of it, and what to do next
-
-
-def _verdict(run: Json, earlier: Sequence[Json], project: Project) -> Json:
-    """One sentence on the run, and the commands that lead on."""
-    if run["status"] == "failed":
-        return _failed(run, earlier, project)
-    if run["status"] == "interrupted":
-        text = "What was published is whole and stays. The next run goes on from there."
-        return _said("interrupted", "The run was interrupted", text, [_again(project, "run again")])
-    if run["status"] == "running":
-        step = {"say": "look again when it is over", "command": project.command("report", run["run_id"])}
-        return _said("running", "The run is under way", "These are its figures so far.", [step])
-    return _succeeded(run, project)
-
-
-def _failed(run: Json, earlier: Sequence[Json], project: Project) -> Json:
-    failed = [table for table in run["tables"] if table["status"] == "failed"]
-    skipped = sum(table["status"] == "skipped" for table in run["tables"])
-    said = [_why(table) for table in failed[:3]]
-    if said:
-        said = [f"{'; '.join(said)}."]
-    if skipped:
-        said.append(f"{counted(skipped, 'table')} made of it {'was' if skipped == 1 else 'were'} skipped.")
-    said.append("Readers see the tables as they were before.")
-    text = " ".join(said)
-    title = f"{_named(failed)} failed" if failed else "The run failed"
-    again = _again(project, "when it is mended, run again: what is published stays")
-    steps = [*_look_at_failures(failed, run, earlier, project), again]
-    return _said("failed", title, f"{text[:1].upper()}{text[1:]}", steps)
-
-
-def _succeeded(run: Json, project: Project) -> Json:
-    made = [table for table in run["tables"] if table["status"] == "published"]
-    if stale := [table for table in run["tables"] if table["status"] == "stale"]:
-        title = f"{_named(stale)} {'is' if len(stale) == 1 else 'are'} stale"
-        text = "What it is made of could not be reached; it is as it was before."
-        look = {"say": "see whether it can be reached now", "command": project.command("health")}
-        return _said("attention", title, text, [look, _again(project, "when it can, run again")])
-    if not made:
-        text = "There was no new input. Every table is as it was before."
-        return _said("unchanged", "Nothing new, nothing was changed", text, [])
-    title = f"{counted(len(made), 'table')} published"
-    aside = [table for table in made if table["rows_quarantined"]]
-    if not aside:
-        return _said("success", title, "No row was set aside. Nothing is to be done.", [])
-    number = sum(table["rows_quarantined"] for table in aside)
-    text = f"{counted(number, 'row')} of {_named(aside)} {'was' if number == 1 else 'were'} set aside."
-    return _said("success", title, text, [_look_at_quarantine(table, project) for table in worst_tables(run)[:3]])
-
-
-def _said(kind: str, title: str, text: str, steps: Sequence[Json]) -> Json:
-    return {"kind": kind, "title": title, "text": text, "next": list(steps)}
-
-
-def _again(project: Project, say: str) -> Json:
-    return {"say": say, "command": project.command("run", positional=True)}
-
-
-def _named(tables: Sequence[Json]) -> str:
-    """`silver.orders`, `silver.orders and gold.days`, `silver.orders and 3 more`."""
-    names = [shown(table["table"]) for table in tables]
-    if len(names) > 2:  # noqa: PLR2004  two have room
-        return f"{names[0]} and {len(names) - 1} more tables"
-    return " and ".join(names)
-
-
-def _why(table: Json) -> str:
-    """Why a table failed, without examples: what its gate had against it, or the first words of what went wrong."""
-    failures = [failure["figures"] for batch in table["batches"] for failure in batch["failures"]]
-    return shown("; ".join(failures) or table["reason"], VALUE)
-
-
-def _look_at_failures(failed: Sequence[Json], run: Json, earlier: Sequence[Json], project: Project) -> Iterator[Json]:
-    """Where the rows are that a gate refused; of what failed otherwise, what is not as it was when all went well."""
-    for table in failed[:3]:
-        for batch in table["batches"]:
-            if batch["status"] == "refused" and batch["quarantined"]:
-                say = f"look at the rows of {shown(table['table'])} that its gate refused; the worst stand below"
-                command = project.command("quarantine", "show", table["table"], "--refused", str(batch["batch"]))
-                yield {"say": say, "command": command}
-    well = [each["run_id"] for each in earlier if each["status"] == "success" and _is_before(each, run)]
-    if well:
-        command = project.command("runs", "compare", well[0], run["run_id"])
-        yield {"say": "see what is otherwise than in the last run that went well", "command": command}
-
-
-def _look_at_quarantine(table: Json, project: Project) -> Json:
-    command = project.command("quarantine", "show", table["table"], *_of_batches(table))
-    return {"say": f"look at the rows of {shown(table['table'])} that were set aside", "command": command}
-
-
-def _of_batches(table: Json) -> list[str]:
-    """The options that show the rows which a run has set aside of a table, and no others; none where that are many."""
-    made = [batch["batch"] for batch in table["batches"] if batch["status"] == "published" and batch["quarantined"]]
-    return [word for batch in made for word in ("--batch", str(batch))] if len(made) <= _MOST_OPTIONS else []
 
 
 def _refused(table: Json, rejected: Sequence[Json]) -> list[str]:
@@ -325,16 +196,11 @@ def _before(name: str, run: Json, earlier: Iterable[Json]) -> list[tuple[Json, J
     judged = (
         (report, old)
         for report in earlier
-        if _is_before(report, run)
+        if is_before(report, run)
         for old in report["tables"]
         if old["table"] == name and _judged(old)
     )
     return list(islice(judged, RUNS))[::-1]
-
-
-def _is_before(report: Json, run: Json) -> bool:
-    earlier: bool = report["started_at"] < run["started_at"]
-    return earlier
 
 
 def _judged(table: Json) -> int:
@@ -366,7 +232,7 @@ def _rejected(run: Json, rejected: Mapping[str, Sequence[Json]], project: Projec
             continue
         refused = sum(batch["quarantined"] for batch in table["batches"] if batch["status"] == "refused")
         aside = table["rows_quarantined"] - refused
-        options = _of_batches(table) if aside else _refused(table, rejected.get(name, ()))
+        options = of_batches(table) if aside else _refused(table, rejected.get(name, ()))
         yield {
             "table": name,
             "quarantined": aside,

@@ -9,7 +9,8 @@ from typing import Any
 
 from oreflow import api
 from oreflow.contract import OreflowError
-from oreflow_report.document import ROWS, Json, Project, describe, worst_tables
+from oreflow_report.document import ROWS, describe
+from oreflow_report.verdict import Json, Project, worst_tables
 
 _log = logging.getLogger("oreflow.report")
 
