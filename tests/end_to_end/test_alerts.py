@@ -212,6 +212,16 @@ def test_a_server_that_asks_for_a_time_that_no_clock_has_is_waited_for_no_longer
     assert receiver.alerts == [("bad delivery", "firing")]
 
 
+def test_a_mistake_of_monitoring_hides_none_of_alerts(project, receiver):
+    more = "monitoring: {metrics: {backends: [{type: json, pth: m.json}]}}\n"
+    made = shop(project, "    x: {event: gate_faild}\n", receiver, more)
+    found = made.cli("run").err
+    assert "backends.0.pth: unknown key 'pth' - did you mean 'path'?" in found
+    assert "there is no event 'gate_faild' - did you mean 'gate_failed'?" in found
+    made = shop(project, "    x: {event: gate_failed}\n", receiver, "monitoring: [metrics]\n")
+    assert made.cli("run").code == 2
+
+
 def test_an_address_that_was_written_down_is_shown_nowhere(project, receiver):
     made = shop(project, "    bad delivery: {event: gate_failed}\n", receiver)
     made.run()

@@ -47,6 +47,13 @@ _WITH_SECRETS: set[KeyPath] = {
     ("monitoring", "tracing"),
     ("alerts", "channels"),
 }
+_OF_ALERTS: set[KeyPath] = {
+    ("alerts",),
+    ("tables",),
+    ("monitoring", "alert_thresholds"),
+    ("monitoring", "metrics", "aggregations"),
+}
+"""What alerts are made of: that the form of something else is wrong holds up none of their own mistakes."""
 _ORDER = {stage.value: position for position, stage in enumerate(ProcessingStage)}
 
 
@@ -83,7 +90,7 @@ def load_pipeline(
         monitoring, wrong = declared_monitoring(data, factory)
         problems += wrong
     alerting = None
-    if not any(problem.path[:1] in {(), ("monitoring",), ("alerts",), ("tables",)} for problem in problems):
+    if not any(_touches(problem.path, part) for problem in problems for part in _OF_ALERTS):
         alerting, wrong = declared_alerting(data, factory)
         problems += wrong
     health = Health()
@@ -122,6 +129,12 @@ def load_pipeline(
         alerting=alerting,
     )
     return pipeline, factory
+
+
+def _touches(path: KeyPath, part: KeyPath) -> bool:
+    """Whether a problem at a path is of a part of the declaration, or of what the part is in."""
+    shorter = min(len(path), len(part))
+    return path[:shorter] == part[:shorter]
 
 
 def _may_be_missing(problem: Problem) -> bool:
