@@ -69,7 +69,9 @@ def test_a_report_that_is_damaged_is_left_out_and_said_to_be(two_runs):
     file.write_text(file.read_text()[:200])
     done = made.cli("runs")
     assert (first in done.out, second in done.out) == (True, False)
-    assert f"{second}.json is no report of a run, or a damaged one, and is left out" in done.err
+    for args in (("runs",), ("runs", "show"), ("report",)):
+        said = made.cli(*args).err
+        assert said.count(f"{second}.json is no report of a run, or a damaged one, and is left out") == 1
 
 
 def test_a_narrow_screen_is_told_what_it_has_not(two_runs, monkeypatch, capsys):

@@ -202,13 +202,16 @@ def show_run(
     pipeline: str = DEFAULT_NAME,
     environment: str | None = None,
     options: Sequence[str] = (),
+    among: Sequence[RunReport] | None = None,
 ) -> RunReport:
-    """The report of one run: by its id, the beginning of one, or `latest`.
+    """The report of one run: by its id, the beginning of one, or `latest`; `among` (None: all) those that `runs` gave.
 
     Raises:
         DeclarationError: there is no such run, or there are several.
     """
-    return _chosen(run, runs(project, pipeline=pipeline, environment=environment, options=options))
+    if among is None:
+        among = runs(project, pipeline=pipeline, environment=environment, options=options)
+    return _chosen(run, among)
 
 
 def compare_runs(

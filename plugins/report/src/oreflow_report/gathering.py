@@ -30,8 +30,8 @@ def gather(
         DeclarationError: there is no such run, or the declaration cannot be read.
     """
     where: dict[str, Any] = {"pipeline": pipeline, "environment": environment, "options": options}
-    chosen = api.show_run(run, project, **where).to_dict()
-    others = [each.to_dict() for each in api.runs(project, **where)]
+    found = api.runs(project, **where)
+    chosen, others = api.show_run(run, among=found).to_dict(), [each.to_dict() for each in found]
     rejected = {}
     for table in worst_tables(chosen) if rows else ():
         try:
