@@ -178,8 +178,16 @@ def test_sixteen_calls_at_half_open_let_only_the_permits_through():
                 executor.execute(_refuse)
             clock.advance(6.0)
             go = threading.Event()
-            threading.Timer(0.15, go.set).start()
-            found = at_once(lambda executor=executor, go=go: executor.execute(go.wait))
+            rejected = threading.Barrier(16 - through, action=go.set)
+
+            def call(executor=executor, rejected=rejected, go=go) -> bool:
+                try:
+                    return executor.execute(go.wait, 10)
+                except CircuitOpenError:
+                    rejected.wait(10)  # the probes go on once all others have been rejected
+                    raise
+
+            found = at_once(call)
             assert sorted(map(str, found)) == ["CircuitOpenError"] * (16 - through) + ["True"] * through
 
 

@@ -70,6 +70,11 @@ class Gate:
             self._open = True
             self._condition.notify_all()
 
+    def open_for(self, inside: int) -> None:
+        """Let go once so many are there."""
+        self.wait_for(inside)
+        self.open()
+
 
 # Bulkhead
 
@@ -94,8 +99,7 @@ def test_a_bulkhead_rejects_what_is_too_much_and_neither_retries_nor_counts_it()
 def test_those_who_wait_have_their_turn():
     gate = Gate()
     executor = create_resilient_executor(bulkhead=BulkheadPolicy(limit=2, queue=20))
-    threading.Timer(0.1, gate.open).start()
-    assert beside(*[lambda: executor.execute(gate.work)] * 20) == ["done"] * 20
+    assert beside(lambda: gate.open_for(2), *[lambda: executor.execute(gate.work)] * 20) == [None] + ["done"] * 20
     assert (gate.most, executor.bulkhead.under_way) == (2, 0)
 
 
@@ -485,7 +489,7 @@ def test_tasks_of_a_bulk_that_is_cancelled_do_not_run_on():
 
 def test_no_more_than_so_many_are_under_way():
     gate = Gate()
-    threading.Timer(0.1, gate.open).start()
+    threading.Thread(target=gate.open_for, args=(3,)).start()
     report = create_resilient_executor().execute_bulk(lambda _: gate.work(), range(12), concurrency=3)
     assert (report.results, gate.most) == (["done"] * 12, 3)
 
