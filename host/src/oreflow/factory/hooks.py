@@ -14,10 +14,17 @@ from oreflow.factory import guard
 
 def new_plugin_manager() -> pluggy.PluginManager:
     """A plugin manager that knows the hooks and the host's own part in them, and no plugin yet."""
-    manager = pluggy.PluginManager("oreflow")
+    manager = _PluginManager("oreflow")
     manager.add_hookspecs(hookspecs)
     manager.register(_HostPlugin(), "oreflow")
     return manager
+
+
+class _PluginManager(pluggy.PluginManager):
+    """As pluggy's, which looks at all that each object has: most of that are the methods of `object`."""
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
+        return None if name.startswith("__") else super().parse_hookimpl_opts(plugin, name)
 
 
 class _HostPlugin:
