@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from importlib.resources import files
 
 import jsonschema_rs
@@ -72,6 +74,19 @@ def test_the_page_goes_into_the_file_or_folder_that_is_said(made, tmp_path):
     assert (done.code, done.err) == (2, f"error: there is no folder {tmp_path / 'nowhere'} - {mend}\n")
     done = made.cli("report", "--output", f"{tmp_path / 'nowhere'}/")
     assert (done.code, done.err) == (2, f"error: there is no folder {tmp_path / 'nowhere'} - {mend}\n")
+
+
+def test_a_page_that_does_not_fit_on_the_disk_leaves_the_one_before_and_is_named(made, tmp_path):
+    page = tmp_path / "page.html"
+    assert made.cli("report", "--output", str(page)).code == 0
+    before = page.read_bytes()
+    # A limit of files' size is a full disk for whoever writes more; a block of it is 1 KiB.
+    limited = ["bash", "-c", 'ulimit -f 8; exec "$@"', "-", sys.executable, "-m", "oreflow"]
+    command = [*limited, "report", "--output", str(page)]
+    done = subprocess.run(command, cwd=made.root, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (1, f"error: {page}: File too large\n")
+    assert page.read_bytes() == before
+    assert not list(tmp_path.glob(".*"))
 
 
 def test_the_document_has_the_runs_own_report_and_the_worst_rows_of_what_was_refused(made):

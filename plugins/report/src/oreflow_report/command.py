@@ -86,14 +86,18 @@ def _refuse_what_is_no_report(path: Path, generator: str) -> None:
 
 
 def _write(path: Path, page: str) -> None:
-    """Write the page whole or not at all: somebody may have the one before open."""
+    """Write the page whole or not at all: somebody may have the one before open.
+
+    Raises:
+        OSError: it cannot be written, as to a full disk.
+    """
     part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         part.write_text(page, encoding="utf-8")
         part.replace(path)
-    except OSError:
+    except OSError as error:
         part.unlink(missing_ok=True)
-        raise
+        raise OSError(error.errno, error.strerror, str(path)) from error
 
 
 def _opened(path: Path) -> bool:
