@@ -12,6 +12,7 @@ import sysconfig
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from typing import Any
 import polars as pl
 import pytest
 from deltalake import DeltaTable
+from forked import Server
 
 import oreflow
 from oreflow.factory import discovery
@@ -162,8 +164,9 @@ class Project:
 
     # What is done with it
 
-    def cli(self, *args: str, env: Mapping[str, str] | None = None, python: str | Path = sys.executable) -> Finished:
-        return _cli(*args, cwd=self.root, env=env, python=python)
+    def cli(self, *args: str, **options: Any) -> Finished:
+        """`oreflow` as a real process in the project's folder: cli("run", env=..., python=..., anew=...)."""
+        return _cli(*args, cwd=self.root, **options)
 
     def run(self, **options: Any) -> oreflow.RunReport:
         return oreflow.run(self.root, self.name, **options)
@@ -263,23 +266,28 @@ def _environment(more: Mapping[str, str]) -> dict[str, str]:
     return merged
 
 
+@cache
+def _server() -> Server:
+    """What forks the processes of the command line off; one for each test process."""
+    return Server()
+
+
 def _cli(
     *args: str,
     cwd: Path,
     env: Mapping[str, str] | None = None,
     timeout: float = 120,
     python: str | Path = sys.executable,
+    anew: bool = False,
 ) -> Finished:
-    done = subprocess.run(
-        [python, "-m", "oreflow", *args],
-        cwd=cwd,
-        env=_environment(env or {}),
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=timeout,
-        check=False,
-    )
+    """`oreflow` as a real process; `anew`: not even what is imported was there before it."""
+    variables = _environment(env or {})
+    if not anew and python == sys.executable and hasattr(os, "fork") and _server().may_run(variables):
+        done = _server().run(*args, cwd=cwd, env=variables, timeout=timeout)
+    else:
+        command = [python, "-m", "oreflow", *args]
+        options: dict[str, Any] = {"capture_output": True, "text": True, "encoding": "utf-8", "timeout": timeout}
+        done = subprocess.run(command, cwd=cwd, env=variables, check=False, **options)
     return Finished(done.returncode, done.stdout, done.stderr)
 
 

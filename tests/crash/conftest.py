@@ -60,7 +60,7 @@ class Scene:
 
 
 @pytest.fixture(scope="session")
-def scenes(tmp_path_factory, project_in) -> dict[str, Scene]:
+def scenes(tmp_path_factory, project_in, start_run) -> dict[str, Scene]:
     folder = tmp_path_factory.mktemp("scenes")
     first = project_in(folder / "empty")
     oreflow.init(first.root)
@@ -68,12 +68,12 @@ def scenes(tmp_path_factory, project_in) -> dict[str, Scene]:
     marts = declaration.index("  # Gold:")
     # The gate of bronze is wide, since the second batch is small and dirty.
     first.declare((declaration[:marts] + MERGED + "\n" + declaration[marts:]).replace("0.9}", "0.5}"))
-    good = _clean(first, folder / "good", project_in)
+    good = _clean(first, project_in(folder / "good"), start_run)
     second = project_in(folder / "loaded")
     shutil.copytree(good.project.root, second.root)
     for name, content in SECOND_BATCH.items():
         second.put(name, content)
-    better = _clean(second, folder / "better", project_in)
+    better = _clean(second, project_in(folder / "better"), start_run)
     return {
         "empty lake": Scene(first.root, {}, good.project.state(), good.seconds),
         "good tables": Scene(second.root, good.project.state(), better.project.state(), better.seconds),
@@ -86,12 +86,13 @@ class _Clean:
     seconds: float
 
 
-def _clean(project, folder, project_in) -> _Clean:
-    shutil.copytree(project.root, folder)
+def _clean(project, copy, start_run) -> _Clean:
+    shutil.copytree(project.root, copy.root)
     start = time.perf_counter()
-    finished = project_in(folder).cli("run")
-    assert finished.code == 0, finished.out + finished.err
-    return _Clean(project_in(folder), time.perf_counter() - start)
+    process = start_run(copy)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, out
+    return _Clean(copy, time.perf_counter() - start)
 
 
 @pytest.fixture
@@ -157,16 +158,17 @@ def start_on_spark(way_to_this_spark, killer) -> Callable[..., subprocess.Popen[
 
 
 @pytest.fixture
-def kill_run(killer, start_run, request) -> Callable[..., None]:
+def kill_run(killer, request) -> Callable[..., None]:
     """Run a project on an engine in a process of its own, which dies by SIGKILL where it is told to."""
 
     def kill(project: Any, at: str, engine: str = "polars") -> None:
         if engine == "spark":
             process = request.getfixturevalue("start_on_spark")(project, attached=True, KILL_AT=at)
+            out, code = process.communicate(timeout=120)[0], process.returncode
         else:
-            process = start_run(project, PYTHONPATH=str(killer), KILL_AT=at)
-        out, _ = process.communicate(timeout=120)
-        assert process.returncode == -signal.SIGKILL, f"it was not killed: {out}"
+            done = project.cli("run", env={"PYTHONPATH": str(killer), "KILL_AT": at})
+            out, code = done.out + done.err, done.code
+        assert code == -signal.SIGKILL, f"it was not killed: {out}"
 
     return kill
 

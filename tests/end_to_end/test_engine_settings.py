@@ -64,7 +64,7 @@ def test_a_stage_may_say_it_for_its_tables(shop):
 def test_parallelism_is_how_many_threads_the_engine_has(shop):
     made = shop(bronze="parallelism: 3")
     (made.root / "oreflow_plugins.py").write_text(WATCH)
-    done = made.cli("run", "--json")
+    done = made.cli("run", "--json", anew=True)  # it has its threads where it is imported
     assert done.code == 0, done.err
     assert (made.root / "threads").read_text() == "3"
     assert not [remark for table in done.json["tables"] for remark in table["remarks"]]
