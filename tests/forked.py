@@ -38,7 +38,7 @@ class Server:
 
     def may_run(self, env: Mapping[str, str]) -> bool:
         """Whether a process with these variables is the same where it is forked as where it begins anew."""
-        differing = {name for name, value in env.items() ^ self._environment.items()}
+        differing = {name for name, _ in env.items() ^ self._environment.items()}
         if any(name.startswith(_READ_AT_IMPORT) for name in differing - {"PYTHONPATH"}):
             return False
         more = _folders(env) - _folders(self._environment)
