@@ -2,8 +2,8 @@
 
 The job is run alternately with monitoring and without in one process, so that what the machine does besides falls on
 both alike; the figure is the median of the ratios of the pairs. What is sent at the end of a run is as much however
-many rows there are: beside the ratio at each scale the milliseconds are told. Whole processes are measured too: what is
-imported for it is paid once in each.
+many rows there are: beside the ratio at each scale the milliseconds are told, and what the libraries alone take for as
+much (yardstick_monitoring.py). Whole processes are measured too: what is imported for it is paid once in each.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ COUNTER, HISTOGRAM, EXPOSITION, GUARD, FILTERED = (
 )
 BOUNDS = {COUNTER: 0.5, HISTOGRAM: 1.2, EXPOSITION: 2.0, GUARD: 0.1, FILTERED: 0.2}
 JOB, JOB_BOUND = "the retail job, {} x, with everything on, ratio", 1.03  # at each scale
+YARDSTICK = Path(__file__).with_name("yardstick_monitoring.py")
 PAIRS = 12
 FEW = 3
 Verdict = Callable[[str, float, float | None], bool]
@@ -50,6 +51,7 @@ def bench_monitoring(verdict: Verdict, make_project: Callable[[Path, int], Path]
             more = median(on - off for off, on in pairs) * 1000
             print(f"  in one process {median(off for off, _ in pairs):.2f} s, with everything on {more:.0f} ms more")
             kept.append(verdict(JOB.format(scale), median(on / off for off, on in pairs), JOB_BOUND))
+        bench_libraries(small, address)
         bench_processes(small)
     return kept
 
@@ -104,6 +106,16 @@ def bench_pairs(project: Path) -> list[tuple[float, float]]:
     done = subprocess.run(script, check=True, capture_output=True, text=True)
     found = json.loads(done.stdout.splitlines()[-1])
     return list(zip(found["pipeline"], found["monitored"], strict=True))
+
+
+def bench_libraries(project: Path, address: str) -> None:
+    """Print what the libraries alone take for as much, beside which the ratio of the small job is to be read."""
+    script = [sys.executable, str(YARDSTICK), str(project), address]
+    done = subprocess.run(script, check=True, capture_output=True, text=True)
+    pairs = json.loads(done.stdout.splitlines()[-1])
+    more = median(telling for _, telling in pairs) * 1000
+    ratio = median((job + telling) / job for job, telling in pairs)
+    print(f"  the libraries alone, for as many spans, lines and places: {more:.0f} ms after the job, ratio {ratio:.2f}")
 
 
 def bench_processes(project: Path) -> None:
