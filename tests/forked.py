@@ -7,6 +7,7 @@ is asked for: with folder, variables and path of its own, and with nothing in it
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
 import importlib
@@ -35,6 +36,11 @@ class Server:
             command = [sys.executable, __file__, str(theirs.fileno())]
             self._process = subprocess.Popen(command, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
         self._environment = dict(os.environ)
+        atexit.register(self._close)
+
+    def _close(self) -> None:
+        self._control.close()
+        self._process.wait()
 
     def may_run(self, env: Mapping[str, str]) -> bool:
         """Whether a process with these variables is the same where it is forked as where it begins anew."""

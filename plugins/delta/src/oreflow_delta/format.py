@@ -8,6 +8,7 @@ for and are never rebased: whoever comes second gets a `CommitConflict` and look
 from __future__ import annotations
 
 import json
+import os
 import re
 import time
 from collections.abc import Mapping
@@ -61,6 +62,7 @@ class DeltaFormat(TableFormat):
 
     def load(self, path: Path) -> Table | None:
         """See `TableFormat.load`."""
+        _refuse_copy()
         _address(path)
         if not (path / "_delta_log").is_dir():
             return None
@@ -77,6 +79,7 @@ class DeltaFormat(TableFormat):
         """The table at its newest version; of one that was opened before, only what is new in the log is read."""
         birth = _birth(path)
         opened = self._opened.get(path)
+        _begin()
         if opened is None or birth is None or opened.birth != birth:
             opened = self._opened[path] = _Opened(DeltaTable(_address(path)), birth)
         else:
@@ -91,6 +94,7 @@ class DeltaFormat(TableFormat):
             max_commit_retries=0,
         )
         adds = [_add(path, file) for file in commit.add]
+        _begin()
         try:
             if commit.base is None:
                 create_table_with_add_actions(
@@ -187,6 +191,29 @@ def _address(path: Path) -> str:
         message = f"a Delta table cannot lie in a folder with {found[0]!r} in its path, which its library misreads"
         raise DeclarationError([Problem(message, ("lake",), "rename the folder, or set `lake:` to another one")])
     return address
+
+
+_NOWHERE = 0
+_begun_in = _NOWHERE
+"""The process in which deltalake has begun threads of its own, as it does with the first table."""
+
+
+def _begin() -> None:
+    global _begun_in  # noqa: PLW0603  one library for the process
+    _begun_in = os.getpid()
+
+
+def _refuse_copy() -> None:
+    """Where deltalake has begun in the process that this one was forked off, it would panic, and an engine hang.
+
+    Raises:
+        StepError: it has.
+    """
+    if _begun_in not in (_NOWHERE, os.getpid()):
+        raise StepError(
+            f"this process was forked off process {_begun_in}, which has worked with tables, and has not its threads"
+            " - start it by multiprocessing.get_context('spawn'), or work with tables in such copies alone"
+        )
 
 
 def _birth(path: Path) -> tuple[int, int] | None:
