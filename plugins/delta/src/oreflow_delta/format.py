@@ -52,6 +52,8 @@ class DeltaFormat(TableFormat):
     """Tables in the Delta Lake format, on a file system."""
 
     metadata = METADATA
+    _begun_in = 0
+    """The process in which deltalake has begun threads, as it does with the first table of any object; 0: in none."""
 
     def __init__(self) -> None:
         self._opened: dict[Path, _Opened] = {}
@@ -62,7 +64,7 @@ class DeltaFormat(TableFormat):
 
     def load(self, path: Path) -> Table | None:
         """See `TableFormat.load`."""
-        _refuse_copy()
+        self._refuse_copy()
         _address(path)
         if not (path / "_delta_log").is_dir():
             return None
@@ -72,6 +74,22 @@ class DeltaFormat(TableFormat):
         except TableNotFoundError:
             return None  # a first commit that was cut off left its log folder empty
 
+    def _begin(self) -> None:
+        self._refuse_copy()
+        DeltaFormat._begun_in = os.getpid()
+
+    def _refuse_copy(self) -> None:
+        """Where deltalake has begun in the process that this one was forked off, it would panic, and an engine hang.
+
+        Raises:
+            StepError: it has.
+        """
+        if self._begun_in not in (0, os.getpid()):
+            raise StepError(
+                f"this process was forked off process {self._begun_in}, which has worked with tables, and has not its"
+                " threads - start it by multiprocessing.get_context('spawn'), or work with tables in such copies alone"
+            )
+
     def _lock_of(self, path: Path) -> RLock:
         return self._locks.setdefault(path, RLock())
 
@@ -79,7 +97,7 @@ class DeltaFormat(TableFormat):
         """The table at its newest version; of one that was opened before, only what is new in the log is read."""
         birth = _birth(path)
         opened = self._opened.get(path)
-        _begin()
+        self._begin()
         if opened is None or birth is None or opened.birth != birth:
             opened = self._opened[path] = _Opened(DeltaTable(_address(path)), birth)
         else:
@@ -94,7 +112,7 @@ class DeltaFormat(TableFormat):
             max_commit_retries=0,
         )
         adds = [_add(path, file) for file in commit.add]
-        _begin()
+        self._begin()
         try:
             if commit.base is None:
                 create_table_with_add_actions(
@@ -191,29 +209,6 @@ def _address(path: Path) -> str:
         message = f"a Delta table cannot lie in a folder with {found[0]!r} in its path, which its library misreads"
         raise DeclarationError([Problem(message, ("lake",), "rename the folder, or set `lake:` to another one")])
     return address
-
-
-_NOWHERE = 0
-_begun_in = _NOWHERE
-"""The process in which deltalake has begun threads of its own, as it does with the first table."""
-
-
-def _begin() -> None:
-    global _begun_in  # noqa: PLW0603  one library for the process
-    _begun_in = os.getpid()
-
-
-def _refuse_copy() -> None:
-    """Where deltalake has begun in the process that this one was forked off, it would panic, and an engine hang.
-
-    Raises:
-        StepError: it has.
-    """
-    if _begun_in not in (_NOWHERE, os.getpid()):
-        raise StepError(
-            f"this process was forked off process {_begun_in}, which has worked with tables, and has not its threads"
-            " - start it by multiprocessing.get_context('spawn'), or work with tables in such copies alone"
-        )
 
 
 def _birth(path: Path) -> tuple[int, int] | None:
