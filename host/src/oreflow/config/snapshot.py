@@ -189,9 +189,8 @@ class Snapshot:
             return False
 
     @cached_property
-    def _parts(self) -> dict[KeyPath, list[Schema]]:
-        """What the schema says of each path that was asked for."""
-        return {}
+    def _secret(self) -> _SecretPaths:
+        return _SecretPaths(self.schema)
 
     def _masked(self, value: Any, path: KeyPath) -> Any:
         if isinstance(value, Mapping):
@@ -200,33 +199,56 @@ class Snapshot:
             return [self._masked(each, (*path, index)) for index, each in enumerate(value)]
         if value is None or isinstance(value, bool):
             return value
-        if is_secret_path(path, self.schema, self._parts) and not refers(value):
+        if path in self._secret and not refers(value):
             return MASK
         return masked(value) if isinstance(value, str) else value
 
 
-def is_secret_path(path: KeyPath, schema: Schema, found: dict[KeyPath, list[Schema]] | None = None) -> bool:
-    """Whether the value of a path is one to be kept secret: it or what it stands in, by the schema or by its name.
+class _SecretPaths:
+    """The paths whose values are to be kept secret: they or what they stand in, by the schema or by their names.
 
-    `found` keeps what the schema says, for who asks of many paths.
+    What was found of one path is kept for those that share its beginning.
     """
-    found = {} if found is None else found
-    return any(_is_secret_key(path, length, schema, found) for length in range(1, len(path) + 1))
 
+    def __init__(self, schema: Schema) -> None:
+        self._schema = schema
+        self._parts: dict[KeyPath, list[Schema]] = {}
+        self._known: dict[KeyPath, tuple[bool, bool, frozenset[str | int]]] = {(): (False, False, frozenset())}
+        self._within: dict[KeyPath, bool] = {(): False}
 
-def _is_secret_key(path: KeyPath, length: int, schema: Schema, found: dict[KeyPath, list[Schema]]) -> bool:
-    parts = parts_at(schema, path[:length], found)
-    if is_secret(parts) or not is_secret_name(str(path[length - 1])):
-        return is_secret(parts)
-    # A name that the user gave to an entry whose keys the schema has, such as a column, says nothing of its values.
-    is_entry = path[length - 1] not in keys_at(parts_at(schema, path[: length - 1], found))
-    return not (is_entry and length < len(path) and path[length] in keys_at(parts))
+    def __contains__(self, path: KeyPath) -> bool:
+        by_schema, by_name, _ = self._of(path)
+        return by_schema or by_name or self._is_within(path)
+
+    def _is_within(self, path: KeyPath) -> bool:
+        """Whether it stands in something that is secret."""
+        found = self._within.get(path)
+        if found is None:
+            above = path[:-1]
+            by_schema, by_name, told_apart = self._of(above)
+            found = by_schema or (by_name and path[-1] not in told_apart) or self._is_within(above)
+            self._within[path] = found
+        return found
+
+    def _of(self, path: KeyPath) -> tuple[bool, bool, frozenset[str | int]]:
+        """Whether its value is secret by the schema, whether by its name, and the keys within of which that says nothing.
+
+        A name that the user gave to an entry whose keys the schema has, such as a column, says nothing of their values.
+        """
+        found = self._known.get(path)
+        if found is None:
+            parts, apart = parts_at(self._schema, path, self._parts), frozenset[str | int]()
+            by_name = is_secret_name(str(path[-1]))
+            if by_name and path[-1] not in keys_at(parts_at(self._schema, path[:-1], self._parts)):
+                apart = frozenset(keys_at(parts))
+            found = self._known[path] = is_secret(parts), by_name, apart
+        return found
 
 
 def secrets_of(data: Mapping[str, Any], schema: Schema) -> list[str]:
     """The secrets that stand in a configuration as plain texts."""
-    found: dict[KeyPath, list[Schema]] = {}
-    return [text for path, text in _texts(data, ()) if not refers(text) and is_secret_path(path, schema, found)]
+    secret = _SecretPaths(schema)
+    return [text for path, text in _texts(data, ()) if not refers(text) and path in secret]
 
 
 def _texts(value: Any, path: KeyPath) -> Iterator[tuple[KeyPath, str]]:
@@ -241,7 +263,7 @@ def discreet(problem: Problem, schema: Schema, secrets: Iterable[str] = ()) -> P
     """A problem that shows no secret; `secrets` are those that stand in the configuration itself."""
     # These tell of keys, and of no value.
     told = problem.message.startswith(("unknown key", "there is no key")) or problem.message.endswith("is missing")
-    if problem.path and is_secret_path(problem.path, schema) and not told:
+    if problem.path in _SecretPaths(schema) and not told:
         return replace(problem, message="the value does not fit; it is a secret, and not shown")
     return replace(problem, message=masked(without(redacted(problem.message), secrets)))
 
