@@ -231,7 +231,7 @@ class _SecretPaths:
         return found
 
     def _of(self, path: KeyPath) -> tuple[bool, bool, frozenset[str | int]]:
-        """Whether its value is secret by the schema, whether by its name, and the keys within of which that says nothing.
+        """Whether it is secret by the schema, whether by its name, and the keys within of which that says nothing.
 
         A name that the user gave to an entry whose keys the schema has, such as a column, says nothing of their values.
         """
