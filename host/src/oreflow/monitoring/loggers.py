@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import Any
 
@@ -62,14 +62,23 @@ def get_logger(name: str) -> Any:
     ).bind()
 
 
+def say(log: logging.Logger, level: int, event: str, fields: Mapping[str, Any]) -> None:
+    """Have a logger of the standard library say what one of these would, without the ways through structlog."""
+    if log.isEnabledFor(level):
+        log.log(level, _text(event, fields), extra={EVENT: event, FIELDS: fields}, stacklevel=3)
+
+
 def _for_the_standard_library(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> dict[str, Any]:
     """A line as arguments of a method of a logger: a text for whoever reads it plainly, and what is in it."""
     event = line.pop("event", "")
     passed = {key: line.pop(key) for key in ("exc_info", "stack_info", "stacklevel") if key in line}
     fields = dict(line)
-    text = " ".join([text_of(event), *(f"{key}={text_of(value)}" for key, value in fields.items())])
     passed.setdefault("stacklevel", _frames_to_the_caller())
-    return {"msg": text, "extra": {EVENT: event, FIELDS: fields}, **passed}
+    return {"msg": _text(event, fields), "extra": {EVENT: event, FIELDS: fields}, **passed}
+
+
+def _text(event: Any, fields: Mapping[str, Any]) -> str:
+    return " ".join([text_of(event), *(f"{key}={text_of(value)}" for key, value in fields.items())])
 
 
 def _frames_to_the_caller() -> int:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
+from logging import DEBUG, ERROR, INFO, WARNING
 from typing import Any
 
 from oreflow.hookspecs import hookimpl
 from oreflow.monitoring import lines
 from oreflow.monitoring.lines import Logging
-from oreflow.monitoring.loggers import get_logger
+from oreflow.monitoring.loggers import say
+
+_LEVELS = {"failed": ERROR, "skipped": WARNING, "stale": WARNING, "interrupted": WARNING}
+"""The level of what became of a table, where it is not INFO."""
 
 
 class Logs:
@@ -20,7 +25,7 @@ class Logs:
     def __init__(self, run_id: str, pipeline: str, around: Logging | None = None) -> None:
         """`around` is what writes the lines down; it is held to that, whatever a plugin does to logging."""
         self._run_id, self._around = run_id, around
-        self._log = get_logger("oreflow.run")
+        self._log = logging.getLogger("oreflow.run")
         self._run = {"run_id": run_id, "pipeline": pipeline}
         self._before = lines.here()
         self._within({})
@@ -33,21 +38,21 @@ class Logs:
     def run_started(self, run_id: str, tables: Sequence[str]) -> None:
         """Say that it begins."""
         if run_id == self._run_id:
-            self._log.info("run started", tables=list(tables))
+            self._say(INFO, "run started", tables=list(tables))
 
     @hookimpl
     def step_started(self, run_id: str, table: str, processor: str, engine: str) -> None:
         """Say which table it looks at."""
         if run_id == self._run_id:
             self._within({"stage": table.partition(".")[0], "table": table})
-            self._log.debug("table started", processor=processor, engine=engine)
+            self._say(DEBUG, "table started", processor=processor, engine=engine)
 
     @hookimpl
     def batch_started(self, run_id: str, batch: int, files: Sequence[Mapping[str, Any]]) -> None:
         """Say which batch it makes."""
         if run_id == self._run_id:
             self._within({**lines.here(), "batch": batch})
-            self._log.debug("batch started", **({"files": len(files)} if files else {}))
+            self._say(DEBUG, "batch started", **({"files": len(files)} if files else {}))
 
     @hookimpl
     def batch_finished(self, run_id: str, table: str, batch: int, status: str, account: Mapping[str, Any]) -> None:
@@ -56,12 +61,12 @@ class Logs:
             return
         # The table is on each line in any case; to whoever sees the text of a warning alone it has to be said.
         for file in account.get("set_aside", ()):
-            self._log.warning("file set aside", table=table, **file)
+            self._say(WARNING, "file set aside", table=table, **file)
         for check, rows in account.get("rules", {}).items():
-            self._log.warning("check broken", table=table, check=check, rows=rows)
+            self._say(WARNING, "check broken", table=table, check=check, rows=rows)
         kinds = ("read", "published", "quarantined", "superseded")
         rows = {f"rows_{kind}": account[kind] for kind in kinds} if account and status == "published" else {}
-        self._log.debug(f"batch {status}", **rows)
+        self._say(DEBUG, f"batch {status}", **rows)
         self._within({key: value for key, value in lines.here().items() if key != "batch"})
 
     @hookimpl
@@ -70,9 +75,9 @@ class Logs:
         if run_id != self._run_id:
             return
         about = {key: value for key, value in event.items() if key != "kind" and value}
-        say = self._log.info if event["kind"] in ("recovered", "delayed") else self._log.warning
+        level = INFO if event["kind"] in ("recovered", "delayed") else WARNING
         name = f"breaker {event['detail']}" if event["kind"] == "state" else event["kind"].replace("_", " ")
-        say(name, resource=resource, **about)
+        self._say(level, name, resource=resource, **about)
 
     @hookimpl
     def step_finished(self, run_id: str, result: Mapping[str, Any]) -> None:
@@ -84,21 +89,23 @@ class Logs:
         if result["status"] in ("published", "failed"):
             keys = ["engine", *(key for key in result if key.startswith("rows_")), "quality_score", *keys]
         about = {key: result[key] for key in ["reason", *keys] if result[key] not in ("", None)}
-        say = {"failed": self._log.error, "skipped": self._log.warning, "stale": self._log.warning}
-        say["interrupted"] = self._log.warning
-        say.get(result["status"], self._log.info)(f"table {result['status']}", **about)
+        level = _LEVELS.get(result["status"], INFO)
+        self._say(level, f"table {result['status']}", **about)
         for remark in result["remarks"]:
-            self._log.warning("remark", remark=remark)
+            self._say(WARNING, "remark", remark=remark)
         self._within({})
 
     @hookimpl
     def run_finished(self, run_id: str, report: Mapping[str, Any]) -> None:
         """Say how it ended."""
         if run_id == self._run_id:
-            say = self._log.info if report["status"] == "success" else self._log.error
-            say("run finished", status=report["status"], seconds=report["seconds"])
+            level = INFO if report["status"] == "success" else ERROR
+            self._say(level, "run finished", status=report["status"], seconds=report["seconds"])
             for remark in report["remarks"]:
-                self._log.warning("remark", remark=remark)
+                self._say(WARNING, "remark", remark=remark)
+
+    def _say(self, level: int, event: str, /, **fields: Any) -> None:
+        say(self._log, level, event, fields)
 
     def _within(self, place: Mapping[str, Any]) -> None:
         """Let lines be of this run, and of a table and a batch of it."""
