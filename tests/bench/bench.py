@@ -293,7 +293,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="oreflow-bench-") as folder:
         work = Path(folder)
         kept = bench_start(work) + bench_configuration(verdict) + bench_resilience(verdict)
-        kept += bench_monitoring(verdict, lambda folder, scale: make_project(folder, make_data(work, scale)), work)
+        kept += bench_monitoring(verdict, lambda scale: make_data(work, scale), make_project, work)
         for engine in options.engines:
             kept += [
                 bench_scale(work, engine, scale, options.pairs or PAIRS[engine, scale]) for scale in options.scales

@@ -1,11 +1,12 @@
-"""What the libraries alone take to tell as much as a monitored run of the retail job does, without oreflow.
+"""What the libraries alone take to tell of a run of the retail job, without oreflow's monitoring.
 
     python yardstick_monitoring.py PROJECT ADDRESS
 
-The job runs without monitoring; right after it, as many spans, log lines and figures are made, and written to as many
-places, by the libraries alone and as leanly as they allow: the text of Prometheus is made once, one client of HTTP
-serves all but the collector, and nothing is recovered, bounded, masked or told where it fails.
-Prints a list of pairs as JSON: the seconds of the job, and of this.
+A plugin of the project, which this makes, is told of the same events as oreflow's views are, as they happen, and makes
+of them as many spans, log lines and figures, which it writes to as many places: by the libraries alone and as leanly
+as they allow. The text of Prometheus is made once, one client of HTTP serves all but the collector, and nothing is
+recovered, bounded, masked, kept for the next process or told where it fails. Runs with it and without alternate in one
+process; prints the seconds of each as JSON.
 """
 
 from __future__ import annotations
@@ -15,72 +16,166 @@ import logging
 import shutil
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-import structlog
-import urllib3
-from opentelemetry.exporter.otlp.proto.http import Compression
-from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import BatchSpanProcessor
-from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
+OPERATIONS = ("scan", "process", "stage", "commit")  # of which each is a span
+ROWS = ("read", "published", "quarantined", "superseded")
+TIMES, WARMING = 5, 1
+PLUGIN = """
+import sys
+sys.path.insert(0, {here!r})
+from yardstick_monitoring import Libraries
 
-import oreflow
+oreflow_api = 1
+_libraries = Libraries({address!r}, {folder!r})
+globals().update({{name: getattr(_libraries, name) for name in Libraries.HOOKS}})
+"""
 
-TABLES = ("bronze.transactions", "silver.transactions", "gold.sales_by_day", "gold.sales_by_country", "gold.customers")
-OPERATIONS, LINES, COUNTERS, BOUNDS = 5, 26, 9, 16  # of a table, a run, a table, a histogram: as the job's
-TIMES, WARMING = 12, 3
+
+def _hookimpl(**options: bool) -> Any:
+    from oreflow.hookspecs import hookimpl
+
+    return hookimpl(**options)
 
 
-def telling(address: str, folder: Path) -> Callable[[], None]:
-    """A function that tells of one run."""
-    exporter = OTLPSpanExporter(endpoint=f"{address}/v1/traces", compression=Compression.Gzip)
-    processor = BatchSpanProcessor(exporter)
-    provider = TracerProvider(shutdown_on_exit=False)
-    provider.add_span_processor(processor)
-    tracer = provider.get_tracer("yardstick")
-    log = logger(folder / "log.jsonl")
-    disable_created_metrics()  # type: ignore[no-untyped-call]  # of series that the job has not either
-    registry, names = CollectorRegistry(), ["pipeline", "stage", "table"]
-    counters = [Counter(f"rows_{number}", "Rows", names, registry=registry) for number in range(COUNTERS)]
-    bounds = [0.005 * 2**number for number in range(BOUNDS)]
-    seconds = Histogram("seconds", "Seconds", names, registry=registry, buckets=bounds)
-    pool = urllib3.PoolManager()
+class Libraries:
+    """Listens to the runs of the pipeline `libraries`."""
 
-    def tell() -> None:
-        about = {"run_id": "20260101T000000", "pipeline": "retail"}
-        with tracer.start_as_current_span("run", attributes=about):
-            for table in TABLES:
-                with tracer.start_as_current_span(f"table {table}", attributes={**about, "table": table}) as span:
-                    with tracer.start_as_current_span("batch 1", attributes={"table": table, "batch": 1}) as batch:
-                        for number in range(OPERATIONS):
-                            attributes = {"resource": "lake", "operation": str(number), "attempt": 1}
-                            tracer.start_span(f"{number} lake", attributes=attributes).end()
-                        batch.set_attributes({"status": "published", "read": 1, "published": 1, "quarantined": 0})
-                    span.set_attributes({"status": "published", "seconds": 0.1})
-        for number in range(LINES):
-            log.info("batch published", **about, stage="bronze", table=TABLES[0], batch=number, rows_read=1, rows=1)
-        for table in TABLES:
-            labels = "retail", table.partition(".")[0], table
-            for counter in counters:
-                counter.labels(*labels).inc()
-            seconds.labels(*labels).observe(0.1)
-        processor.force_flush()
-        text = generate_latest(registry)  # once, for whoever asks the endpoint, too
-        (folder / "metrics.prom.new").write_bytes(text)
-        (folder / "metrics.prom.new").replace(folder / "metrics.prom")
-        pool.request("PUT", f"{address}/metrics/job/retail", body=text)
-        samples = [each for family in registry.collect() for each in family.samples]
-        (folder / "metrics.json").write_text(json.dumps([[each.name, each.labels, each.value] for each in samples]))
+    HOOKS = (
+        "run_started",
+        "step_started",
+        "batch_started",
+        "call_resource",
+        "batch_finished",
+        "step_finished",
+        "run_finished",
+    )
+
+    def __init__(self, address: str, folder: str) -> None:
+        import urllib3
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor
+        from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
+
+        self._address, self._folder = address, Path(folder)
+        self._processor = BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{address}/v1/traces"))
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(self._processor)
+        self._tracer, self._log = provider.get_tracer("yardstick"), logger(self._folder / "log.jsonl")
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # of series that the job has not either
+        self._registry, names = CollectorRegistry(), ["pipeline", "stage", "table"]
+        self._rows = [Counter(f"rows_{kind}", "Rows", names, registry=self._registry) for kind in ROWS]
+        more = {"batches": "status", "check_failures": "check", "steps": "status"}
+        self._more = {
+            name: Counter(name, name, [*names, label], registry=self._registry) for name, label in more.items()
+        }
+        self._runs = Counter("runs", "Runs", ["pipeline", "status"], registry=self._registry)
+        bounds = [0.005 * 2**number for number in range(16)]
+        self._seconds = Histogram("seconds", "Seconds", names, registry=self._registry, buckets=bounds)
+        self._pool = urllib3.PoolManager()
+        self._open: list[Any] = []
+        self._about: dict[str, Any] = {}
+        self._is_on = False
+
+    @_hookimpl(tryfirst=True)
+    def run_started(self, run_id: str, pipeline: str, tables: Sequence[str]) -> None:
+        """Begin."""
+        self._is_on = pipeline == "libraries"
+        if self._is_on:
+            self._about = {"run_id": run_id, "pipeline": pipeline}
+            self._begin("run", self._about)
+            self._log.info("run started", **self._about, tables=list(tables))
+
+    @_hookimpl(tryfirst=True)
+    def step_started(self, table: str, processor: str, engine: str) -> None:
+        """Begin a table."""
+        if self._is_on:
+            self._about |= {"stage": table.partition(".")[0], "table": table}
+            self._begin(f"table {table}", {"table": table, "processor": processor, "engine": engine})
+            self._log.debug("table started", **self._about, processor=processor, engine=engine)
+
+    @_hookimpl(tryfirst=True)
+    def batch_started(self, table: str, batch: int, files: Sequence[Mapping[str, Any]]) -> None:
+        """Begin a batch."""
+        if self._is_on:
+            self._begin(f"batch {batch}", {"table": table, "batch": batch, "files": len(files)})
+            self._log.debug("batch started", **self._about, batch=batch, files=len(files))
+
+    @_hookimpl(wrapper=True)
+    def call_resource(self, resource: str, operation: str) -> Generator[None, Any, Any]:
+        """A span for a call that is no quick one."""
+        if not self._is_on or operation not in OPERATIONS:
+            return (yield)
+        with self._tracer.start_as_current_span(f"{operation} {resource}", attributes={"attempt": 1}):
+            return (yield)
+
+    @_hookimpl(trylast=True)
+    def batch_finished(self, batch: int, status: str, account: Mapping[str, Any]) -> None:
+        """End a batch."""
+        if not self._is_on:
+            return
+        labels = [self._about[name] for name in ("pipeline", "stage", "table")]
+        self._more["batches"].labels(*labels, status).inc()
+        rows = {kind: account[kind] for kind in ROWS} if account else {}
+        for counter, number in zip(self._rows, rows.values(), strict=False):
+            counter.labels(*labels).inc(number)
+        for check, number in account.get("rules", {}).items():
+            self._more["check_failures"].labels(*labels, check).inc(number)
+            self._log.warning("check broken", **self._about, batch=batch, check=check, rows=number)
+        self._log.debug(f"batch {status}", **self._about, batch=batch, **rows)
+        self._end({"status": status, **rows})
+
+    @_hookimpl(trylast=True)
+    def step_finished(self, result: Mapping[str, Any]) -> None:
+        """End a table."""
+        if self._is_on:
+            labels = [self._about[name] for name in ("pipeline", "stage", "table")]
+            self._more["steps"].labels(*labels, result["status"]).inc()
+            self._seconds.labels(*labels).observe(result["seconds"])
+            self._log.info(f"table {result['status']}", **self._about, seconds=result["seconds"])
+            self._end({"status": result["status"], "seconds": result["seconds"]})
+
+    @_hookimpl(trylast=True)
+    def run_finished(self, report: Mapping[str, Any]) -> None:
+        """End, and have all of it where it goes to."""
+        if not self._is_on:
+            return
+        self._runs.labels(self._about["pipeline"], report["status"]).inc()
+        self._log.info("run finished", **self._about, status=report["status"], seconds=report["seconds"])
+        self._end({"status": report["status"]})
+        self._processor.force_flush()
+        self._write()
+
+    def _write(self) -> None:
+        from prometheus_client import generate_latest
+
+        text = generate_latest(self._registry)  # once, for whoever asks an endpoint, too
+        (self._folder / "metrics.prom.new").write_bytes(text)
+        (self._folder / "metrics.prom.new").replace(self._folder / "metrics.prom")
+        self._pool.request("PUT", f"{self._address}/metrics/job/retail", body=text)
+        samples = [each for family in self._registry.collect() for each in family.samples]
+        document = json.dumps([[each.name, each.labels, each.value] for each in samples])
+        (self._folder / "metrics.json").write_text(document)
         lines = [f"{each.name},{','.join(map('='.join, each.labels.items()))} value={each.value} 1" for each in samples]
-        pool.request("POST", f"{address}/write?db=oreflow", body="\n".join(lines))
+        self._pool.request("POST", f"{self._address}/write?db=oreflow", body="\n".join(lines))
 
-    return tell
+    def _begin(self, name: str, attributes: Mapping[str, Any]) -> None:
+        span = self._tracer.start_as_current_span(name, attributes=attributes, end_on_exit=True)
+        self._open.append((span, span.__enter__()))
+
+    def _end(self, attributes: Mapping[str, Any]) -> None:
+        manager, span = self._open.pop()
+        span.set_attributes(attributes)
+        manager.__exit__(None, None, None)
 
 
-def logger(file: Path) -> structlog.stdlib.BoundLogger:
+def logger(file: Path) -> Any:
     """structlog as its documentation sets it up for the standard library."""
+    import structlog
+
     formatter = structlog.stdlib.ProcessorFormatter
     handler = logging.FileHandler(file)
     handler.setFormatter(formatter(processors=[formatter.remove_processors_meta, structlog.processors.JSONRenderer()]))
@@ -95,18 +190,26 @@ def logger(file: Path) -> structlog.stdlib.BoundLogger:
 
 
 def main(project: Path, address: str) -> None:
-    tell, pairs = telling(address, project), []
+    """Run the job alternately with the libraries and without."""
+    import oreflow
+
+    here, folder = str(Path(__file__).parent), str(project)
+    (project / "oreflow_plugins.py").write_text(PLUGIN.format(here=here, address=address, folder=folder))
+    declaration = (project / "config" / "pipeline.yaml").read_text(encoding="utf-8")
+    told = declaration.replace("name: retail", "name: libraries", 1)
+    (project / "config" / "libraries.yaml").write_text(told, encoding="utf-8")
+    found: dict[str, list[float]] = {"pipeline": [], "libraries": []}
     for number in range(WARMING + TIMES):
-        shutil.rmtree(project / "lake", ignore_errors=True)
-        start = time.perf_counter()
-        report = oreflow.run(project)
-        between = time.perf_counter()
-        tell()
-        if number >= WARMING:
-            pairs.append((between - start, time.perf_counter() - between))
-        if not report.succeeded:
-            raise SystemExit(str(report.status))
-    print(json.dumps(pairs))
+        order = list(found.items())
+        for name, took in order if number % 2 else reversed(order):
+            shutil.rmtree(project / "lake", ignore_errors=True)
+            start = time.perf_counter()
+            report = oreflow.run(project, name)
+            if number >= WARMING:
+                took.append(time.perf_counter() - start)
+            if not report.succeeded or report.remarks:
+                raise SystemExit(f"{name}: {report.status}, {report.remarks}")
+    print(json.dumps(found))
 
 
 if __name__ == "__main__":

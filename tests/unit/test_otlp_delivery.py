@@ -202,6 +202,18 @@ def test_a_copy_of_the_process_sends_its_own_spans_and_not_those_that_wait(made)
     assert len(collector.spans) == 3
 
 
+def test_requests_are_compressed_as_the_standard_variable_says(made, monkeypatch):
+    with receiver() as collector:
+        for said in ("", "gzip"):
+            monkeypatch.setenv("OTEL_EXPORTER_OTLP_COMPRESSION", said)
+            backend = made(collector.address)
+            end(backend)
+            assert backend.flush(5)
+            backend.close()
+    assert [headers.get("content-encoding") for headers in collector.headers] == [None, "gzip"]
+    assert len(collector.spans) == 2
+
+
 def test_what_was_set_up_for_one_run_serves_the_next_where_all_went_well(made):
     with receiver() as collector:
         first = made(collector.address)

@@ -8,6 +8,7 @@ logger.
 from __future__ import annotations
 
 import errno
+import json
 import logging
 import logging.handlers
 import math
@@ -266,7 +267,8 @@ class _Wanted(logging.Filter):
 def _formatter(form: str, *, is_terminal: bool) -> logging.Formatter:
     import structlog
 
-    renderer: Any = structlog.processors.JSONRenderer()
+    encode = json.JSONEncoder().encode  # where `json.dumps` is handed anything it makes one for each line
+    renderer: Any = structlog.processors.JSONRenderer(lambda line, **_: encode(line))
     if form == "console" or (form == "auto" and is_terminal):
         colours = is_terminal and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
         renderer = structlog.dev.ConsoleRenderer(

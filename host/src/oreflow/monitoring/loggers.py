@@ -63,9 +63,10 @@ def get_logger(name: str) -> Any:
 
 
 def say(log: logging.Logger, level: int, event: str, fields: Mapping[str, Any]) -> None:
-    """Have a logger of the standard library say what one of these would, without the ways through structlog."""
+    """Have a logger of the standard library say what one of these would; whoever calls is not looked for."""
     if log.isEnabledFor(level):
-        log.log(level, _text(event, fields), extra={EVENT: event, FIELDS: fields}, stacklevel=3)
+        extra = {EVENT: event, FIELDS: fields}
+        log.handle(log.makeRecord(log.name, level, __file__, 0, _text(event, fields), (), None, extra=extra))
 
 
 def _for_the_standard_library(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,6 @@ import weakref
 from collections.abc import Mapping
 from typing import Any
 
-from opentelemetry.exporter.otlp.proto.http import Compression
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
@@ -99,7 +98,6 @@ class _Sender:
                 certificate_file=_certificate(options, surroundings),
                 headers=dict(headers),
                 timeout=_timeout(options),
-                compression=Compression.Gzip,
                 session=self._connection,
             )
         self._delivery = Delivery(exporter, self._connection)
