@@ -220,7 +220,9 @@ def test_what_was_set_up_for_one_run_serves_the_next_where_all_went_well(made):
         end(first)
         assert first.flush(5)
         first.close()
+        first.close()
         second = made(collector.address)
+        first.close()
         assert second.provider() is first.provider()
         beside = made(collector.address)  # a run at the same time
         assert beside.provider() is not first.provider()

@@ -48,7 +48,7 @@ class Otlp(TraceBackend):
     """
 
     def __init__(self, options: Mapping[str, Any], surroundings: Surroundings) -> None:
-        self._surroundings = surroundings
+        self._surroundings, self._is_closed = surroundings, False
         about = _about(options, surroundings)
         self._sender = _idle.take(surroundings, about) or _Sender(options, surroundings, about)
 
@@ -67,6 +67,9 @@ class Otlp(TraceBackend):
 
     def close(self) -> None:
         """See `TraceBackend.close`; a request that is under way is left behind where it takes long."""
+        if self._is_closed:  # it may be another run's by now
+            return
+        self._is_closed = True
         if self._sender.is_at_rest:
             _idle.give(self._surroundings, self._sender)
         else:
