@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
@@ -22,12 +21,10 @@ def new_plugin_manager() -> pluggy.PluginManager:
 
 
 class _PluginManager(pluggy.PluginManager):
-    """As pluggy's, which takes its time for all that an object has: most of that are methods of `object` and values."""
+    """As pluggy's, which looks at all that each object has: most of that are the methods of `object`."""
 
     def parse_hookimpl_opts(self, plugin: object, name: str) -> Any:
-        own = vars(plugin) if hasattr(plugin, "__dict__") else {}
-        is_none = name.startswith("__") or (name in own and not inspect.isroutine(own[name]))
-        return None if is_none else super().parse_hookimpl_opts(plugin, name)
+        return None if name.startswith("__") else super().parse_hookimpl_opts(plugin, name)
 
 
 class _HostPlugin:

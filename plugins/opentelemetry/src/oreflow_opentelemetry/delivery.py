@@ -49,8 +49,10 @@ class Connection(requests.Session):
     def request(self, *args: Any, **kwargs: Any) -> requests.Response:
         """Make a request."""
         self.fault, self.rejected = "", 0
+        # Else REQUESTS_CA_BUNDLE takes the place of a declared file of certificates.
+        how = {"stream": True, **({"verify": self.verify} if isinstance(self.verify, str) else {})}
         try:
-            answer = super().request(*args, **{**kwargs, "stream": True})
+            answer = super().request(*args, **{**kwargs, **how})
             _read_some(answer, time.monotonic() + (kwargs.get("timeout") or _LONGEST_ANSWER))
         except requests.RequestException as error:
             self.fault = _why(error)

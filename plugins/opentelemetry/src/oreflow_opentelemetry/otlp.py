@@ -5,8 +5,7 @@ The standard variables of OpenTelemetry hold where an option is not said.
 
 from __future__ import annotations
 
-import atexit
-import json
+import functools
 import os
 import socket
 import threading
@@ -14,6 +13,7 @@ import time
 import weakref
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urlsplit
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import Resource
@@ -23,16 +23,14 @@ from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 from oreflow import __version__
 from oreflow.contract import DeclarationError, Problem, Surroundings, TraceBackend
 from oreflow.contract.errors import told
-from oreflow.monitoring.forking import Lock
 from oreflow.quantities import lasting
 from oreflow.secrets import masked, redacted, without
 from oreflow_opentelemetry.delivery import Connection, Delivery, Queue, Quiet
 
 _PATH = "/v1/traces"
+_ADDRESS = "say http://HOST:4318 or https://HOST:4318"
 _TIMEOUT = 2.0  # s, below the patience of a run, which is told in time what was the matter
 _MEND = "look for what is wrong in the variables OTEL_... of the environment"
-_MOST_IDLE = 8
-"""How many pipelines of a process have their connections kept between two runs."""
 _LAST = 0.5
 """Seconds that `close` waits for a request that is under way."""
 
@@ -40,49 +38,14 @@ _LAST = 0.5
 class Otlp(TraceBackend):
     """A provider whose spans go to one collector. `fault` says why some did not get there, '' where none was lost.
 
-    What is set up for one run is used by the next of the same pipeline, connection included, where all went well.
-
     Raises:
         DeclarationError: a header cannot be sent, the file of certificates is not there, `timeout` is none, or a
             variable of OpenTelemetry is none.
     """
 
     def __init__(self, options: Mapping[str, Any], surroundings: Surroundings) -> None:
-        self._surroundings, self._is_closed = surroundings, False
-        about = _about(options, surroundings)
-        self._sender = _idle.take(surroundings, about) or _Sender(options, surroundings, about)
-
-    @property
-    def fault(self) -> str:
-        """How many spans did not get there, and why, in one line and without secrets."""
-        return self._sender.fault
-
-    def provider(self) -> TracerProvider:
-        """See `TraceBackend.provider`."""
-        return self._sender.provider
-
-    def flush(self, seconds: float) -> bool:
-        """See `TraceBackend.flush`."""
-        return self._sender.flush(seconds)
-
-    def close(self) -> None:
-        """See `TraceBackend.close`; a request that is under way is left behind where it takes long."""
-        if self._is_closed:  # it may be another run's by now
-            return
-        self._is_closed = True
-        if self._sender.is_at_rest:
-            _idle.give(self._surroundings, self._sender)
-        else:
-            self._sender.close()
-
-
-class _Sender:
-    """The SDK, set up for one collector: its provider, the queue of spans that have ended, and the connection."""
-
-    def __init__(self, options: Mapping[str, Any], surroundings: Surroundings, about: str) -> None:
         headers = options.get("headers", {})
         _check(headers)
-        self.about = about
         self._secrets = [part for value in headers.values() for part in (value, *value.split())]
         self._flushing: threading.Thread | None = None
         try:
@@ -103,20 +66,21 @@ class _Sender:
                 timeout=_timeout(options),
                 session=self._connection,
             )
+        _check_address(exporter._endpoint, is_declared="endpoint" in options)  # noqa: SLF001  as it was settled there
         self._delivery = Delivery(exporter, self._connection)
         self._queue = Queue(self._delivery)
         sample = options.get("sample")
-        self.provider = TracerProvider(
+        self._provider = TracerProvider(
             sampler=None if sample is None else ParentBasedTraceIdRatio(sample),
             resource=_resource(options, surroundings),
             shutdown_on_exit=False,  # it would wait for as long as a collector lets it; the host closes
         )
-        self.provider.add_span_processor(self._queue)
+        self._provider.add_span_processor(self._queue)
         self._place = masked(without(exporter._endpoint, self._secrets))  # noqa: SLF001  as it was settled there
 
     @property
     def fault(self) -> str:
-        """See `Otlp.fault`."""
+        """How many spans did not get there, and why, in one line and without secrets."""
         lost = self._delivery.lost
         if not lost:
             why = redacted(without(self._connection.fault, self._secrets))
@@ -125,14 +89,9 @@ class _Sender:
         why = redacted(without(self._delivery.fault, self._secrets))
         return f"{what} lost on the way to {self._place}: {why}"
 
-    @property
-    def is_at_rest(self) -> bool:
-        """Whether all spans have got there, and nothing is under way."""
-        return not self._delivery.waiting and not self._delivery.lost and not self._is_flushing
-
-    @property
-    def _is_flushing(self) -> bool:
-        return self._flushing is not None and self._flushing.is_alive()
+    def provider(self) -> TracerProvider:
+        """See `TraceBackend.provider`."""
+        return self._provider
 
     def flush(self, seconds: float) -> bool:
         """See `TraceBackend.flush`. The SDK's own waits as long as a request likes: this one leaves it behind."""
@@ -147,7 +106,7 @@ class _Sender:
         return not self._flushing.is_alive() and not self._delivery.lost
 
     def close(self) -> None:
-        """Send nothing any more."""
+        """See `TraceBackend.close`; a request that is under way is left behind where it takes long."""
         self._delivery.shutdown()
         worker = threading.Thread(target=self._queue.shutdown, name="oreflow-spans", daemon=True)
         worker.start()
@@ -161,59 +120,27 @@ class _Sender:
         self._connection.close()
 
 
-class _Idle:
-    """What was set up for runs that are over, for the next ones of the same pipelines."""
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._senders: dict[Surroundings, _Sender] = {}  # who was used last comes last
-
-    def take(self, surroundings: Surroundings, about: str) -> _Sender | None:
-        """The one that was set up for the same, if there is one; another one of this pipeline is closed."""
-        with self._lock:
-            found = self._senders.pop(surroundings, None)
-        if found is None or found.about == about:
-            return found
-        found.close()
-        return None
-
-    def give(self, surroundings: Surroundings, sender: _Sender) -> None:
-        """Keep one, in the place of an older one."""
-        with self._lock:
-            over = [each for each in [self._senders.pop(surroundings, None)] if each]
-            self._senders[surroundings] = sender
-            if len(self._senders) > _MOST_IDLE:
-                over.append(self._senders.pop(next(iter(self._senders))))
-        for each in over:
-            each.close()
-
-    def close(self) -> None:
-        """Close them all."""
-        with self._lock:
-            over = list(self._senders.values())
-            self._senders.clear()
-        for each in over:
-            each.close()
-
-
-_idle = _Idle()
-atexit.register(_idle.close)
-
-
-def _about(options: Mapping[str, Any], surroundings: Surroundings) -> str:
-    """All that decides how the SDK is set up. Secrets are in it: it is never shown.
-
-    Raises:
-        DeclarationError: the file of certificates is not there.
-    """
-    variables = {name: value for name, value in os.environ.items() if name.startswith("OTEL_")}
-    about = [options, _certificate(options, surroundings), variables, os.getpid()]
-    return json.dumps(about, sort_keys=True, default=str)
-
-
 def _endpoint(options: Mapping[str, Any]) -> str | None:
     said = options.get("endpoint")
     return said and f"{said.rstrip('/').removesuffix(_PATH)}{_PATH}"
+
+
+def _check_address(address: str, *, is_declared: bool) -> None:
+    """Refuse what no request can be made to; it is not shown, since it may have a password.
+
+    Raises:
+        DeclarationError: it is no address.
+    """
+    try:
+        parts = urlsplit(address)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return
+    except ValueError:  # of a port
+        pass
+    if is_declared:
+        raise DeclarationError([Problem("this is no address of a collector", ("endpoint",), _ADDRESS)])
+    message = "the address of the collector in the variable OTEL_EXPORTER_OTLP_ENDPOINT or ..._TRACES_ENDPOINT is none"
+    raise DeclarationError([Problem(message, (), _ADDRESS)])
 
 
 def _timeout(options: Mapping[str, Any]) -> float | None:
@@ -256,7 +183,8 @@ def _resource(options: Mapping[str, Any], surroundings: Surroundings) -> Resourc
         "process.pid": os.getpid(),
         "oreflow.pipeline": surroundings.pipeline,
     }
-    settled = Resource.create()
+    variables = sorted(each for each in os.environ.items() if each[0].startswith("OTEL_"))
+    settled = _settled(os.getpid(), tuple(variables))
     said = dict(settled.attributes)
     if str(said["service.name"]).startswith("unknown_service"):
         del said["service.name"]
@@ -264,7 +192,14 @@ def _resource(options: Mapping[str, Any], surroundings: Surroundings) -> Resourc
     return Resource({**ours, **said, **options.get("attributes", {}), **named}, settled.schema_url)
 
 
-def _begin_anew_in_copies(sender: _Sender) -> None:
+@functools.lru_cache(maxsize=1)
+def _settled(process: int, variables: tuple[tuple[str, str], ...]) -> Resource:
+    """What a process and its variables come to; the SDK looks through all that is installed for what finds it out."""
+    del process, variables  # it looks for them itself
+    return Resource.create()
+
+
+def _begin_anew_in_copies(backend: Otlp) -> None:
     if hasattr(os, "register_at_fork"):
-        anew = weakref.WeakMethod(sender.begin_anew)
+        anew = weakref.WeakMethod(backend.begin_anew)
         os.register_at_fork(after_in_child=lambda: (method := anew()) and method())
