@@ -176,7 +176,10 @@ class _Noted(logging.Handler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  the standard library's name
         """Remember why."""
         error = sys.exc_info()[1]
-        self.fault = told(error) if error else "unknown"
+        if isinstance(error, OSError) and error.strerror and error.filename:
+            self.fault = f"{error.filename}: {error.strerror} - say another file in monitoring.logs"
+        else:
+            self.fault = told(error) if error else "unknown"
 
 
 class _ToStandardError(_Noted, logging.StreamHandler[TextIO]):
@@ -294,7 +297,7 @@ class _Form(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
-        if hasattr(record, "_logger"):
+        if hasattr(record, "_logger") and hasattr(record, "_name"):
             return self._for_structlog.format(record)
         line: Any = _described(record)
         for process in self._processors:
@@ -317,7 +320,7 @@ def _described(record: logging.LogRecord) -> dict[str, Any]:
         line |= {"trace_id": trace, "span_id": span}
     line |= {f"{key}_" if key in OWN else key: value for key, value in about.get(FIELDS, {}).items()}
     for key in ("exc_info", "stack_info"):
-        if about[key]:
+        if about.get(key):
             line[key] = about[key]
     return line
 

@@ -63,10 +63,9 @@ def get_logger(name: str) -> Any:
 
 
 def say(log: logging.Logger, level: int, event: str, fields: Mapping[str, Any]) -> None:
-    """Have a logger of the standard library say what one of these would; whoever calls is not looked for."""
+    """Have a logger of the standard library say what one of these would, without the ways through structlog."""
     if log.isEnabledFor(level):
-        extra = {EVENT: event, FIELDS: fields}
-        log.handle(log.makeRecord(log.name, level, __file__, 0, _text(event, fields), (), None, extra=extra))
+        log.log(level, _text(event, fields), extra={EVENT: event, FIELDS: fields}, stacklevel=3)
 
 
 def _for_the_standard_library(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> dict[str, Any]:
