@@ -61,7 +61,10 @@ class Odd(MetricBackend):
         if does == "notes":
             with open(os.environ["NOTES_OF_TEST"], "a") as file: print(self.options.get("token"), file=file)
         if does == "wordless": raise Wordless
-        if does == "hangs": time.sleep(600)
+        if does == "hangs" or self.__dict__.get("has_failed"): time.sleep(600)
+        if does == "fails once and hangs":
+            self.has_failed = True
+            raise ConnectionRefusedError("once")
         if does == "fails": raise ConnectionRefusedError(f"refused, by {self.options.get('token')}")
         if does == "exits": raise SystemExit("I go")
         if does == "full": os.write(os.open("/dev/full", os.O_WRONLY), b"x")
@@ -235,6 +238,18 @@ def test_aggregations_are_in_the_report_and_can_be_asked_for(shop):
         ("{enable_metrics: maybe}", "expected true or false, got 'maybe'"),
         ("{alert_tresholds: {}}", "unknown key 'alert_tresholds'"),
         ("{metrics: {backends: [{type: odd, does: x, token: '${env:NO_SUCH_TOKEN}'}]}}", "NO_SUCH_TOKEN"),
+        (
+            "{tracing: {backends: [{type: otlp, endpoint: 'http://ada:s3cret@localhost:99999'}]}}",
+            "backends.0.endpoint: this is no address of a collector - say http://HOST:4318",
+        ),
+        (
+            "{tracing: {backends: [{type: otlp, endpoint: 'localhost:4318'}]}}",
+            "backends.0.endpoint: ",
+        ),
+        (
+            "{metrics: {aggregations: {rate: ratio(records_failed, records_processed) over 15m by table}}}",
+            "quote a figure with a comma",
+        ),
     ],
 )
 def test_a_mistake_is_told_at_its_place_before_anything_is_run(shop, section, says):
@@ -243,6 +258,7 @@ def test_a_mistake_is_told_at_its_place_before_anything_is_run(shop, section, sa
     assert (done.code, (made.root / "lake").exists()) == (2, False)
     assert says in done.err
     assert "Traceback" not in done.err
+    assert "s3cret" not in done.err
 
 
 # What a backend may do
@@ -276,6 +292,17 @@ def test_a_backend_that_hangs_costs_the_patience_that_is_declared(shop, kind):
     assert report.succeeded
     assert took < report.seconds + 5
     assert any("has not answered in time" in remark for remark in report.remarks), report.remarks
+
+
+def test_one_that_hung_and_is_declared_no_more_holds_up_no_other_run(shop):
+    made = shop("{patience: 20s, metrics: {backends: [{type: odd, does: fails once and hangs}]}}")
+    assert "metrics did not get to odd: ConnectionRefusedError: once" in made.run().remarks
+    made.declare(DECLARATION + "monitoring: {patience: 20s, metrics: {backends: [{type: odd, does: nothing}]}}\n")
+    start = time.monotonic()
+    report = made.run()
+    assert report.succeeded
+    assert not [remark for remark in report.remarks if "did not get to" in remark]
+    assert time.monotonic() - start < 8  # the half of the patience is 10
 
 
 @pytest.mark.parametrize(
@@ -349,6 +376,9 @@ def test_a_variable_of_opentelemetry_that_is_none_is_refused_in_a_line(shop):
     done = made.cli("run", env={"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "abc"})
     assert (done.code, "Traceback" in done.err) == (2, False)
     assert "monitoring.tracing.backends.0: OpenTelemetry cannot be set up: ValueError: " in done.err
+    done = made.cli("run", env={"OTEL_EXPORTER_OTLP_ENDPOINT": "localhost:4318"})
+    assert (done.code, "Traceback" in done.err) == (2, False)
+    assert "the variable OTEL_EXPORTER_OTLP_ENDPOINT or ..._TRACES_ENDPOINT is none - say http://HOST:4318" in done.err
 
 
 WAITS = """
@@ -639,7 +669,12 @@ def test_a_comparison_of_engines_is_no_run_of_the_pipeline(shop):
 def test_what_is_enabled_and_goes_nowhere_is_said(shop):
     made = shop("{enable_tracing: true}")
     (remark,) = made.run().remarks
-    assert remark.startswith("spans are enabled and go nowhere - pip install oreflow-opentelemetry")
+    assert remark == "spans are enabled and go nowhere - say where in monitoring.tracing.backends"
+    (made.root / "oreflow_plugins.py").unlink()
+    names = ", ".join(f"oreflow-{each}" for each in ("bronze", "silver", "gold", "polars", "delta"))
+    made.declare(f"{DECLARATION}plugins: {{allow: [{names}]}}\nmonitoring: {{enable_tracing: true}}\n")
+    mend = "pip install oreflow-opentelemetry, and say where in monitoring.tracing.backends"
+    assert made.run().remarks == [f"spans are enabled and go nowhere - {mend}"]
 
 
 def test_whoever_kills_a_run_that_waits_for_a_backend_has_its_report(shop):

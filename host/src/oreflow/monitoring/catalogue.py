@@ -6,7 +6,11 @@ from collections.abc import Mapping
 
 _OF_TABLES = ("pipeline", "stage", "table")
 METRICS: Mapping[str, tuple[str, tuple[str, ...], str]] = {
-    "runs_total": ("counter", ("pipeline", "status"), "Runs that are over; one that was killed, by the next"),
+    "runs_total": (
+        "counter",
+        ("pipeline", "status"),
+        "Runs that are over; one that was killed, by the next, and of it nothing else",
+    ),
     "run_duration_seconds": ("histogram", ("pipeline",), "How long runs took"),
     "last_run_timestamp_seconds": ("gauge", ("pipeline",), "When the last run was over"),
     "last_success_timestamp_seconds": ("gauge", ("pipeline",), "When the last run was over that succeeded"),

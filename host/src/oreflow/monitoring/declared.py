@@ -100,7 +100,7 @@ def schema(factory: ProcessorFactory) -> dict[str, Any]:
                         "description": "figures over a window of time, by name",
                         "propertyNames": {
                             "pattern": "^[a-zA-Z_][a-zA-Z0-9_.-]*$",
-                            "description": "call it by letters, digits, _, . and -",
+                            "description": "call it by letters, digits, _, . and -, and quote a figure with a comma",
                         },
                         "additionalProperties": {
                             "type": "string",

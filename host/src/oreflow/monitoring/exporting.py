@@ -64,6 +64,11 @@ class Export:
             self._is_given_up = self._done < asked
             return "it has not answered in time" if self._is_given_up else self._fault
 
+    @property
+    def has_failed(self) -> bool:
+        """Whether the last writing came to nothing, or has not come to an end in time."""
+        return bool(self._fault) or self._is_given_up
+
     def close(self) -> None:
         """Let it write once more, and end."""
         with self._changed:

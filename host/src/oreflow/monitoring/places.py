@@ -73,7 +73,7 @@ def begin(
         over = _over(gone)
         for each in over:
             _running.pop(each.key)
-    _end(over, deadline)
+    _end(over, deadline, even_faulty=False)
     with _changing:
         for key, backend in new.items():
             if backend is not None and key not in _running:
@@ -214,11 +214,15 @@ def _of(pipeline: str, snapshot: Snapshot, *, with_common: bool) -> Snapshot:
     return replace(snapshot, families=tuple(families))
 
 
-def _end(places: Sequence[Place], deadline: float) -> None:
-    """Close backends, until a time of `time.monotonic()`."""
+def _end(places: Sequence[Place], deadline: float, *, even_faulty: bool = True) -> None:
+    """Close backends, until a time of `time.monotonic()`; those whose last writing has failed by themselves.
+
+    `even_faulty`: these are waited for as well, since they get no other chance.
+    """
+    waited_for = [each for each in places if even_faulty or not each.export.has_failed]
     for each in places:
         each.export.close()
-    for each in places:
+    for each in waited_for:
         each.export.join(deadline)
 
 

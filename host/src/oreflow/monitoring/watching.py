@@ -96,7 +96,9 @@ class Watch:
             opening.callback(within, backend.close, 0.0)
             self._trace_backends.append(backend)
         if not declared and not is_anybody_there():
-            mend = "pip install oreflow-opentelemetry, and say where in monitoring.tracing.backends"
+            mend = "say where in monitoring.tracing.backends"
+            if not self._factory.trace_backends:
+                mend = f"pip install oreflow-opentelemetry, and {mend}"
             self._remarks.append(f"spans are enabled and go nowhere - {mend}")
         self._traces = Traces(self._run_id, [partial(_tracer, each, self._begun_by) for each in self._trace_backends])
         opening.callback(self._traces.close)
