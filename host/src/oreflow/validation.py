@@ -64,8 +64,11 @@ def _problems(error: Any, schema: Mapping[str, Any], data: Any) -> Iterator[Prob
     if kind == "additionalProperties":
         yield from _unknown_keys(error.kind.unexpected, rule, path)
     elif kind == "required":
-        hint = rule.get("properties", {}).get(error.kind.property, {}).get("description", "")
-        yield Problem(f"'{error.kind.property}' is missing", path, f"add it: {hint}" if hint else "add it")
+        missing, known = error.kind.property, rule.get("properties", {})
+        hint = known.get(missing, {}).get("description", "")
+        slips = difflib.get_close_matches(missing, [str(key) for key in found if key not in known], 1)
+        mend = f"did you mean it by '{slips[0]}'?" if slips else f"add it: {hint}" if hint else "add it"
+        yield Problem(f"'{missing}' is missing", path, mend)
     elif kind == "type":
         yield Problem(f"expected {_words(wanted)}, got {shown(found)}", path)
     elif kind in ("enum", "const"):

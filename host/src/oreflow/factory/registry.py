@@ -416,8 +416,10 @@ class ProcessorFactory:
         if lost:
             return Problem(f"{message}: {' and '.join(str(b.plugin) for b in lost)} both bring it", mend="remove one")
         package = home_of(what, name)
-        others = ", ".join(b.name for b in found)
-        mends = [f"pip install {package}" if package else "", f"use {others}" if others else ""]
+        names = [b.name for b in found]
+        meant = did_you_mean(name, names)
+        others = meant if meant.startswith("did you mean") else f"use {', '.join(names)}" if names else ""
+        mends = [f"pip install {package}" if package else "", others]
         return Problem(message, mend=", or ".join(mend for mend in mends if mend))
 
     def _asked(self, plugin: Plugin, hook: str, kind: type[_Kind], **arguments: Any) -> _Kind:

@@ -165,7 +165,11 @@ def declared_monitoring(
         values = {"pipeline": [str(data.get("name"))], "table": list(data.get("tables", {})), "stage": _STAGES}
         aggregations = tuple(_aggregations(about.get("aggregations", {}), values, problems))
         if aggregations and not any(_can_query(each, factory) for each in found):
-            found += _declared([{"type": "memory"}], "metrics", factory, problems)
+            if "memory" in factory.metric_backends:
+                found.append(DeclaredBackend("memory", {}))
+            else:
+                lacking = Problem("no backend keeps metrics", (SECTION, "metrics", "aggregations"), _KEEPS)
+                problems.append(lacking)
         metrics = tuple(found)
         if not metrics and "backends" not in about:
             mend = "pip install oreflow-metrics, or say where in monitoring.metrics.backends"
@@ -196,6 +200,7 @@ def _seconds(said: float | str, path: tuple[str | int, ...], problems: list[Prob
         return _EVERY
 
 
+_KEEPS = "pip install oreflow-metrics, whose backend memory does"
 _OTLP = ("OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
 
 
