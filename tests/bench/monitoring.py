@@ -7,7 +7,7 @@ much however many rows there are, so that its share differs: the milliseconds ar
 what the libraries alone take that are told of the same events (yardstick_monitoring.py). Whole processes are measured
 too: what is imported for it is paid once in each.
 
-Half of it makes files, and a disk that is busy takes ten times as long for that: TMPDIR=/dev/shm leaves the disk out.
+It makes files, for which a disk that is busy takes ten times as long: TMPDIR=/dev/shm leaves the disk out.
 """
 
 from __future__ import annotations
