@@ -3,7 +3,7 @@
     python yardstick_monitoring.py PROJECT ADDRESS
 
 A plugin of the project, which this makes, is told of the same events as oreflow's views are, as they happen, and makes
-of them as many spans, log lines and figures, which it writes to as many places: by the libraries alone and as leanly
+of them as many spans and log lines and most of the figures, for as many places: by the libraries alone and as leanly
 as they allow. The text of Prometheus is made once, one client of HTTP serves all but the collector, and nothing is
 recovered, bounded, masked, kept for the next process or told where it fails. Runs with it and without alternate in one
 process; prints the seconds of each as JSON.
@@ -20,7 +20,17 @@ from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-OPERATIONS = ("scan", "process", "stage", "commit")  # of which each is a span
+import structlog
+import urllib3
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
+
+import oreflow
+from oreflow.hookspecs import hookimpl
+
+QUICK = ("list", "digest", "load", "account", "write")  # calls that are no spans, as those that read the lake
 ROWS = ("read", "published", "quarantined", "superseded")
 TIMES, WARMING = 5, 1
 PLUGIN = """
@@ -32,12 +42,6 @@ oreflow_api = 1
 _libraries = Libraries({address!r}, {folder!r})
 globals().update({{name: getattr(_libraries, name) for name in Libraries.HOOKS}})
 """
-
-
-def _hookimpl(**options: bool) -> Any:
-    from oreflow.hookspecs import hookimpl
-
-    return hookimpl(**options)
 
 
 class Libraries:
@@ -54,18 +58,12 @@ class Libraries:
     )
 
     def __init__(self, address: str, folder: str) -> None:
-        import urllib3
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-        from opentelemetry.sdk.trace import TracerProvider
-        from opentelemetry.sdk.trace.export import BatchSpanProcessor
-        from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics
-
         self._address, self._folder = address, Path(folder)
         self._processor = BatchSpanProcessor(OTLPSpanExporter(endpoint=f"{address}/v1/traces"))
         provider = TracerProvider(shutdown_on_exit=False)
         provider.add_span_processor(self._processor)
         self._tracer, self._log = provider.get_tracer("yardstick"), logger(self._folder / "log.jsonl")
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # of series that the job has not either
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # it says no types; the job has no such series
         self._registry, names = CollectorRegistry(), ["pipeline", "stage", "table"]
         self._rows = [Counter(f"rows_{kind}", "Rows", names, registry=self._registry) for kind in ROWS]
         more = {"batches": "status", "check_failures": "check", "steps": "status"}
@@ -80,7 +78,7 @@ class Libraries:
         self._about: dict[str, Any] = {}
         self._is_on = False
 
-    @_hookimpl(tryfirst=True)
+    @hookimpl(tryfirst=True)
     def run_started(self, run_id: str, pipeline: str, tables: Sequence[str]) -> None:
         """Begin."""
         self._is_on = pipeline == "libraries"
@@ -89,7 +87,7 @@ class Libraries:
             self._begin("run", self._about)
             self._log.info("run started", **self._about, tables=list(tables))
 
-    @_hookimpl(tryfirst=True)
+    @hookimpl(tryfirst=True)
     def step_started(self, table: str, processor: str, engine: str) -> None:
         """Begin a table."""
         if self._is_on:
@@ -97,22 +95,22 @@ class Libraries:
             self._begin(f"table {table}", {"table": table, "processor": processor, "engine": engine})
             self._log.debug("table started", **self._about, processor=processor, engine=engine)
 
-    @_hookimpl(tryfirst=True)
+    @hookimpl(tryfirst=True)
     def batch_started(self, table: str, batch: int, files: Sequence[Mapping[str, Any]]) -> None:
         """Begin a batch."""
         if self._is_on:
             self._begin(f"batch {batch}", {"table": table, "batch": batch, "files": len(files)})
             self._log.debug("batch started", **self._about, batch=batch, files=len(files))
 
-    @_hookimpl(wrapper=True)
+    @hookimpl(wrapper=True)
     def call_resource(self, resource: str, operation: str) -> Generator[None, Any, Any]:
         """A span for a call that is no quick one."""
-        if not self._is_on or operation not in OPERATIONS:
+        if not self._is_on or operation in QUICK or (operation == "read" and resource == "lake"):
             return (yield)
         with self._tracer.start_as_current_span(f"{operation} {resource}", attributes={"attempt": 1}):
             return (yield)
 
-    @_hookimpl(trylast=True)
+    @hookimpl(trylast=True)
     def batch_finished(self, batch: int, status: str, account: Mapping[str, Any]) -> None:
         """End a batch."""
         if not self._is_on:
@@ -128,7 +126,7 @@ class Libraries:
         self._log.debug(f"batch {status}", **self._about, batch=batch, **rows)
         self._end({"status": status, **rows})
 
-    @_hookimpl(trylast=True)
+    @hookimpl(trylast=True)
     def step_finished(self, result: Mapping[str, Any]) -> None:
         """End a table."""
         if self._is_on:
@@ -138,7 +136,7 @@ class Libraries:
             self._log.info(f"table {result['status']}", **self._about, seconds=result["seconds"])
             self._end({"status": result["status"], "seconds": result["seconds"]})
 
-    @_hookimpl(trylast=True)
+    @hookimpl(trylast=True)
     def run_finished(self, report: Mapping[str, Any]) -> None:
         """End, and have all of it where it goes to."""
         if not self._is_on:
@@ -150,8 +148,6 @@ class Libraries:
         self._write()
 
     def _write(self) -> None:
-        from prometheus_client import generate_latest
-
         text = generate_latest(self._registry)  # once, for whoever asks an endpoint, too
         (self._folder / "metrics.prom.new").write_bytes(text)
         (self._folder / "metrics.prom.new").replace(self._folder / "metrics.prom")
@@ -174,8 +170,6 @@ class Libraries:
 
 def logger(file: Path) -> Any:
     """structlog as its documentation sets it up for the standard library."""
-    import structlog
-
     formatter = structlog.stdlib.ProcessorFormatter
     handler = logging.FileHandler(file)
     handler.setFormatter(formatter(processors=[formatter.remove_processors_meta, structlog.processors.JSONRenderer()]))
@@ -191,8 +185,6 @@ def logger(file: Path) -> Any:
 
 def main(project: Path, address: str) -> None:
     """Run the job alternately with the libraries and without."""
-    import oreflow
-
     here, folder = str(Path(__file__).parent), str(project)
     (project / "oreflow_plugins.py").write_text(PLUGIN.format(here=here, address=address, folder=folder))
     declaration = (project / "config" / "pipeline.yaml").read_text(encoding="utf-8")
