@@ -66,7 +66,8 @@ class Otlp(TraceBackend):
                 timeout=_timeout(options),
                 session=self._connection,
             )
-        _check_address(exporter._endpoint, is_declared="endpoint" in options)  # noqa: SLF001  as it was settled there
+        address: str = exporter._endpoint  # noqa: SLF001  the SDK says nowhere else what it settled by its variables
+        _check_address(address, is_declared="endpoint" in options)
         self._delivery = Delivery(exporter, self._connection)
         self._queue = Queue(self._delivery)
         sample = options.get("sample")
@@ -76,7 +77,7 @@ class Otlp(TraceBackend):
             shutdown_on_exit=False,  # it would wait for as long as a collector lets it; the host closes
         )
         self._provider.add_span_processor(self._queue)
-        self._place = masked(without(exporter._endpoint, self._secrets))  # noqa: SLF001  as it was settled there
+        self._place = masked(without(address, self._secrets))
 
     @property
     def fault(self) -> str:
@@ -137,10 +138,9 @@ def _check_address(address: str, *, is_declared: bool) -> None:
             return
     except ValueError:  # of a port
         pass
-    if is_declared:
-        raise DeclarationError([Problem("this is no address of a collector", ("endpoint",), _ADDRESS)])
-    message = "the address of the collector in the variable OTEL_EXPORTER_OTLP_ENDPOINT or ..._TRACES_ENDPOINT is none"
-    raise DeclarationError([Problem(message, (), _ADDRESS)])
+    where = "in the variable OTEL_EXPORTER_OTLP_ENDPOINT or ..._TRACES_ENDPOINT"
+    message = "this is no address of a collector" if is_declared else f"the address of the collector {where} is none"
+    raise DeclarationError([Problem(message, ("endpoint",) if is_declared else (), _ADDRESS)])
 
 
 def _timeout(options: Mapping[str, Any]) -> float | None:
