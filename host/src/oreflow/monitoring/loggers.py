@@ -62,10 +62,10 @@ def get_logger(name: str) -> Any:
     ).bind()
 
 
-def say(log: logging.Logger, level: int, event: str, fields: Mapping[str, Any]) -> None:
+def say(log: logging.Logger, level: int, event: str, /, **fields: Any) -> None:
     """Have a logger of the standard library say what one of these would, without the ways through structlog."""
     if log.isEnabledFor(level):
-        log.log(level, _text(event, fields), extra={EVENT: event, FIELDS: fields}, stacklevel=3)
+        log.log(level, _text(event, fields), extra={EVENT: event, FIELDS: fields}, stacklevel=2)
 
 
 def _for_the_standard_library(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping, Sequence
+from functools import partial
 from logging import DEBUG, ERROR, INFO, WARNING
 from typing import Any
 
@@ -25,7 +26,7 @@ class Logs:
     def __init__(self, run_id: str, pipeline: str, around: Logging | None = None) -> None:
         """`around` is what writes the lines down; it is held to that, whatever a plugin does to logging."""
         self._run_id, self._around = run_id, around
-        self._log = logging.getLogger("oreflow.run")
+        self._say = partial(say, logging.getLogger("oreflow.run"))
         self._run = {"run_id": run_id, "pipeline": pipeline}
         self._before = lines.here()
         self._within({})
@@ -103,9 +104,6 @@ class Logs:
             self._say(level, "run finished", status=report["status"], seconds=report["seconds"])
             for remark in report["remarks"]:
                 self._say(WARNING, "remark", remark=remark)
-
-    def _say(self, level: int, event: str, /, **fields: Any) -> None:
-        say(self._log, level, event, fields)
 
     def _within(self, place: Mapping[str, Any]) -> None:
         """Let lines be of this run, and of a table and a batch of it."""
