@@ -257,7 +257,7 @@ def test_aggregations_are_in_the_report_and_can_be_asked_for(shop):
         ),
         (
             "{tracing: {backends: [{type: otlp, endpoint: 'localhost:4318'}]}}",
-            "backends.0.endpoint: ",
+            "backends.0.endpoint: 'localhost:4318' does not fit",
         ),
         (
             "{metrics: {aggregations: {rate: ratio(records_failed, records_processed) over 15m by table}}}",

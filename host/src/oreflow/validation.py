@@ -45,12 +45,18 @@ def shown(value: Any) -> str:
     return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
-def did_you_mean(word: str, known: Any) -> str:
+def nearest(word: str, known: Iterable[Any]) -> str:
+    """The known name that a word is likely to be a slip of; '' where there is none."""
+    lower = {name.lower(): name for name in sorted({str(name) for name in known})}
+    close = difflib.get_close_matches(str(word).lower(), lower, 1)
+    return lower[close[0]] if close else ""
+
+
+def did_you_mean(word: str, known: Iterable[Any]) -> str:
     """`did you mean 'x'?`, or the list of what there is."""
     names = sorted({str(name) for name in known})
-    lower = {name.lower(): name for name in names}
-    if close := difflib.get_close_matches(str(word).lower(), lower, 1):
-        return f"did you mean '{lower[close[0]]}'?"
+    if near := nearest(word, names):
+        return f"did you mean '{near}'?"
     return f"there are {', '.join(names)}" if names else "there are none"
 
 
@@ -66,8 +72,8 @@ def _problems(error: Any, schema: Mapping[str, Any], data: Any) -> Iterator[Prob
     elif kind == "required":
         missing, known = error.kind.property, rule.get("properties", {})
         hint = known.get(missing, {}).get("description", "")
-        slips = difflib.get_close_matches(missing, [str(key) for key in found if key not in known], 1)
-        mend = f"did you mean it by '{slips[0]}'?" if slips else f"add it: {hint}" if hint else "add it"
+        slip = nearest(missing, [key for key in found if key not in known])
+        mend = f"did you mean it by '{slip}'?" if slip else f"add it: {hint}" if hint else "add it"
         yield Problem(f"'{missing}' is missing", path, mend)
     elif kind == "type":
         yield Problem(f"expected {_words(wanted)}, got {shown(found)}", path)

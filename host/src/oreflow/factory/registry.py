@@ -49,7 +49,7 @@ from oreflow.factory.profile import Profile
 from oreflow.factory.selection import Memory, Offer, Request, Selection, option_problems, select
 from oreflow.factory.simple import ByClass, hooks_for
 from oreflow.secrets import followed
-from oreflow.validation import did_you_mean, validate
+from oreflow.validation import did_you_mean, nearest, validate
 
 if TYPE_CHECKING:
     from oreflow.resilience.classification import Classifier
@@ -417,8 +417,9 @@ class ProcessorFactory:
             return Problem(f"{message}: {' and '.join(str(b.plugin) for b in lost)} both bring it", mend="remove one")
         package = home_of(what, name)
         names = [b.name for b in found]
-        meant = did_you_mean(name, names)
-        others = meant if meant.startswith("did you mean") else f"use {', '.join(names)}" if names else ""
+        others = f"use {', '.join(names)}" if names else ""
+        if near := nearest(name, names):
+            others = f"did you mean '{near}'?"
         mends = [f"pip install {package}" if package else "", others]
         return Problem(message, mend=", or ".join(mend for mend in mends if mend))
 

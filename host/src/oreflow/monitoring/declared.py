@@ -10,7 +10,7 @@ from typing import Any
 from oreflow.contract import Aggregation, DeclarationError, Problem, ProcessingStage
 from oreflow.factory import ProcessorFactory
 from oreflow.quantities import lasting, time_schema
-from oreflow.validation import did_you_mean
+from oreflow.validation import did_you_mean, nearest
 
 SECTION = "monitoring"
 _STAGES = [stage.value for stage in ProcessingStage]
@@ -168,8 +168,7 @@ def declared_monitoring(
             if "memory" in factory.metric_backends:
                 found.append(DeclaredBackend("memory", {}))
             else:
-                lacking = Problem("no backend keeps metrics", (SECTION, "metrics", "aggregations"), _KEEPS)
-                problems.append(lacking)
+                problems.append(Problem("no backend keeps metrics", (SECTION, "metrics", "aggregations"), _KEEPS))
         metrics = tuple(found)
         if not metrics and "backends" not in about:
             mend = "pip install oreflow-metrics, or say where in monitoring.metrics.backends"
@@ -259,6 +258,5 @@ def _strange_labels(aggregation: Aggregation, path: tuple[str | int, ...]) -> It
     if all(metric in LABELS for metric in aggregation.metrics):
         known = list(dict.fromkeys(label for metric in aggregation.metrics for label in LABELS[metric]))
         for label in dict.fromkeys([*aggregation.by, *aggregation.where]):
-            mend = did_you_mean(label, known)
-            if label not in known and mend.startswith("did you mean"):
-                yield Problem(f"there is no label '{label}'", path, mend)
+            if label not in known and (near := nearest(label, known)):
+                yield Problem(f"there is no label '{label}'", path, f"did you mean '{near}'?")

@@ -215,9 +215,9 @@ def _of(pipeline: str, snapshot: Snapshot, *, with_common: bool) -> Snapshot:
 
 
 def _end(places: Sequence[Place], deadline: float, *, even_faulty: bool = True) -> None:
-    """Close backends, until a time of `time.monotonic()`; those whose last writing has failed by themselves.
+    """Close backends, and wait for their end until a time of `time.monotonic()`.
 
-    `even_faulty`: these are waited for as well, since they get no other chance.
+    `even_faulty`: also for those whose last writing has failed, where this is their last chance.
     """
     waited_for = [each for each in places if even_faulty or not each.export.has_failed]
     for each in places:
