@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from oreflow.config import Secret
 from oreflow.monitoring import get_logger
-from oreflow.monitoring.lines import OWN, Logging
+from oreflow.monitoring.handlers import Logging
+from oreflow.monitoring.lines import OWN
 from oreflow.monitoring.logs import Logs
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from oreflow.hookspecs import hookimpl
 from oreflow.monitoring import lines
-from oreflow.monitoring.lines import Logging
+from oreflow.monitoring.handlers import Logging
 from oreflow.monitoring.loggers import say
 
 _LEVELS = {"failed": ERROR, "skipped": WARNING, "stale": WARNING, "interrupted": WARNING}

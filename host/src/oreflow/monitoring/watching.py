@@ -24,7 +24,7 @@ from oreflow.monitoring.recorder import Recorder
 from oreflow.secrets import redacted
 
 if TYPE_CHECKING:
-    from oreflow.monitoring.lines import Logging
+    from oreflow.monitoring.handlers import Logging
     from oreflow.monitoring.tracing import Traces
 
 _log = logging.getLogger("oreflow.monitoring")
@@ -75,7 +75,7 @@ class Watch:
         return self
 
     def _begin_logs(self, said: Mapping[str, Any], opening: ExitStack) -> None:
-        from oreflow.monitoring.lines import Logging
+        from oreflow.monitoring.handlers import Logging
         from oreflow.monitoring.logs import Logs
 
         self._logging = opening.enter_context(Logging(said, self._surroundings.project, self._run_id))
