@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping, MutableMapping
-from pathlib import Path
+from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
-from oreflow.contract.errors import told
-
-EVENT, FIELDS = "oreflow_event", "oreflow_fields"
-"""The attributes of a record that comes of one of these loggers: what is said, and what is in it."""
+from oreflow.monitoring.records import EVENT, FIELDS, text_with
 
 
 class BoundLogger(structlog.stdlib.BoundLogger):
@@ -62,23 +58,13 @@ def get_logger(name: str) -> Any:
     ).bind()
 
 
-def say(log: logging.Logger, level: int, event: str, /, **fields: Any) -> None:
-    """Have a logger of the standard library say what one of these would, without the ways through structlog."""
-    if log.isEnabledFor(level):
-        log.log(level, _text(event, fields), extra={EVENT: event, FIELDS: fields}, stacklevel=2)
-
-
 def _for_the_standard_library(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> dict[str, Any]:
     """A line as arguments of a method of a logger: a text for whoever reads it plainly, and what is in it."""
     event = line.pop("event", "")
     passed = {key: line.pop(key) for key in ("exc_info", "stack_info", "stacklevel") if key in line}
     fields = dict(line)
     passed.setdefault("stacklevel", _frames_to_the_caller())
-    return {"msg": _text(event, fields), "extra": {EVENT: event, FIELDS: fields}, **passed}
-
-
-def _text(event: Any, fields: Mapping[str, Any]) -> str:
-    return " ".join([text_of(event), *(f"{key}={text_of(value)}" for key, value in fields.items())])
+    return {"msg": text_with(event, fields), "extra": {EVENT: event, FIELDS: fields}, **passed}
 
 
 def _frames_to_the_caller() -> int:
@@ -90,14 +76,3 @@ def _frames_to_the_caller() -> int:
 
 
 _IN_BETWEEN = ("structlog.", "oreflow.monitoring.loggers")
-
-
-def text_of(value: Any) -> str:
-    """A value as a text that can be encoded."""
-    if isinstance(value, (bytes, bytearray)):
-        return bytes(value).decode(errors="backslashreplace")
-    try:
-        text = value if type(value) is str else str(value) if isinstance(value, (str, Path)) else repr(value)
-    except Exception as error:
-        text = f"a {type(value).__qualname__} that cannot be shown: {told(error)}"
-    return text if text.isascii() else text.encode(errors="backslashreplace").decode()

@@ -11,7 +11,7 @@ from typing import Any
 from oreflow.hookspecs import hookimpl
 from oreflow.monitoring import lines
 from oreflow.monitoring.handlers import Logging
-from oreflow.monitoring.loggers import say
+from oreflow.monitoring.records import say
 
 _LEVELS = {"failed": ERROR, "skipped": WARNING, "stale": WARNING, "interrupted": WARNING}
 """The level of what became of a table, where it is not INFO."""
