@@ -9,12 +9,14 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import queue
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
+from oreflow import workers
 from oreflow.contract import DeclarationError, Problem
 
 TIMEOUT_VARIABLE = "OREFLOW_PLUGIN_TIMEOUT"
@@ -45,28 +47,26 @@ def call(work: Callable[[], _Value]) -> Outcome[_Value]:
     Raises:
         DeclarationError: the variable is no number of seconds.
     """
-    values: list[_Value] = []
-    errors: list[BaseException] = []
+    outcomes: queue.SimpleQueue[tuple[_Value | None, BaseException | None]] = queue.SimpleQueue()
 
     def run() -> None:
         try:
-            values.append(work())
+            outcome: tuple[_Value | None, BaseException | None] = work(), None
         except BaseException as error:
-            errors.append(error)
+            outcome = None, error
+        outcomes.put(outcome)
+        del outcome  # an error whose frames have it is garbage only for the collector
 
     printed = io.StringIO()
     start = time.perf_counter()
     limit = _timeout()
-    thread = threading.Thread(target=run, name="oreflow-plugin", daemon=True)
     with contextlib.redirect_stdout(printed):
-        thread.start()
-        thread.join(limit)
-    seconds = time.perf_counter() - start
-    if thread.is_alive():
-        return Outcome(None, TimeoutError(f"it did not end within {limit:g} s"), printed.getvalue(), seconds)
-    if errors:
-        return Outcome(None, errors[0], printed.getvalue(), seconds)
-    return Outcome(values[0], None, printed.getvalue(), seconds)
+        workers.begin(run, "oreflow-plugin")
+        try:
+            value, error = outcomes.get(timeout=limit)
+        except queue.Empty:
+            value, error = None, TimeoutError(f"it did not end within {limit:g} s")
+    return Outcome(value, error, printed.getvalue(), time.perf_counter() - start)
 
 
 def _timeout() -> float:

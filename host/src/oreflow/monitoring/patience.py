@@ -2,30 +2,34 @@
 
 from __future__ import annotations
 
-import threading
+import queue
 from collections.abc import Callable
 from typing import Any
 
+from oreflow import workers
 from oreflow.contract import DeclarationError
 
 
 def within(function: Callable[[], Any], seconds: float) -> Any:
     """What a function gives or raises in so many seconds; None where it takes longer, and goes on by itself."""
-    outcome: list[Any] = []
+    outcomes: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def call() -> None:
         try:
-            outcome.append(function())
+            outcome = function()
         except BaseException as error:
-            outcome.append(error)
+            outcome = error
+        outcomes.put(outcome)
+        del outcome  # an error whose frames have it is garbage only for the collector
 
-    thread = threading.Thread(target=call, name="oreflow-monitoring", daemon=True)
     try:
-        thread.start()
+        workers.begin(call, "oreflow-monitoring")
     except RuntimeError as error:  # there are no more threads to be had
         return error
-    thread.join(max(seconds, 0.0))
-    return outcome[0] if outcome else None
+    try:
+        return outcomes.get(timeout=max(seconds, 0.0))
+    except queue.Empty:
+        return None
 
 
 def created(create: Callable[[], Any], seconds: float, place: Callable[[DeclarationError], DeclarationError]) -> Any:

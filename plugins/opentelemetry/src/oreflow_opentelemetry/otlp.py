@@ -11,7 +11,7 @@ import socket
 import threading
 import time
 import weakref
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -20,7 +20,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 
-from oreflow import __version__
+from oreflow import __version__, workers
 from oreflow.contract import DeclarationError, Problem, Surroundings, TraceBackend
 from oreflow.contract.errors import told
 from oreflow.quantities import lasting
@@ -47,7 +47,7 @@ class Otlp(TraceBackend):
         headers = options.get("headers", {})
         _check(headers)
         self._secrets = [part for value in headers.values() for part in (value, *value.split())]
-        self._flushing: threading.Thread | None = None
+        self._flushed: threading.Event | None = None
         try:
             self._set_up(options, headers, surroundings)
         except DeclarationError:
@@ -97,28 +97,36 @@ class Otlp(TraceBackend):
     def flush(self, seconds: float) -> bool:
         """See `TraceBackend.flush`. The SDK's own waits as long as a request likes: this one leaves it behind."""
         deadline = time.monotonic() + seconds
-        if self._flushing:  # one thread that a collector keeps waiting is enough
-            self._flushing.join(seconds)
-            if self._flushing.is_alive():
-                return False
-        self._flushing = threading.Thread(target=self._queue.force_flush, name="oreflow-spans", daemon=True)
-        self._flushing.start()
-        self._flushing.join(max(deadline - time.monotonic(), 0.0))
-        return not self._flushing.is_alive() and not self._delivery.lost
+        if self._flushed and not self._flushed.wait(seconds):  # one thread that a collector keeps waiting is enough
+            return False
+        self._flushed = _begun(self._queue.force_flush)
+        return self._flushed.wait(max(deadline - time.monotonic(), 0.0)) and not self._delivery.lost
 
     def close(self) -> None:
         """See `TraceBackend.close`; a request that is under way is left behind where it takes long."""
         self._delivery.shutdown()
-        worker = threading.Thread(target=self._queue.shutdown, name="oreflow-spans", daemon=True)
-        worker.start()
-        worker.join(_LAST)
-        if worker.is_alive():
+        if not _begun(self._queue.shutdown).wait(_LAST):
             self._connection.abandon()
 
     def begin_anew(self) -> None:
         """In a copy of the process: spans that wait are its parent's, and so is the connection."""
+        self._flushed = None
         self._delivery.reset()
         self._connection.close()
+
+
+def _begun(call: Callable[[], object]) -> threading.Event:
+    """What is set when a call has ended that is made in another thread."""
+    ended = threading.Event()
+
+    def work() -> None:
+        try:
+            call()
+        finally:
+            ended.set()
+
+    workers.begin(work, "oreflow-spans")
+    return ended
 
 
 def _endpoint(options: Mapping[str, Any]) -> str | None:
