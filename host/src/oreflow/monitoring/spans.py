@@ -1,47 +1,40 @@
-"""Spans of OpenTelemetry, as far as oreflow begins and ends them itself: in one tracer or several, and without harm.
+"""Spans of OpenTelemetry, as far as oreflow begins and ends them itself: whether any are kept, and where one is.
 
-Only its API is used here, and only where somebody keeps spans: whoever runs a pipeline brings an SDK, or a plugin
-does. What that raises is no fault of the run, and remembered.
+Where nobody keeps them, nothing of OpenTelemetry is loaded; see `nodes` for what is done where somebody does.
 """
 
 from __future__ import annotations
 
-import contextlib
-import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextvars import ContextVar
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from oreflow.contract import OreflowError
-from oreflow.contract.errors import told
 from oreflow.monitoring.forking import Lock
-from oreflow.secrets import discreet, redacted
 
 if TYPE_CHECKING:
-    from opentelemetry.context import Context
+    from oreflow.monitoring.nodes import Node
 
 is_kept = False
 """Whether spans are kept: a look at it is all that they cost where they are not."""
+HERE: ContextVar[Node | None] = ContextVar("oreflow_span", default=None)
+"""The span of ours that a thread is in."""
 _keeping = 0
 _changing = Lock()
-_here: ContextVar[Node | None] = ContextVar("oreflow_span", default=None)
 
 
 def begin(name: str, attributes: Mapping[str, Any] | None) -> Node:
     """Begin a span, in which all is that begins in this thread before its `end(error, attributes)`."""
-    above = _here.get()
     about = {f"oreflow.{key}": value for key, value in (attributes or {}).items()}
-    if above:
+    if above := HERE.get():
         return above.below(name, about)
-    from opentelemetry import trace
+    from oreflow.monitoring.nodes import of_the_process
 
-    return Node([Tracer(partial(trace.get_tracer, "oreflow"))], name, about, [None])
+    return of_the_process(name, about)
 
 
 def here() -> Node | None:
     """The span of ours that this thread is in."""
-    return _here.get()
+    return HERE.get()
 
 
 def keep(change: int) -> None:
@@ -56,160 +49,6 @@ def trace_ids() -> tuple[str, str]:
     """The ids of the current trace and span in hexadecimal; '' where there is none."""
     if not is_kept:
         return "", ""
-    from opentelemetry import trace
+    from oreflow.monitoring.nodes import ids
 
-    try:
-        found = trace.get_current_span().get_span_context()
-        if found.is_valid:
-            return f"{found.trace_id:032x}", f"{found.span_id:016x}"
-    except KeyboardInterrupt:
-        raise
-    except BaseException:  # the span may be of anybody's making
-        return "", ""
-    return "", ""
-
-
-def is_anybody_there() -> bool:
-    """Whether this process has a provider of spans of its own."""
-    from opentelemetry import trace
-
-    try:
-        return not isinstance(trace.get_tracer_provider(), (trace.ProxyTracerProvider, trace.NoOpTracerProvider))
-    except Exception:  # of a provider that the environment names; whoever asks for its tracer will hear of it
-        return True
-
-
-class Tracer:
-    """A tracer of OpenTelemetry that harms nothing: what it or a span of it raises is its `fault`, in one line."""
-
-    def __init__(self, tracer: Callable[[], Any]) -> None:
-        self.fault = ""
-        self._tracer = self.safely(tracer)
-
-    def safely(self, function: Callable[[], Any], otherwise: Any = None) -> Any:
-        """What a function gives, or else something in its place."""
-        try:
-            return function()
-        except KeyboardInterrupt:
-            raise  # the user's
-        except BaseException as error:
-            self.fault = self.fault or told(error)
-            return otherwise
-
-    def start(self, name: str, parent: Context | None, attributes: Mapping[str, Any], start: int | None) -> Any:
-        """A span; where there can be none, one that keeps nothing."""
-        from opentelemetry.trace import INVALID_SPAN
-
-        def begun() -> Any:
-            return self._tracer.start_span(name, parent, attributes=attributes, start_time=start)
-
-        return self.safely(begun, INVALID_SPAN) if self._tracer is not None else INVALID_SPAN
-
-
-class Node:
-    """A span in each of the tracers that spans are kept by; the first one's is the current one."""
-
-    def __init__(
-        self,
-        tracers: Sequence[Tracer],
-        name: str,
-        attributes: Mapping[str, Any],
-        above: Sequence[Context | None],
-        start: int | None = None,
-        *,
-        is_current: bool = True,
-    ) -> None:
-        from opentelemetry import context, trace
-
-        kept = _kept(attributes)
-        self._tracers = tracers
-        pairs = zip(tracers, above, strict=True)
-        self._spans = [tracer.start(name, parent, kept, start) for tracer, parent in pairs]
-        parents = zip(self._spans, above, strict=True)
-        self._contexts = [trace.set_span_in_context(span, parent) for span, parent in parents]
-        self._tokens = (context.attach(self._contexts[0]), _here.set(self)) if is_current else None
-
-    def below(self, name: str, attributes: Mapping[str, Any], start: int | None = None, *, now: bool = True) -> Node:
-        """A span below this one; `start` is when it began, in nanoseconds since 1970; not `now`: it is over already."""
-        from opentelemetry import context
-
-        # Between this span and what begins now there may be one that a plugin has begun.
-        above = [context.get_current() if now else self._contexts[0], *self._contexts[1:]]
-        return Node(self._tracers, name, attributes, above, start, is_current=now)
-
-    def add(self, event: str, attributes: Mapping[str, Any]) -> None:
-        """Something that has happened."""
-        kept = _kept(attributes)
-        self._each(lambda span: span.add_event(event, kept))
-
-    def say(self, attributes: Mapping[str, Any]) -> None:
-        """Something that is known by now."""
-        kept = _kept(attributes)
-        self._each(lambda span: span.set_attributes(kept))
-
-    def fail(self, kind: str, reason: str = "") -> None:
-        """That it went wrong."""
-        from opentelemetry.trace import Status, StatusCode
-
-        status = Status(StatusCode.ERROR, str(redacted(reason)) or None)
-        self._each(lambda span: span.set_attribute("error.type", kind))
-        self._each(lambda span: span.set_status(status))
-
-    def end(self, error: BaseException | None = None, attributes: Mapping[str, Any] | None = None) -> None:
-        """End it; all in it has ended."""
-        from opentelemetry import context
-
-        try:
-            if attributes:
-                self.say({f"oreflow.{key}": value for key, value in attributes.items()})
-            if error is not None:
-                self._failed(error)
-            self._each(lambda span: span.end())
-        finally:
-            if self._tokens:
-                context.detach(self._tokens[0])
-                with contextlib.suppress(ValueError):  # it ends elsewhere than it began, as a generator may
-                    _here.reset(self._tokens[1])
-                self._tokens = None
-
-    def _failed(self, error: BaseException) -> None:
-        cause = _cause(error)
-        kind = _kind(cause)
-        stack = "".join(traceback.format_exception(error))
-        about = {"type": kind, "message": told(cause).partition(": ")[2], "stacktrace": stack}
-        self.add("exception", {f"exception.{key}": value for key, value in about.items()})
-        self.fail(kind, told(error))
-
-    def _each(self, function: Callable[[Any], None]) -> None:
-        for tracer, span in zip(self._tracers, self._spans, strict=True):
-            tracer.safely(partial(function, span))
-
-
-def _cause(error: BaseException) -> BaseException:
-    """What an error that tells of another in plain words comes of; the error itself where it does not."""
-    while isinstance(error, OreflowError) and error.__cause__ is not None:
-        error = error.__cause__
-    return error
-
-
-def _kind(error: BaseException) -> str:
-    """The `error.type` of an error, by the semantic conventions."""
-    kind = type(error)
-    return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _kept(attributes: Mapping[str, Any]) -> dict[str, Any]:
-    """Attributes as a span can have them: texts, numbers and truth values, without secrets."""
-    plain = (str, bool, int, float)
-    return {
-        redacted(key): discreet(value) if isinstance(value, plain) else redacted(_text(value))
-        for key, value in attributes.items()
-        if value is not None
-    }
-
-
-def _text(value: Any) -> str:
-    try:
-        return str(value)
-    except Exception as error:
-        return f"a {type(value).__qualname__} that cannot be shown: {told(error)}"
+    return ids()

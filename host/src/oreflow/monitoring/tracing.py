@@ -10,10 +10,12 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+from opentelemetry import trace
+
 from oreflow.hookspecs import hookimpl
 from oreflow.monitoring import spans
+from oreflow.monitoring.nodes import Node, Tracer
 from oreflow.monitoring.propagation import trace_of_the_environment
-from oreflow.monitoring.spans import Node, Tracer
 
 LONG = 0.1
 """Seconds from which on a call that is usually quick, such as loading a table, is a span; and so is one that fails."""
@@ -29,8 +31,6 @@ class Traces:
     """
 
     def __init__(self, run_id: str, tracers: Sequence[Callable[[], Any]]) -> None:
-        from opentelemetry import trace
-
         self._run_id = run_id
         self._tracers = [Tracer(each) for each in tracers or [partial(trace.get_tracer, "oreflow")]]
         self._open: list[Node] = []  # the run, a table, a batch

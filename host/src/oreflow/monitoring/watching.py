@@ -84,7 +84,7 @@ class Watch:
         self._views.append(logs)
 
     def _begin_traces(self, declared: tuple[DeclaredBackend, ...], opening: ExitStack) -> None:
-        from oreflow.monitoring.spans import is_anybody_there
+        from oreflow.monitoring.nodes import is_anybody_there
         from oreflow.monitoring.tracing import Traces
 
         for each in declared:

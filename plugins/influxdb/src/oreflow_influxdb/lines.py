@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 
 from oreflow.contract import MetricFamily, MetricKind, Sample, Snapshot
 from oreflow.monitoring.exposition import written
@@ -49,7 +50,10 @@ def _fields(family: MetricFamily, sample: Sample) -> Iterator[tuple[str, float]]
     yield "count", float(sample.count)
     yield "sum", float(sample.value)
     for bound, count in zip((*family.bounds, math.inf), (*sample.buckets, sample.count), strict=True):
-        yield written(bound), float(count)
+        yield _named(bound), float(count)
+
+
+_named = lru_cache(maxsize=1024)(written)  # the same bounds in each series of a histogram
 
 
 def _whole(text: str) -> str:

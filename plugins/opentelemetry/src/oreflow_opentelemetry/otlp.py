@@ -16,6 +16,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.environment_variables import (
+    OTEL_EXPERIMENTAL_RESOURCE_DETECTORS,
+    OTEL_RESOURCE_ATTRIBUTES,
+    OTEL_SERVICE_NAME,
+)
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
@@ -31,6 +36,7 @@ _PATH = "/v1/traces"
 _ADDRESS = "say http://HOST:4318 or https://HOST:4318"
 _TIMEOUT = 2.0  # s, below the patience of a run, which is told in time what was the matter
 _MEND = "look for what is wrong in the variables OTEL_... of the environment"
+_OF_RESOURCES = (OTEL_EXPERIMENTAL_RESOURCE_DETECTORS, OTEL_RESOURCE_ATTRIBUTES, OTEL_SERVICE_NAME)
 _LAST = 0.5
 """Seconds that `close` waits for a request that is under way."""
 
@@ -191,17 +197,29 @@ def _resource(options: Mapping[str, Any], surroundings: Surroundings) -> Resourc
         "process.pid": os.getpid(),
         "oreflow.pipeline": surroundings.pipeline,
     }
-    variables = sorted(each for each in os.environ.items() if each[0].startswith("OTEL_"))
-    settled = _settled(os.getpid(), tuple(variables))
+    settled = _settled(os.getpid(), tuple(map(os.environ.get, _OF_RESOURCES)))
     said = dict(settled.attributes)
     if str(said["service.name"]).startswith("unknown_service"):
         del said["service.name"]
     named = {"service.name": options["service"]} if "service" in options else {}
-    return Resource({**ours, **said, **options.get("attributes", {}), **named}, settled.schema_url)
+    return _Resource({**ours, **said, **options.get("attributes", {}), **named}, settled.schema_url)
+
+
+class _Resource(Resource):
+    """One whose hash is made once: the SDK's writes it down as JSON for it, and asks for it at each span."""
+
+    @functools.cached_property
+    def _hash(self) -> int:
+        return super().__hash__()
+
+    def __hash__(self) -> int:
+        return self._hash
+
+    __eq__ = Resource.__eq__
 
 
 @functools.lru_cache(maxsize=1)
-def _settled(process: int, variables: tuple[tuple[str, str], ...]) -> Resource:
+def _settled(process: int, variables: tuple[str | None, ...]) -> Resource:
     """What a process and its variables come to; the SDK looks through all that is installed for what finds it out."""
     del process, variables  # it looks for them itself
     return Resource.create()
