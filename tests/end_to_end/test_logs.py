@@ -84,6 +84,15 @@ def test_each_line_of_a_run_says_of_which_it_is_with_the_figures_of_the_report(s
     assert {line["batch"] for line in found if line["event"].startswith("batch")} == {1}
 
 
+@pytest.mark.parametrize("form", ["json", "console"])
+def test_only_lines_for_people_cost_a_process_what_draws_them(shop, form):
+    made = shop(TO_FILE.replace("json}", f"{form}}}"))
+    script = "import sys, oreflow; oreflow.run('.'); print('structlog' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=made.root, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{form == 'console'}\n"
+    assert (made.root / "logs/run.jsonl").read_text()
+
+
 def test_a_table_that_fails_is_an_error_with_its_reason(shop):
     made = shop(declaration=DECLARATION.replace("column: name}]", "column: name, action: fail}]"))
     report = made.run()

@@ -249,6 +249,16 @@ def test_a_declared_header_is_sent_whatever_netrc_says(made, monkeypatch, tmp_pa
     assert collector.headers[0]["authorization"] == "Bearer ours"
 
 
+def test_a_proxy_that_the_environment_names_is_asked(made, monkeypatch):
+    with receiver() as proxy:
+        monkeypatch.setenv("http_proxy", proxy.address)
+        monkeypatch.setenv("no_proxy", "")
+        backend = made("http://collector.invalid:4318")
+        end(backend)
+        assert backend.flush(5), backend.fault
+    assert proxy.headers[0]["host"] == "collector.invalid:4318"
+
+
 def test_a_collector_that_keeps_one_waiting_takes_one_thread(made):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         backend = made(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=60)

@@ -34,7 +34,7 @@ def line(family: MetricFamily, sample: Sample, tags: Mapping[str, str], at: int)
     for name, value in sorted({**tags, **dict(sample.labels)}.items()):
         if name and value:
             key = f"{name}_" if name in _RESERVED else name
-            parts.append(f"{_whole(key.translate(_TAG))}={_whole(value.translate(_TAG))}")
+            parts.append(f"{_tag(key)}={_tag(value)}")
     return f"{','.join(parts)} {fields} {at}\n".encode(errors="backslashreplace")
 
 
@@ -51,6 +51,12 @@ def _fields(family: MetricFamily, sample: Sample) -> Iterator[tuple[str, float]]
     yield "sum", float(sample.value)
     for bound, count in zip((*family.bounds, math.inf), (*sample.buckets, sample.count), strict=True):
         yield _named(bound), float(count)
+
+
+@lru_cache(maxsize=4096)
+def _tag(text: str) -> str:
+    """A key or a value of a tag, of which many series have the same."""
+    return _whole(text.translate(_TAG))
 
 
 _named = lru_cache(maxsize=1024)(written)  # the same bounds in each series of a histogram

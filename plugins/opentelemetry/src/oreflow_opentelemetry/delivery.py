@@ -7,6 +7,7 @@ about deliveries of ours are kept back: there is one warning for all, which the 
 from __future__ import annotations
 
 import logging
+import os
 import socket
 import threading
 import time
@@ -15,6 +16,7 @@ from contextlib import suppress
 from contextvars import ContextVar
 from http import HTTPStatus
 from typing import Any
+from urllib.request import getproxies
 
 import requests
 import urllib3
@@ -29,6 +31,8 @@ MOST_WAITING = 4096
 """Spans that may wait for their delivery; what ends besides is lost, and counted."""
 _MOST_AT_ONCE = 512
 _EVERY = 1000.0  # ms; what is sent while a run is under way need not be waited for at its end
+_CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+"""The variables that requests heeds besides those of proxies."""
 _MOST_OF_AN_ANSWER = 65_536
 _LONGEST_ANSWER = 10.0  # s
 
@@ -41,6 +45,8 @@ class Connection(requests.Session):
         self._sockets: list[socket.socket] = []
         for scheme in ("http://", "https://"):
             self.mount(scheme, _Adapter(self._sockets))
+        # Where no variable says anything, each request would look through all of them twice.
+        self.trust_env = bool(getproxies() or any(map(os.environ.get, _CERTIFICATES)))
         self.auth = lambda request: request  # else what ~/.netrc says takes the place of a declared header
         self.fault = ""
         self.rejected = 0
