@@ -406,7 +406,8 @@ def test_what_the_real_pushgateway_refuses_is_told(pushgateway, backend, collect
     assert "does not take the metrics, and answers 400: " in raised(into, collector)
 
 
-def test_a_user_is_said_to_the_pushgateway(backend, collector):
+def test_a_user_is_said_to_the_pushgateway_and_to_no_proxy(backend, collector, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     with answering(202) as (address, asked):
         backend("pushgateway", address=address, username="ore", password=SECRET, job="a b").write(collector.snapshot())
     (request,) = asked

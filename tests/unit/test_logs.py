@@ -9,11 +9,12 @@ import sys
 import threading
 
 import pytest
+import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
 from oreflow.config import Secret
-from oreflow.monitoring import get_logger
+from oreflow.monitoring import get_logger, lines
 from oreflow.monitoring.handlers import Logging
 from oreflow.monitoring.lines import OWN
 from oreflow.monitoring.logs import Logs
@@ -55,10 +56,69 @@ def test_what_other_libraries_log_goes_the_same_way(logged):
         logging.getLogger("deltalake").error("broken")
 
     lines = logged(work)
-    assert [(line["logger"], line["event"]) for line in lines] == [
-        ("py4j.java_gateway", "the gateway is slow"),
-        ("deltalake", "broken"),
+    assert [(line["logger"], line["event"], line.get("port")) for line in lines] == [
+        ("py4j.java_gateway", "the gateway is slow", 1),
+        ("deltalake", "broken", None),
     ]
+
+
+@pytest.fixture
+def structlog_of_a_program():
+    """structlog as its documentation sets it up where the standard library's handlers write lines down."""
+    configured = structlog.get_config()
+    yield lambda *processors: structlog.configure(
+        processors=[*processors, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+    )
+    structlog.configure(**configured)
+
+
+def test_what_a_programs_own_structlog_has_prepared_is_a_line_as_any(logged, structlog_of_a_program):
+    structlog_of_a_program(structlog.stdlib.add_log_level, structlog.processors.TimeStamper(fmt="%H:%M:%S"))
+
+    def work():
+        log = structlog.get_logger("shop.of.a.program")
+        log.warning("hello", rows=3)
+        try:
+            int("no")
+        except ValueError:
+            log.exception("failed", rows=4)
+
+    lines.within("r1", {"run_id": "r1", "table": "silver.sales"})
+    try:
+        hello, failed = logged(work)
+    finally:
+        lines.leave("r1", {})
+    assert list(hello)[:4] == list(OWN)
+    assert len(hello.pop("timestamp")) == len("2026-11-30T12:00:00.000Z")
+    about = {"logger": "shop.of.a.program", "run_id": "r1", "table": "silver.sales"}
+    assert hello == {**about, "level": "warning", "event": "hello", "rows": 3}
+    assert (failed["level"], failed["event"], failed["rows"]) == ("error", "failed", 4)
+    assert failed["exception"].endswith("ValueError: invalid literal for int() with base 10: 'no'")
+
+
+def test_people_read_what_a_programs_structlog_has_prepared_without_a_level(structlog_of_a_program, tmp_path):
+    structlog_of_a_program()
+    with Logging({"file": "log.txt", "format": "console"}, tmp_path) as logging_:
+        structlog.get_logger("shop").warning("hello", rows=3)
+    assert logging_.fault == ""
+    assert "hello" in (tmp_path / "log.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("said", "exception"),
+    [
+        (ValueError("v"), "ValueError: v"),
+        ((ValueError, ValueError("v"), None), "ValueError: v"),
+        *((none, None) for none in (True, 1, "text", (None, None, None), (), (1, 2, 3))),
+    ],
+    ids=str,
+)
+def test_a_record_that_somebody_has_made_by_hand_is_a_line(said, exception):
+    record = logging.LogRecord("shop", logging.ERROR, "shop.py", 1, "by hand", (), said)
+    line = json.loads(lines.formatter("json", is_terminal=False).format(record))
+    assert line["event"] == "by hand"
+    assert line.get("exception") == exception
 
 
 def test_levels_are_by_logger_and_hold_for_those_below(logged):

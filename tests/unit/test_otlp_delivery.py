@@ -259,6 +259,15 @@ def test_a_proxy_that_the_environment_names_is_asked(made, monkeypatch):
     assert proxy.headers[0]["host"] == "collector.invalid:4318"
 
 
+def test_a_proxy_that_is_away_is_told_of_as_one(made, monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    backend = made("http://collector.invalid:4318")
+    end(backend)
+    assert not backend.flush(5)
+    assert "the proxy that the environment names: Connection refused - mend it, or say" in backend.fault
+
+
 def test_a_collector_that_keeps_one_waiting_takes_one_thread(made):
     with socket.create_server(("127.0.0.1", 0)) as silent:
         backend = made(f"http://127.0.0.1:{silent.getsockname()[1]}", timeout=60)

@@ -180,7 +180,6 @@ def test_a_waiter_whose_event_loop_is_closed_does_not_keep_a_permit():
 def test_a_thread_that_cannot_be_started_holds_no_permit(monkeypatch):
     executor = create_resilient_executor(max_attempts=1, bulkhead=1, timeout=5.0)
     with monkeypatch.context() as patched:
-        patched.setattr("oreflow.workers._idle", [])  # else one that waits is taken
         patched.setattr(threading.Thread, "start", lambda self: (_ for _ in ()).throw(RuntimeError("no more threads")))
         for _ in range(2):
             with pytest.raises(RuntimeError, match="no more threads"):

@@ -11,6 +11,7 @@ import os
 import queue
 import shutil
 import tempfile
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,7 +22,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from oreflow import workers
 from oreflow.alerting.declared import DeclaredChannel
 from oreflow.config.layers import choose_environment
 from oreflow.config.settings import read_settings
@@ -161,7 +161,7 @@ def _look(wanted: Sequence[HealthCheck], timeout: float) -> dict[str, CheckResul
     done: queue.SimpleQueue[CheckResult] = queue.SimpleQueue()
     start = time.monotonic()
     for each in wanted:
-        workers.begin(partial(_work, each, done.put), f"oreflow-{each.name}")
+        threading.Thread(target=_work, args=(each, done.put), name=f"oreflow-{each.name}", daemon=True).start()
     found: dict[str, CheckResult] = {}
     while len(found) < len(wanted) and (left := start + timeout - time.monotonic()) > 0:
         try:

@@ -9,14 +9,12 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import queue
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar, cast
 
-from oreflow import workers
 from oreflow.contract import DeclarationError, Problem
 
 TIMEOUT_VARIABLE = "OREFLOW_PLUGIN_TIMEOUT"
@@ -47,26 +45,28 @@ def call(work: Callable[[], _Value]) -> Outcome[_Value]:
     Raises:
         DeclarationError: the variable is no number of seconds.
     """
-    outcomes: queue.SimpleQueue[tuple[_Value | None, BaseException | None]] = queue.SimpleQueue()
+    values: list[_Value] = []
+    errors: list[BaseException] = []
 
     def run() -> None:
         try:
-            outcome: tuple[_Value | None, BaseException | None] = work(), None
+            values.append(work())
         except BaseException as error:
-            outcome = None, error
-        outcomes.put(outcome)
-        del outcome  # an error whose frames have it is garbage only for the collector
+            errors.append(error)
 
     printed = io.StringIO()
     start = time.perf_counter()
     limit = _timeout()
+    thread = threading.Thread(target=run, name="oreflow-plugin", daemon=True)
     with contextlib.redirect_stdout(printed):
-        workers.begin(run, "oreflow-plugin")
-        try:
-            value, error = outcomes.get(timeout=limit)
-        except queue.Empty:
-            value, error = None, TimeoutError(f"it did not end within {limit:g} s")
-    return Outcome(value, error, printed.getvalue(), time.perf_counter() - start)
+        thread.start()
+        thread.join(limit)
+    seconds = time.perf_counter() - start
+    if thread.is_alive():
+        return Outcome(None, TimeoutError(f"it did not end within {limit:g} s"), printed.getvalue(), seconds)
+    if errors:
+        return Outcome(None, errors[0], printed.getvalue(), seconds)
+    return Outcome(values[0], None, printed.getvalue(), seconds)
 
 
 def _timeout() -> float:

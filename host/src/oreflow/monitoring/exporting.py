@@ -128,5 +128,7 @@ class Export:
             function()
         except BaseException as error:  # on a thread of its own nothing else would hear of it
             text = told(error)
+            if isinstance(error, OSError) and error.filename and error.strerror:
+                text = f"{error.filename}: {error.strerror}"
             return str(redacted(text.partition(": ")[2] or text if isinstance(error, OreflowError) else text))
         return ""

@@ -9,10 +9,10 @@ import json
 import logging
 import math
 import os
+import sys
 from collections.abc import Callable, Mapping, MutableMapping
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from functools import cached_property
 from typing import Any
 
 from oreflow.monitoring import spans
@@ -22,6 +22,9 @@ from oreflow.secrets import discreet, redacted
 OWN = ("timestamp", "level", "logger", "event")
 """The keys that each line has; what is logged under one of them gets a `_` behind it."""
 _DEEPEST = 6
+_OF_AN_ERROR = len(sys.exc_info())
+_OF_EACH = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
+"""The attributes of a record that are not said by `extra`."""
 _context: ContextVar[Mapping[str, Any]] = ContextVar("oreflow_logs", default={})  # noqa: B039  never changed in place
 _runs: dict[str, Mapping[str, Any]] = {}
 
@@ -35,12 +38,12 @@ def formatter(form: str, *, is_terminal: bool) -> logging.Formatter:
         renderer = dev.ConsoleRenderer(
             colors=colours, exception_formatter=dev.plain_traceback, sort_keys=False, pad_event_to=0
         )
-        return _Form(lambda line: str(renderer(None, line["level"], line)))
+        return _Form(lambda line: str(renderer(None, str(line.get("level", "")), line)))
     return _Form(json.JSONEncoder().encode)  # `json.dumps` makes an encoder for each line where it is handed any option
 
 
 class _Form(logging.Formatter):
-    """A record as a line. structlog's own formatter has those that a program's structlog has prepared for it."""
+    """A record as a line, whoever has made it."""
 
     def __init__(self, render: Callable[[MutableMapping[str, Any]], str]) -> None:
         super().__init__()
@@ -48,42 +51,50 @@ class _Form(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""
-        if hasattr(record, "_logger") and hasattr(record, "_name"):
-            return self._for_structlog.format(record)
         line = _described(record)
-        if error := line.pop("exc_info", None):
+        if error := _error_of(line.pop("exc_info", None)):
             line["exception"] = self.formatException(error)
         return self._render(_discreet(line))
 
-    @cached_property
-    def _for_structlog(self) -> logging.Formatter:
-        from structlog.processors import format_exc_info
-        from structlog.stdlib import ProcessorFormatter
 
-        def rendered(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> str:
-            return self._render(_discreet(line))
-
-        return ProcessorFormatter(processors=[ProcessorFormatter.remove_processors_meta, format_exc_info, rendered])
+def _error_of(said: Any) -> Any:
+    """An `exc_info` as `logging.Formatter` wants it, of records that anybody may have made; None where it is none."""
+    if isinstance(said, BaseException):
+        return type(said), said, said.__traceback__
+    if said and not isinstance(said, tuple):
+        said = sys.exc_info()
+    return said if said and len(said) == _OF_AN_ERROR and isinstance(said[1], BaseException) else None
 
 
 def _described(record: logging.LogRecord) -> dict[str, Any]:
     """All that is known of a line, in the order in which it is read."""
-    about: Mapping[str, Any] = vars(record)
+    event, fields = _said(record)
     line = {
         "timestamp": f"{datetime.fromtimestamp(record.created, UTC):%Y-%m-%dT%H:%M:%S}.{int(record.msecs):03d}Z",
         "level": record.levelname.lower(),
         "logger": record.name,
-        "event": about[EVENT] if EVENT in about else record.getMessage(),
+        "event": event,
         **of_this_run(),
     }
     trace, span = spans.trace_ids()
     if trace:
         line |= {"trace_id": trace, "span_id": span}
-    line |= {f"{key}_" if key in OWN else key: value for key, value in about.get(FIELDS, {}).items()}
+    line |= {f"{key}_" if key in OWN else key: value for key, value in fields.items()}
     for key in ("exc_info", "stack_info"):
-        if about.get(key):
-            line[key] = about[key]
+        if getattr(record, key, None):
+            line[key] = getattr(record, key)
     return line
+
+
+def _said(record: logging.LogRecord) -> tuple[Any, Mapping[str, Any]]:
+    """What a record says, and what is in it besides."""
+    about: Mapping[str, Any] = vars(record)
+    if EVENT in about:
+        return about[EVENT], about.get(FIELDS, {})
+    if "_logger" in about and isinstance(record.msg, Mapping):  # a program's structlog leaves the rest to a formatter
+        fields = dict(record.msg)
+        return fields.pop("event", ""), {key: value for key, value in fields.items() if key not in OWN}
+    return record.getMessage(), {key: value for key, value in about.items() if key not in _OF_EACH}
 
 
 def within(run_id: str, place: Mapping[str, Any]) -> None:

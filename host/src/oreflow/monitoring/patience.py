@@ -6,15 +6,19 @@ import queue
 from collections.abc import Callable
 from typing import Any
 
-from oreflow import workers
 from oreflow.contract import DeclarationError
+from oreflow.monitoring import workers
 
 
 def within(function: Callable[[], Any], seconds: float) -> Any:
-    """What a function gives or raises in so many seconds; None where it takes longer, and goes on by itself."""
+    """What a function gives or raises in so many seconds; None where it takes longer, and goes on by itself.
+
+    It has begun in any case: one that answers at once is heard where no time is left, too.
+    """
     outcomes: queue.SimpleQueue[Any] = queue.SimpleQueue()
 
     def call() -> None:
+        outcomes.put(None)  # it has begun
         try:
             outcome = function()
         except BaseException as error:
@@ -26,6 +30,7 @@ def within(function: Callable[[], Any], seconds: float) -> Any:
         workers.begin(call, "oreflow-monitoring")
     except RuntimeError as error:  # there are no more threads to be had
         return error
+    outcomes.get()
     try:
         return outcomes.get(timeout=max(seconds, 0.0))
     except queue.Empty:

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from oreflow import workers
 from oreflow.resilience.errors import AttemptTimeoutError
 from oreflow.resilience.policy import HedgePolicy
 
@@ -74,8 +73,9 @@ class _Calls:
             self._running += 1
         context = contextvars.copy_context()
         name = f"oreflow-{self._resource}"
+        thread = threading.Thread(target=context.run, args=(self._work,), name=name, daemon=True)
         try:
-            workers.begin(self._work, name, context)
+            thread.start()
         except RuntimeError:
             with self._lock:
                 self._begun -= 1

@@ -248,4 +248,7 @@ def _why(error: requests.RequestException) -> str:
         root = inner
     if isinstance(error, requests.exceptions.SSLError):
         return f"TLS: {told(root)}"
-    return root.strerror if isinstance(root, OSError) and root.strerror else told(root)
+    why = root.strerror if isinstance(root, OSError) and root.strerror else told(root)
+    if isinstance(error, requests.exceptions.ProxyError):
+        return f"the proxy that the environment names: {why} - mend it, or say the collector's host in NO_PROXY"
+    return why

@@ -25,9 +25,10 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ParentBasedTraceIdRatio
 
-from oreflow import __version__, workers
+from oreflow import __version__
 from oreflow.contract import DeclarationError, Problem, Surroundings, TraceBackend
 from oreflow.contract.errors import told
+from oreflow.monitoring import workers
 from oreflow.quantities import lasting
 from oreflow.secrets import masked, redacted, without
 from oreflow_opentelemetry.delivery import Connection, Delivery, Queue, Quiet

@@ -13,7 +13,7 @@ from http.client import HTTPException
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
-from urllib.request import OpenerDirector, Request, build_opener
+from urllib.request import OpenerDirector, ProxyHandler, Request, build_opener
 
 from prometheus_client import CollectorRegistry, push_to_gateway
 
@@ -91,8 +91,11 @@ class Pushgateway(MetricBackend):
 
     @cached_property
     def _opener(self) -> OpenerDirector:
-        """What makes requests. The client's own handlers make one for each, and read all certificates for that."""
-        return build_opener()
+        """What makes requests. The client's own handlers make one for each, and read all certificates for that.
+
+        Proxies of the environment are not used: they would be sent the password, as whoever redirects would.
+        """
+        return build_opener(ProxyHandler({}))
 
     def _handler(
         self, body: bytes, url: str, method: str, timeout: float | None, headers: list[Any], data: bytes

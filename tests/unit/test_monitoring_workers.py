@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import queue
+import subprocess
+import sys
 import threading
 import time
-from contextvars import ContextVar, copy_context
+from contextvars import ContextVar
 
 import pytest
 
-from oreflow import workers
+from oreflow.monitoring import workers
+from oreflow.monitoring.patience import within
 
 PATIENCE = 10
 _place: ContextVar[str] = ContextVar("place", default="nowhere")
 
 
-def asked(question, **how):
+def asked(question):
     """What a question comes to in another thread."""
     answers: queue.SimpleQueue[object] = queue.SimpleQueue()
-    workers.begin(lambda: answers.put(question()), "asked", **how)
+    workers.begin(lambda: answers.put(question()), "asked")
     return answers.get(timeout=PATIENCE)
 
 
@@ -50,8 +54,6 @@ def test_nothing_of_the_context_of_a_call_is_seen_by_the_next_one():
     assert asked(lambda: _place.set("there") and _place.get()) == "there"
     wait_for_rest()
     assert asked(_place.get) == "nowhere"
-    wait_for_rest()
-    assert asked(_place.get, context=copy_context()) == "here"
     assert _place.get() == "here"
 
 
@@ -96,16 +98,47 @@ def test_few_wait_however_many_were_busy_at_once():
 
 
 def test_after_one_that_raises_the_next_is_made(monkeypatch):
-    heard = []
-    monkeypatch.setattr(threading, "excepthook", lambda arguments: heard.append(str(arguments.exc_value)))
+    heard: queue.SimpleQueue[str] = queue.SimpleQueue()
+    monkeypatch.setattr(threading, "excepthook", lambda arguments: heard.put(str(arguments.exc_value)))
 
     def fail():
         raise ValueError("of a call that should raise nothing")
 
     workers.begin(fail, "asked")
-    wait_for_rest()
+    assert heard.get(timeout=PATIENCE) == "of a call that should raise nothing"
     assert asked(lambda: 1) == 1
-    assert heard == ["of a call that should raise nothing"]
+
+
+def test_one_that_dies_at_rest_takes_no_call_with_it(monkeypatch):
+    heard = threading.Event()
+    monkeypatch.setattr(threading, "excepthook", lambda _: heard.set())
+    ident = asked(threading.get_ident)
+    wait_for_rest()
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(ident), ctypes.py_object(ValueError))
+    workers.begin(lambda: None, "asked")  # it dies once it is called
+    assert heard.wait(PATIENCE)
+    assert ident not in {each.ident for each in at_rest()}
+    assert asked(lambda: 1) == 1
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0])
+def test_what_is_begun_without_any_time_has_begun(seconds):
+    gate, begun = threading.Event(), []
+    try:
+        for number in range(50):
+            assert within(lambda number=number: begun.append(number) or gate.wait(PATIENCE), seconds) is None
+            assert number in begun
+    finally:
+        gate.set()
+
+
+def test_two_that_a_hung_backend_leaves_no_time_to_are_heard_both():
+    hangs, deadline = threading.Event(), time.monotonic()
+    try:
+        assert within(lambda: hangs.wait(PATIENCE), deadline - time.monotonic()) is None
+        assert [within(lambda: 5, deadline - time.monotonic()) for _ in range(5)] == [5] * 5
+    finally:
+        hangs.set()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
@@ -117,3 +150,15 @@ def test_a_copy_of_the_process_has_threads_of_its_own():
     if not child:
         os._exit(0 if asked(lambda: 1) == 1 else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_copy_that_a_call_has_made_ends_with_it():
+    script = """
+import os
+from oreflow.monitoring.patience import within
+child = within(os.fork, 10)  # in the copy, too, the call ends here, and with it the only thread
+print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "0\n"
