@@ -470,6 +470,15 @@ def test_a_secret_that_was_changed_is_followed_and_the_one_before_is_used_no_mor
     assert threading.active_count() <= before + 1
 
 
+@pytest.mark.parametrize(("then", "writings"), [("", 1), ("get_metrics_collector().increment_counter('sold')", 2)])
+def test_the_end_of_a_process_writes_what_the_end_of_its_run_has_not(shop, monkeypatch, tmp_path, then, writings):
+    monkeypatch.setenv("NOTES_OF_TEST", str(tmp_path / "notes"))
+    made = shop("{metrics: {backends: [{type: odd, does: notes, token: one}]}}")
+    script = f"import oreflow; from oreflow.monitoring import get_metrics_collector; oreflow.run('.'); {then}"
+    subprocess.run([sys.executable, "-c", script], cwd=made.root, check=True)
+    assert (tmp_path / "notes").read_text().split() == ["one"] * writings
+
+
 def test_a_secret_that_is_changed_while_a_run_is_under_way_is_used_no_more_after_it(shop, monkeypatch, tmp_path):
     monkeypatch.setenv("NOTES_OF_TEST", str(tmp_path / "notes"))
     monkeypatch.setenv("SHOP_TOKEN_OF_TWO", "t0ken-of-the-first")

@@ -10,10 +10,10 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
-from oreflow.contract import MetricBackend, OreflowError, Snapshot
+from oreflow.contract import MetricBackend, MetricFamily, OreflowError, Snapshot
 from oreflow.contract.errors import told
 from oreflow.monitoring.instruments import Counter
 from oreflow.secrets import redacted
@@ -36,6 +36,7 @@ class Export:
         self._asked = self._done = 0  # how many writings somebody waits for, and how many of them are over
         self._wanted: Snapshot | None = None  # what the newest of them is to write
         self._newest = 0  # the number of what was written last
+        self._written: Sequence[MetricFamily] | None = None  # what the backend has, where that went well
         self._is_closing = self._was_opened = self._is_given_up = False
         self._fault = ""
         self._thread = threading.Thread(target=self._work, name=f"oreflow-metrics-{name}", daemon=True)
@@ -70,7 +71,7 @@ class Export:
         return bool(self._fault) or self._is_given_up
 
     def close(self) -> None:
-        """Let it write once more, and end."""
+        """Let it write what it has not yet, and end."""
         with self._changed:
             self._is_closing = True
             self._asked += 1
@@ -106,7 +107,11 @@ class Export:
         if wanted is None or wanted.number < self._newest:  # what was written meanwhile is not taken back
             wanted = self._read()
         self._newest = wanted.number
+        if self._is_closing and wanted.families == self._written:
+            return  # the end of the last run has seen to it
+        self._written = None
         self.backend.write(wanted)
+        self._written = wanted.families
 
     def _note(self, done: int, fault: str) -> None:
         """Remember what became of a writing; that it fails, and that it goes well again, is said once."""
