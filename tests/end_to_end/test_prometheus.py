@@ -422,7 +422,7 @@ def test_a_user_is_said_to_the_pushgateway_and_to_no_proxy(backend, collector, m
         ({"address": f"http://u:{SECRET}@h"}, "address: this is no address of a Pushgateway - say http://HOST:9091 or"),
         ({"address": "http://h:99999"}, "address: this is no address of a Pushgateway - say http://HOST:9091 or"),
         ({"grouping": {"table": "x"}}, "grouping.table: 'table' is a label of the metrics themselves - call it"),
-        ({"grouping": {"job": "x"}}, "grouping.job: 'job' is a label of the metrics themselves - call it otherwise"),
+        ({"grouping": {"job": "x"}}, "grouping.job: 'job' has an option of its own - say job: NAME beside grouping"),
         ({"username": "u"}, "'password' is missing - add it, beside username"),
         ({"password": SECRET}, "'username' is missing - add it, beside password"),
         ({"timeout": "0s"}, "timeout: '0s' is no time that lasts - say one above 0, such as 500ms"),

@@ -22,6 +22,7 @@ from oreflow_opentelemetry.delivery import MOST_WAITING
 from oreflow_opentelemetry.plugin import create_trace_backend
 
 SECRET = "s3cr3t-of-the-collector"
+REFUSED = "Connection refused - start it, or say the right endpoint"
 
 
 @pytest.fixture
@@ -135,7 +136,7 @@ def test_one_that_is_away_is_told_in_the_words_of_the_system_and_logged_by_nobod
     backend = made(address, timeout="200ms")
     end(backend)
     assert backend.flush(5) is False
-    assert backend.fault == f"1 span was lost on the way to {address}/v1/traces: Connection refused"
+    assert backend.fault == f"1 span was lost on the way to {address}/v1/traces: {REFUSED}"
     assert caplog.text == ""
 
 

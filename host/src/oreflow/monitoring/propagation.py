@@ -69,8 +69,19 @@ def extracted(headers: Mapping[str, str]) -> Context | None:
         return None
     if trace.get_current_span(found).get_span_context().is_valid:
         return found
-    _log.warning("the trace of whoever calls cannot be continued: its headers are malformed")
+    wrong = next(filter(lower.__contains__, _FORMS))
+    name = next(str(each) for each in headers if str(each).lower() == wrong)
+    what = "the trace of whoever calls cannot be continued: %s is malformed - its form is %s"
+    _log.warning(what, name, _FORMS[wrong])
     return None
+
+
+_FORMS = {
+    "traceparent": "00-TRACE-SPAN-01, with 32 and 16 hexadecimal digits",
+    "b3": "TRACE-SPAN-1, with 32 and 16 hexadecimal digits",
+    "x-b3-traceid": "32 hexadecimal digits",
+}
+"""What begins a trace, by the W3C's Trace Context and by B3; the first of them that is there holds."""
 
 
 def _propagator(form: str) -> Any:

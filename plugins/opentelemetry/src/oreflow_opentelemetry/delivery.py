@@ -35,6 +35,13 @@ _CERTIFICATES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 """The variables that requests heeds besides those of proxies."""
 _MOST_OF_AN_ANSWER = 65_536
 _LONGEST_ANSWER = 10.0  # s
+_ELSEWHERE = " - say the right endpoint"
+_MENDS: dict[int, str] = {
+    HTTPStatus.UNAUTHORIZED: " - mend headers",
+    HTTPStatus.FORBIDDEN: " - mend headers",
+    HTTPStatus.NOT_FOUND: _ELSEWHERE,
+    HTTPStatus.METHOD_NOT_ALLOWED: _ELSEWHERE,
+}
 
 
 class Connection(requests.Session):
@@ -67,7 +74,7 @@ class Connection(requests.Session):
             self.fault = f"it has not answered as a collector does: {told(error)}"
             raise
         if answer.status_code >= HTTPStatus.MULTIPLE_CHOICES:  # a redirection is not followed, and delivers nothing
-            self.fault = f"it answers {answer.status_code} {answer.reason}"
+            self.fault = f"it answers {answer.status_code} {answer.reason}{_MENDS.get(answer.status_code, '')}"
         else:
             self._read(answer)
         return answer
@@ -82,7 +89,7 @@ class Connection(requests.Session):
         """What is said of the spans besides that they have come."""
         kind = answer.headers.get("Content-Type", "")
         if kind.startswith("text/html"):  # a page to log in at, a dashboard
-            self.fault = "a web page answers there, and no collector"
+            self.fault = f"a web page answers there, and no collector{_ELSEWHERE}"
         elif kind.startswith("application/x-protobuf"):  # some answer in other forms, against OTLP, and have taken them
             try:
                 partly = ExportTraceServiceResponse.FromString(answer.content).partial_success
@@ -251,4 +258,4 @@ def _why(error: requests.RequestException) -> str:
     why = root.strerror if isinstance(root, OSError) and root.strerror else told(root)
     if isinstance(error, requests.exceptions.ProxyError):
         return f"the proxy that the environment names: {why} - mend it, or say the collector's host in NO_PROXY"
-    return why
+    return f"{why} - start it, or say the right endpoint" if isinstance(root, OSError) else why

@@ -147,7 +147,9 @@ def _faults(options: Mapping[str, Any]) -> Iterator[Problem]:
         mend = "say http://HOST:9091 or https://HOST:9091, and a user in username and password"
         yield Problem("this is no address of a Pushgateway", ("address",), mend)
     for name in sorted(options.get("grouping", {})):
-        if name in _OURS:
+        if name == "job":
+            yield Problem("'job' has an option of its own", ("grouping", name), "say job: NAME beside grouping")
+        elif name in _OURS:
             yield Problem(f"'{name}' is a label of the metrics themselves", ("grouping", name), "call it otherwise")
         elif name in ("le", "quantile") or name.startswith("__"):
             yield Problem(f"no group has a label '{name}'", ("grouping", name), "call it otherwise")
