@@ -62,6 +62,38 @@ def test_what_other_libraries_log_goes_the_same_way(logged):
     ]
 
 
+def test_nobody_says_of_which_run_a_line_is_but_the_run(logged):
+    lines.within("r1", {"run_id": "r1", "table": "silver.sales"})
+    try:
+        theirs, ours = logged(
+            lambda: (
+                logging.getLogger("py4j").warning("slow", extra={"run_id": "theirs", "table": "silver.sales"}),
+                get_logger("oreflow.shop").warning("slow", run_id="theirs", table="silver.sales"),
+            )
+        )
+    finally:
+        lines.leave("r1", {})
+    for line in (theirs, ours):
+        assert (line["run_id"], line["run_id_"], line["table"]) == ("r1", "theirs", "silver.sales")
+        assert "table_" not in line
+
+
+def test_a_value_that_cannot_be_compared_is_a_field_as_any(logged):
+    class Rude:
+        def __eq__(self, other):
+            raise RuntimeError("no")
+
+        __hash__ = None
+
+    lines.within("r1", {"run_id": "r1"})
+    try:
+        (line,) = logged(lambda: get_logger("oreflow.shop").warning("odd", run_id=Rude()))
+    finally:
+        lines.leave("r1", {})
+    assert line["run_id"] == "r1"
+    assert "Rude object" in line["run_id_"]
+
+
 @pytest.fixture
 def structlog_of_a_program():
     """structlog as its documentation sets it up where the standard library's handlers write lines down."""

@@ -79,7 +79,9 @@ def _described(record: logging.LogRecord) -> dict[str, Any]:
     trace, span = spans.trace_ids()
     if trace:
         line |= {"trace_id": trace, "span_id": span}
-    line |= {f"{key}_" if key in OWN else key: value for key, value in fields.items()}
+    # What somebody logs by a name of ours takes no place of what is so.
+    taken = {key for key in fields if key in line and (key in OWN or text_of(line[key]) != text_of(fields[key]))}
+    line |= {f"{key}_" if key in taken else key: value for key, value in fields.items()}
     for key in ("exc_info", "stack_info"):
         if getattr(record, key, None):
             line[key] = getattr(record, key)
