@@ -17,6 +17,7 @@ from oreflow.monitoring import workers
 from oreflow.monitoring.patience import within
 
 PATIENCE = 10
+FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="a process of Windows makes no copies of itself")
 _place: ContextVar[str] = ContextVar("place", default="nowhere")
 
 
@@ -109,7 +110,7 @@ def test_after_one_that_raises_the_next_is_made(monkeypatch):
     assert asked(lambda: 1) == 1
 
 
-def test_one_that_dies_at_rest_takes_no_call_with_it(monkeypatch):
+def test_after_one_that_dies_at_rest_the_next_is_made(monkeypatch):
     heard = threading.Event()
     monkeypatch.setattr(threading, "excepthook", lambda _: heard.set())
     ident = asked(threading.get_ident)
@@ -141,7 +142,7 @@ def test_two_that_a_hung_backend_leaves_no_time_to_are_heard_both():
         hangs.set()
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@FORKS
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_copy_of_the_process_has_threads_of_its_own():
     asked(lambda: 1)
@@ -152,7 +153,7 @@ def test_a_copy_of_the_process_has_threads_of_its_own():
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+@FORKS
 def test_a_copy_that_a_call_has_made_ends_with_it():
     script = """
 import os

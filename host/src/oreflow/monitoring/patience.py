@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import queue
+import time
 from collections.abc import Callable
 from typing import Any
 
 from oreflow.contract import DeclarationError
 from oreflow.monitoring import workers
+
+_TO_BEGIN = 1.0
+"""Seconds that a thread has to begin, which takes none but where a machine stands still, or the thread has died."""
 
 
 def within(function: Callable[[], Any], seconds: float) -> Any:
@@ -30,9 +34,10 @@ def within(function: Callable[[], Any], seconds: float) -> Any:
         workers.begin(call, "oreflow-monitoring")
     except RuntimeError as error:  # there are no more threads to be had
         return error
-    outcomes.get()
+    deadline = time.monotonic() + seconds
     try:
-        return outcomes.get(timeout=max(seconds, 0.0))
+        outcomes.get(timeout=max(seconds, _TO_BEGIN))
+        return outcomes.get(timeout=max(deadline - time.monotonic(), 0.0))
     except queue.Empty:
         return None
 

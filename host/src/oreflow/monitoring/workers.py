@@ -55,12 +55,19 @@ class _Worker:
                 call, self._thread.name = self.calls.get()
                 Context().run(call)
                 del call  # it holds what somebody may wait for the end of
-                self._thread.name = _AT_REST
-                # A copy of the process that the call has made ends with its only thread.
-                if self.process != os.getpid() or len(_idle) >= _MOST_IDLE:
-                    return
+                if self.process != os.getpid():
+                    return  # a copy of the process that the call has made ends with its only thread
                 _idle.append(self)
+                if len(_idle) > _MOST_IDLE and self._leaves():
+                    return
+                self._thread.name = _AT_REST
         except BaseException:  # raised from outside: whoever comes next is to find another
-            with suppress(ValueError):
-                _idle.remove(self)
+            self._leaves()
             raise
+
+    def _leaves(self) -> bool:
+        """Wait no more; whether nobody has taken it for a call meanwhile."""
+        with suppress(ValueError):
+            _idle.remove(self)
+            return True
+        return False
