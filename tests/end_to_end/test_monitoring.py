@@ -438,6 +438,13 @@ def test_several_that_hang_cost_it_once(shop):
     assert len([each for each in report.remarks if "in time" in each]) == 4
 
 
+def test_a_file_that_cannot_be_written_is_named_and_no_error_of_python(shop):
+    made = shop("{metrics: {backends: [{type: json, path: config/pipeline.yaml/figures.json}]}}")
+    (remark,) = [each for each in made.run().remarks if "did not get" in each]
+    assert remark.startswith(f"metrics did not get to json: {made.root}/config/pipeline.yaml/figures.json: ")
+    assert "Error" not in remark
+
+
 def test_spans_that_are_not_sent_are_a_remark(shop):
     report = shop("{tracing: {backends: [{type: odd, does: fails}]}}").run()
     assert report.succeeded

@@ -16,8 +16,9 @@ from hypothesis import strategies as st
 from oreflow.config import Secret
 from oreflow.monitoring import get_logger, lines
 from oreflow.monitoring.handlers import Logging
-from oreflow.monitoring.lines import OWN
 from oreflow.monitoring.logs import Logs
+
+FIRST = ["timestamp", "level", "logger", "event"]
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def logged(tmp_path):
 
 def test_a_line_says_when_how_grave_by_whom_and_what(logged):
     (line,) = logged(lambda: get_logger("oreflow.shop").info("loaded %d files", 3, source="sales", of={"a": [1, 2.5]}))
-    assert list(line)[:4] == list(OWN)
+    assert list(line)[:4] == FIRST
     stamp = line.pop("timestamp")
     assert len(stamp) == 24
     assert stamp.endswith("Z")
@@ -121,8 +122,9 @@ def test_what_a_programs_own_structlog_has_prepared_is_a_line_as_any(logged, str
         hello, failed = logged(work)
     finally:
         lines.leave("r1", {})
-    assert list(hello)[:4] == list(OWN)
+    assert list(hello)[:4] == FIRST
     assert len(hello.pop("timestamp")) == len("2026-11-30T12:00:00.000Z")
+    assert re.fullmatch(r"\d\d:\d\d:\d\d", hello.pop("timestamp_"))  # of the program's own processor
     about = {"logger": "shop.of.a.program", "run_id": "r1", "table": "silver.sales"}
     assert hello == {**about, "level": "warning", "event": "hello", "rows": 3}
     assert (failed["level"], failed["event"], failed["rows"]) == ("error", "failed", 4)

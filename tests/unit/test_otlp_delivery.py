@@ -83,7 +83,21 @@ PARTLY = ExportTraceServiceResponse(
     [
         (301, "", b"", "3 spans were lost on the way to ADDRESS/v1/traces: it answers 301 Moved Permanently"),
         (500, "", b"", "3 spans were lost on the way to ADDRESS/v1/traces: it answers 500 Internal Server Error"),
-        (200, "text/html", b"<html>", "3 spans were lost on the way to ADDRESS/v1/traces: a web page answers there"),
+        (
+            200,
+            "text/html",
+            b"<html>",
+            "3 spans were lost on the way to ADDRESS/v1/traces: a web page answers there, and no collector - say",
+        ),
+        *(
+            (status, "", b"", f"3 spans were lost on the way to ADDRESS/v1/traces: it answers {status} {words}")
+            for status, words in (
+                (401, "Unauthorized - mend headers"),
+                (403, "Forbidden - mend headers"),
+                (404, "Not Found - say the right endpoint"),
+                (405, "Method Not Allowed - say the right endpoint"),
+            )
+        ),
         (
             200,
             "application/x-protobuf",

@@ -19,10 +19,7 @@ from oreflow.monitoring import spans
 from oreflow.monitoring.records import EVENT, FIELDS, text_of
 from oreflow.secrets import discreet, redacted
 
-OWN = ("timestamp", "level", "logger", "event")
-"""The keys that each line has; what is logged under one of them gets a `_` behind it."""
 _DEEPEST = 6
-_OF_AN_ERROR = len(sys.exc_info())
 _OF_EACH = {*vars(logging.makeLogRecord({})), "message", "asctime", "taskName"}
 """The attributes of a record that are not said by `extra`."""
 _context: ContextVar[Mapping[str, Any]] = ContextVar("oreflow_logs", default={})  # noqa: B039  never changed in place
@@ -59,11 +56,14 @@ class _Form(logging.Formatter):
 
 def _error_of(said: Any) -> Any:
     """An `exc_info` as `logging.Formatter` wants it, of records that anybody may have made; None where it is none."""
-    if isinstance(said, BaseException):
-        return type(said), said, said.__traceback__
-    if said and not isinstance(said, tuple):
+    if not isinstance(said, (tuple, BaseException)) and said:
         said = sys.exc_info()
-    return said if said and len(said) == _OF_AN_ERROR and isinstance(said[1], BaseException) else None
+    match said:
+        case BaseException():
+            return type(said), said, said.__traceback__
+        case (_, BaseException(), _):
+            return said
+    return None
 
 
 def _described(record: logging.LogRecord) -> dict[str, Any]:
@@ -79,8 +79,8 @@ def _described(record: logging.LogRecord) -> dict[str, Any]:
     trace, span = spans.trace_ids()
     if trace:
         line |= {"trace_id": trace, "span_id": span}
-    # What somebody logs by a name of ours takes no place of what is so.
-    taken = {key for key in fields if key in line and (key in OWN or text_of(line[key]) != text_of(fields[key]))}
+    # What somebody logs by a name of ours takes no place of what is so, and is kept where it says otherwise.
+    taken = {key for key in fields if key in line and text_of(line[key]) != text_of(fields[key])}
     line |= {f"{key}_" if key in taken else key: value for key, value in fields.items()}
     for key in ("exc_info", "stack_info"):
         if getattr(record, key, None):
@@ -95,7 +95,7 @@ def _said(record: logging.LogRecord) -> tuple[Any, Mapping[str, Any]]:
         return about[EVENT], about.get(FIELDS, {})
     if "_logger" in about and isinstance(record.msg, Mapping):  # a program's structlog leaves the rest to a formatter
         fields = dict(record.msg)
-        return fields.pop("event", ""), {key: value for key, value in fields.items() if key not in OWN}
+        return fields.pop("event", ""), fields
     return record.getMessage(), {key: value for key, value in about.items() if key not in _OF_EACH}
 
 

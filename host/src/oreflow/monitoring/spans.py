@@ -32,11 +32,6 @@ def begin(name: str, attributes: Mapping[str, Any] | None) -> Node:
     return of_the_process(name, about)
 
 
-def here() -> Node | None:
-    """The span of ours that this thread is in."""
-    return HERE.get()
-
-
 def keep(change: int) -> None:
     """Have spans kept by one more (1), or by one fewer (-1)."""
     global is_kept, _keeping  # noqa: PLW0603  one guard for the process

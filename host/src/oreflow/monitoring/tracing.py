@@ -81,7 +81,7 @@ class Traces:
     @hookimpl(wrapper=True)
     def call_resource(self, run_id: str, resource: str, operation: str) -> Generator[None, Any, Any]:
         """An attempt, or a part of one; quick ones only where they fail or take long."""
-        above = spans.here()
+        above = spans.HERE.get()
         if run_id != self._run_id or above is None:
             return (yield)
         about = {"oreflow.resource": resource, "oreflow.operation": operation}
@@ -109,7 +109,7 @@ class Traces:
     @hookimpl(tryfirst=True)
     def resource_event(self, run_id: str, resource: str, event: Mapping[str, Any]) -> None:
         """Something that was decided about a call."""
-        if run_id == self._run_id and (here := spans.here()):
+        if run_id == self._run_id and (here := spans.HERE.get()):
             about = {f"oreflow.{key}": value for key, value in event.items() if key != "kind" and value}
             here.add(event["kind"], {"oreflow.resource": resource, **about})
 

@@ -101,7 +101,7 @@ class Pushgateway(MetricBackend):
         self, body: bytes, url: str, method: str, timeout: float | None, headers: list[Any], data: bytes
     ) -> Callable[[], None]:
         del data  # the client's own text, which is of no figures
-        request = Request(url, body, dict(headers), method=method)  # noqa: S310  of an address that was looked at
+        request = Request(url, body, dict(headers), method=method)  # noqa: S310  `_is_address` lets http and https by
         if self._user is not None:
             user = base64.b64encode(f"{self._user}:{self._password}".encode()).decode()
             request.add_header("Authorization", f"Basic {user}")
