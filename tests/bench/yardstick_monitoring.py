@@ -201,7 +201,7 @@ def main(project: Path, address: str) -> None:
                 took.append(time.perf_counter() - start)
             if not report.succeeded or report.remarks:
                 raise SystemExit(f"{name}: {report.status}, {report.remarks}")
-    print(json.dumps(found))
+    print(json.dumps(list(found.values())))
 
 
 if __name__ == "__main__":
