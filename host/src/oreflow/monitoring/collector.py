@@ -10,12 +10,15 @@ import time
 import weakref
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from oreflow.contract import MetricKind, Snapshot
 from oreflow.monitoring import spans
 from oreflow.monitoring.catalogue import HELP
 from oreflow.monitoring.instruments import BOUNDS, Counter, Family, Gauge, Histogram
+
+if TYPE_CHECKING:
+    from oreflow.monitoring.nodes import Node
 
 MOST_LABEL_SETS = 2000
 """How many series a metric may have where nobody says otherwise; OpenTelemetry has the same limit."""
@@ -223,7 +226,7 @@ class Operation:
         self.seconds = 0.0
 
     def __enter__(self) -> Self:
-        self._span = spans.begin(self.name, self._labels) if spans.is_kept else None  # a guard is all that it costs
+        self._span = _span(self.name, self._labels) if spans.is_kept else None  # a guard is all that it costs
         self._start = time.perf_counter()
         return self
 
@@ -234,6 +237,12 @@ class Operation:
         self._histogram.observe(self.seconds)
         if self._span:
             self._span.end(error, self.tags)
+
+
+def _span(name: str, labels: Tags | None) -> Node:
+    from oreflow.monitoring.nodes import begin
+
+    return begin(name, labels)
 
 
 def _in_seconds(name: str) -> str:

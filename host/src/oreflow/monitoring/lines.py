@@ -76,9 +76,11 @@ def _described(record: logging.LogRecord) -> dict[str, Any]:
         "event": event,
         **of_this_run(),
     }
-    trace, span = spans.trace_ids()
-    if trace:
-        line |= {"trace_id": trace, "span_id": span}
+    if spans.is_kept:
+        from oreflow.monitoring.nodes import ids
+
+        trace, span = ids()
+        line |= {"trace_id": trace, "span_id": span} if trace else {}
     # What somebody logs by a name of ours takes no place of what is so, and is kept where it says otherwise.
     taken = {key for key in fields if key in line and text_of(line[key]) != text_of(fields[key])}
     line |= {f"{key}_" if key in taken else key: value for key, value in fields.items()}

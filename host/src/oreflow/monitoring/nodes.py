@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextvars import ContextVar
 from functools import partial
 from typing import Any
 
@@ -17,13 +18,21 @@ from opentelemetry.context import Context
 
 from oreflow.contract import OreflowError
 from oreflow.contract.errors import told
-from oreflow.monitoring.spans import HERE
 from oreflow.secrets import discreet, redacted
 
+HERE: ContextVar[Node | None] = ContextVar("oreflow_span", default=None)
+"""The span of ours that a thread is in."""
 
-def of_the_process(name: str, attributes: Mapping[str, Any]) -> Node:
-    """A span that is in none of ours, in the tracer of the process."""
-    return Node([Tracer(partial(trace.get_tracer, "oreflow"))], name, attributes, [None])
+
+def begin(name: str, attributes: Mapping[str, Any] | None) -> Node:
+    """Begin a span, in which all is that begins in this thread before its `end(error, attributes)`.
+
+    One that is in none of ours is in the tracer of the process.
+    """
+    about = {f"oreflow.{key}": value for key, value in (attributes or {}).items()}
+    if above := HERE.get():
+        return above.below(name, about)
+    return Node([Tracer(partial(trace.get_tracer, "oreflow"))], name, about, [None])
 
 
 def is_anybody_there() -> bool:

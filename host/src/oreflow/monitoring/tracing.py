@@ -14,7 +14,7 @@ from opentelemetry import trace
 
 from oreflow.hookspecs import hookimpl
 from oreflow.monitoring import spans
-from oreflow.monitoring.nodes import Node, Tracer
+from oreflow.monitoring.nodes import HERE, Node, Tracer, ids
 from oreflow.monitoring.propagation import trace_of_the_environment
 
 LONG = 0.1
@@ -59,7 +59,7 @@ class Traces:
         """Begin the run's span, in the trace of whoever has started the process (`TRACEPARENT`, `TRACESTATE`, `B3`)."""
         if run_id == self._run_id:
             # Of the environment only where this process has no span of its own that the run belongs to.
-            parent = trace_of_the_environment() if spans.trace_ids() == ("", "") else None
+            parent = trace_of_the_environment() if ids() == ("", "") else None
             about = {"oreflow.run.id": run_id, "oreflow.pipeline": pipeline}
             self._open.append(Node(self._tracers, f"run {pipeline}", about, [parent] * len(self._tracers)))
 
@@ -81,7 +81,7 @@ class Traces:
     @hookimpl(wrapper=True)
     def call_resource(self, run_id: str, resource: str, operation: str) -> Generator[None, Any, Any]:
         """An attempt, or a part of one; quick ones only where they fail or take long."""
-        above = spans.HERE.get()
+        above = HERE.get()
         if run_id != self._run_id or above is None:
             return (yield)
         about = {"oreflow.resource": resource, "oreflow.operation": operation}
@@ -109,7 +109,7 @@ class Traces:
     @hookimpl(tryfirst=True)
     def resource_event(self, run_id: str, resource: str, event: Mapping[str, Any]) -> None:
         """Something that was decided about a call."""
-        if run_id == self._run_id and (here := spans.HERE.get()):
+        if run_id == self._run_id and (here := HERE.get()):
             about = {f"oreflow.{key}": value for key, value in event.items() if key != "kind" and value}
             here.add(event["kind"], {"oreflow.resource": resource, **about})
 
