@@ -307,7 +307,7 @@ def test_a_file_that_cannot_be_written_is_a_fault_and_no_failure(capfd, tmp_path
     )
     with Logging({"file": "/dev/full"}, tmp_path) as around:
         get_logger("oreflow.shop").warning("lost")
-    assert "No space left on device" in around.fault
+    assert around.fault == "/dev/full: No space left on device - say another file in monitoring.logs"
     assert capfd.readouterr().err == ""
 
 

@@ -82,7 +82,6 @@ PARTLY = ExportTraceServiceResponse(
     ("status", "kind", "body", "told"),
     [
         (301, "", b"", "3 spans were lost on the way to ADDRESS/v1/traces: it answers 301 Moved Permanently"),
-        (500, "", b"", "3 spans were lost on the way to ADDRESS/v1/traces: it answers 500 Internal Server Error"),
         (
             200,
             "text/html",
@@ -96,6 +95,7 @@ PARTLY = ExportTraceServiceResponse(
                 (403, "Forbidden - mend headers"),
                 (404, "Not Found - say the right endpoint"),
                 (405, "Method Not Allowed - say the right endpoint"),
+                (500, "Internal Server Error - its own log says why"),
             )
         ),
         (

@@ -164,10 +164,10 @@ class _Noted(logging.Handler):
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  the standard library's name
         """Remember why."""
         error = sys.exc_info()[1]
-        if isinstance(error, OSError) and error.strerror and error.filename:
-            self.fault = f"{error.filename}: {error.strerror} - say another file in monitoring.logs"
-        else:
-            self.fault = told(error) if error else "unknown"
+        self.fault = self._why(error) if error else "unknown"
+
+    def _why(self, error: BaseException) -> str:
+        return told(error)
 
 
 class _ToStandardError(_Noted, logging.StreamHandler[TextIO]):
@@ -231,7 +231,12 @@ class _ToFile(_Noted, logging.handlers.WatchedFileHandler):
         try:
             super().close()
         except OSError as error:
-            self.fault = self.fault or told(error)
+            self.fault = self.fault or self._why(error)
+
+    def _why(self, error: BaseException) -> str:
+        if isinstance(error, OSError) and error.strerror:
+            return f"{error.filename or self.baseFilename}: {error.strerror} - say another file in monitoring.logs"
+        return super()._why(error)
 
     def is_terminal(self) -> bool:
         """Nobody reads it meanwhile."""

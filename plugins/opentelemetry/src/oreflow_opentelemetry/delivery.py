@@ -74,7 +74,9 @@ class Connection(requests.Session):
             self.fault = f"it has not answered as a collector does: {told(error)}"
             raise
         if answer.status_code >= HTTPStatus.MULTIPLE_CHOICES:  # a redirection is not followed, and delivers nothing
-            self.fault = f"it answers {answer.status_code} {answer.reason}{_MENDS.get(answer.status_code, '')}"
+            is_at_fault = answer.status_code >= HTTPStatus.INTERNAL_SERVER_ERROR
+            mend = " - its own log says why" if is_at_fault else _MENDS.get(answer.status_code, "")
+            self.fault = f"it answers {answer.status_code} {answer.reason}{mend}"
         else:
             self._read(answer)
         return answer
@@ -249,7 +251,7 @@ def _read_some(answer: requests.Response, deadline: float) -> None:
 def _why(error: requests.RequestException) -> str:
     """Why there was no answer."""
     if isinstance(error, requests.exceptions.Timeout):
-        return "it does not answer in time"
+        return "it does not answer in time - look whether it is well, or say a longer timeout"
     root: BaseException = error
     while (inner := root.__cause__ or root.__context__) is not None:
         root = inner
