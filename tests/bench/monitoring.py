@@ -23,7 +23,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from math import sqrt
 from pathlib import Path
@@ -150,8 +150,8 @@ def least(call: Callable[[], Any], times: int = 20_000, rounds: int = 20) -> flo
 def bench_pairs(script: list[str], processes: int = PROCESSES) -> tuple[Pairs, Pairs]:
     """The seconds of the job without and with, in pairs of runs in one process, and those in parts of monitoring.
 
-    The script prints them. A process is steadily slower at one or the other than the next, by more than what is
-    measured: so there are some.
+    A script prints them, by `run_pairs`. A process is steadily slower at one or the other than the next, by more than
+    what is measured: so there are some.
     """
     whole: Pairs = []
     parts: Pairs = []
@@ -175,9 +175,10 @@ def ratio_of(pairs: Pairs) -> tuple[float, float]:
 
 def bench_libraries(project: Path, address: str) -> None:
     """Print what the libraries alone take, beside which the ratio is to be read."""
-    pairs, _ = bench_pairs([sys.executable, str(YARDSTICK), str(project), address])
+    pairs, parts = bench_pairs([sys.executable, str(YARDSTICK), str(project), address])
     ratio, doubt = ratio_of(pairs)
-    print(f"    the libraries alone, told of the same events: ratio {ratio:.3f} give or take {doubt:.3f}")
+    more = fmean(on - off for off, on in parts) * 1000
+    print(f"    the libraries alone, told of the same events: {more:.0f} ms, {ratio:.3f} give or take {doubt:.3f}")
     (project / "oreflow_plugins.py").unlink()
 
 
@@ -244,27 +245,33 @@ async def _serve() -> None:
     await server.serve_forever()
 
 
-def _run_pairs(project: Path) -> None:
-    """Run the job alternately in this process; prints the seconds of each."""
+def run_pairs(project: Path, other: str, parts: Iterable[tuple[Any, str]]) -> None:
+    """Run the job and another declaration of it alternately in this process, and print the seconds of each.
+
+    Of each are printed all that its runs take, and what they take in the functions that are `parts`: whose, and which.
+    """
     import oreflow
 
-    found: dict[str, list[float]] = {"pipeline": [], "monitored": []}
+    found: dict[str, list[float]] = {"pipeline": [], other: []}
     within: dict[str, list[float]] = {name: [] for name in found}
-    with parts_of_monitoring() as parts:
+    clock = Clock()
+    with ExitStack() as patches:
+        for owner, name in parts:
+            patches.enter_context(patch.object(owner, name, clock.timed(getattr(owner, name))))
         for number in range(PAIRS + 1):
             for name in found if number % 2 else reversed(found):  # who is second finds the disk's cache warm
                 shutil.rmtree(project / "lake", ignore_errors=True)
-                before, start = parts.seconds, time.perf_counter()
+                before, start = clock.seconds, time.perf_counter()
                 report = oreflow.run(project, name)
                 if number:  # the first pair loads and warms up
                     found[name].append(time.perf_counter() - start)
-                    within[name].append(parts.seconds - before)
+                    within[name].append(clock.seconds - before)
                 if not report.succeeded or report.remarks:
                     raise SystemExit(f"{name}: {report.status}, {report.remarks}")
     print(json.dumps([*found.values(), *within.values()]))
 
 
-class Parts:
+class Clock:
     """The seconds that calls of some functions have taken in the thread of the run; of one within another, once."""
 
     def __init__(self) -> None:
@@ -286,28 +293,22 @@ class Parts:
         return call
 
 
-@contextmanager
-def parts_of_monitoring() -> Iterator[Parts]:
-    """Take the time of what a run does to be seen, and of telling its plugins, which it does in any case."""
+def parts_of_monitoring() -> Iterator[tuple[Any, str]]:
+    """What a run does to be seen, and that it tells its plugins, which it does in any case."""
     from oreflow.monitoring.nodes import Node
     from oreflow.monitoring.watching import Watch
     from oreflow.pipeline import declaration
     from oreflow.pipeline.run import Run
 
-    parts = Parts()
-    with ExitStack() as patches:
-        for owner, name in (
-            (declaration, "declared_monitoring"),
-            (Watch, "__enter__"),
-            (Run, "_tell"),
-            (Node, "__init__"),
-            (Node, "end"),
-            (Watch, "finish"),
-            (Watch, "__exit__"),
-        ):
-            patches.enter_context(patch.object(owner, name, parts.timed(getattr(owner, name))))
-        yield parts
+    yield declaration, "declared_monitoring"
+    yield Run, "_tell"
+    for owner, names in ((Watch, ("__enter__", "finish", "__exit__")), (Node, ("__init__", "end"))):
+        for name in names:
+            yield owner, name
 
 
 if __name__ == "__main__":
-    _run_pairs(Path(sys.argv[1])) if len(sys.argv) > 1 else asyncio.run(_serve())
+    if len(sys.argv) > 1:
+        run_pairs(Path(sys.argv[1]), "monitored", parts_of_monitoring())
+    else:
+        asyncio.run(_serve())

@@ -6,33 +6,31 @@ A plugin of the project, which this makes, is told of the same events as oreflow
 of them as many spans and log lines and most of the figures, for as many places: by the libraries alone and as leanly
 as they allow. The text of Prometheus is made once, one client of HTTP serves all but the collector, and nothing is
 recovered, bounded, masked, kept for the next process or told where it fails. Runs with it and without alternate in one
-process; prints the seconds of each as JSON.
+process; prints the seconds of each, and of its parts, as JSON.
 """
 
 from __future__ import annotations
 
 import json
 import logging
-import shutil
 import sys
-import time
 from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import structlog
 import urllib3
+from monitoring import run_pairs
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import Span, Tracer, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from prometheus_client import CollectorRegistry, Counter, Histogram, disable_created_metrics, generate_latest
 
-import oreflow
 from oreflow.hookspecs import hookimpl
+from oreflow.pipeline.run import Run
 
 QUICK = ("list", "digest", "load", "account", "write")  # calls that are no spans, as those that read the lake
 ROWS = ("read", "published", "quarantined", "superseded")
-TIMES, WARMING = 5, 1
 PLUGIN = """
 import sys
 sys.path.insert(0, {here!r})
@@ -190,18 +188,7 @@ def main(project: Path, address: str) -> None:
     declaration = (project / "config" / "pipeline.yaml").read_text(encoding="utf-8")
     told = declaration.replace("name: retail", "name: libraries", 1)
     (project / "config" / "libraries.yaml").write_text(told, encoding="utf-8")
-    found: dict[str, list[float]] = {"pipeline": [], "libraries": []}
-    for number in range(WARMING + TIMES):
-        order = list(found.items())
-        for name, took in order if number % 2 else reversed(order):
-            shutil.rmtree(project / "lake", ignore_errors=True)
-            start = time.perf_counter()
-            report = oreflow.run(project, name)
-            if number >= WARMING:
-                took.append(time.perf_counter() - start)
-            if not report.succeeded or report.remarks:
-                raise SystemExit(f"{name}: {report.status}, {report.remarks}")
-    print(json.dumps(list(found.values())))
+    run_pairs(project, "libraries", [(Run, "_tell"), (Tracer, "start_span"), (Span, "end")])
 
 
 if __name__ == "__main__":
